@@ -20,12 +20,14 @@ from segkit.commands.study import STUDIES
 from segkit.config.compose import load
 from segkit.config.overrides import GROUPS, PATHS, PRESET
 from segkit.config.rules import known_keys
+from segkit.config.study_words import split_words
 from segkit.config.sweep import combinations
 from segkit.errors import SegkitError
+from segkit.studies.pruning.settings import Budget
 
 KEYS = {*known_keys(), *PATHS, *GROUPS, PRESET}
 """All keys of overrides."""
-TRAINS = ("train", "plan", "study")
+TRAINS = ("train", "plan", "prune", "study")
 """Verbs whose KEY=VALUE words are overrides of a training."""
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_0-9]*|\.\.\.|<[^>]+>")
 """Pattern of placeholders for a value: N, PATH, <name>."""
@@ -135,6 +137,8 @@ def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
 def _override_problem(verb: str, given: argparse.Namespace) -> str:
     """Return the problem with the KEY=VALUE words of a command that trains, or ""."""
     overrides = [word for word in given.words if "=" in word]
+    if verb == "prune":
+        overrides = split_words([*filter(_has_value, overrides)], Budget, "budget")[0]
     for word in overrides:
         if text := override_problem(word):
             return text

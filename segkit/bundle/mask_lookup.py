@@ -26,7 +26,7 @@ def find_mask(where: str | Path) -> MaskFile:
         return read_mask(path)
     if path.is_dir() and not is_model(path) and (path / MASK).is_file():
         return read_mask(path / MASK)  # a run that has no model yet
-    card = open_card(resolve_model(where))
+    card = open_card(_model(where))
     receipt = card.card["files"].get(MASK)
     if receipt is None:
         raise InputError(
@@ -36,3 +36,15 @@ def find_mask(where: str | Path) -> MaskFile:
             remedy="Give the mask file itself, or leave mask out.",
         )
     return mask_from(read_member(card.path, MASK, receipt), card.path / MASK)
+
+
+def _model(where: str | Path) -> Path:
+    try:
+        return resolve_model(where)
+    except InputError as error:
+        raise InputError(
+            where,
+            expected="a mask: a mask file, a run folder, or a model that 'segkit models' lists",
+            found="neither such a path nor such a name",
+            remedy="Give the path of one of them (docs/training.md).",
+        ) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,16 +26,41 @@ def read_config(path: str | Path) -> TrainConfig:
     Raises:
         InputError: not a configuration of segkit, or one of a newer version.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    with _named(path):
+        return _config(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+
+def config_from_dict(content: Any, where: str | Path) -> TrainConfig:
+    """Return the configuration in JSON types, as a bundle holds it, as `read_config` does.
+
+    Args:
+        content: the nested dict.
+        where: the file, for messages.
+
+    Raises:
+        InputError: not a configuration of segkit, or one of a newer version.
+    """
+    with _named(where):
+        return _config(content)
+
+
+def _config(content: dict[str, Any]) -> TrainConfig:
+    version = content["format_version"]
+    while version < FORMAT_VERSION:
+        content = UPGRADES[version](content)
         version = content["format_version"]
-        while version < FORMAT_VERSION:
-            content = UPGRADES[version](content)
-            version = content["format_version"]
-        if version > FORMAT_VERSION:
-            raise ValueError(f"format {version} of a newer segkit")
-        config = cast(TrainConfig, build(TrainConfig(), content))
-        check(config)
+    if version > FORMAT_VERSION:
+        raise ValueError(f"format {version} of a newer segkit")
+    config = cast(TrainConfig, build(TrainConfig(), content))
+    check(config)
+    return config
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Turn every error of the block into an InputError that names the file."""
+    try:
+        yield
     except (
         OSError,
         ValueError,
@@ -50,7 +76,6 @@ def read_config(path: str | Path) -> TrainConfig:
             found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
             remedy=_remedy(Path(path), str(error)),
         ) from error
-    return config
 
 
 def _remedy(path: Path, problem: str) -> str:

@@ -188,7 +188,8 @@ def _planned_for_data(
 ) -> Plan:
     """Return the planner's decisions for the data at this spacing and patch.
 
-    The caller discards its network, but the batch size depends on whether the norm is BatchNorm.
+    The caller discards its network, but the batch size depends on whether the norm has statistics
+    of a batch.
     """
     norms = [layer.norm for layer in network.layers if uses_batch_statistics(layer.norm)]
     norm = norms[0] if norms else "none"

@@ -24,6 +24,7 @@ from segkit.plans.network_catalogue import (
 from segkit.plans.norm_catalogue import NORMS, NormKind, has_groups
 from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan
 from segkit.plugins import package
+from segkit.volume import Shape
 
 WIDTHS: dict[str, tuple[int, dict[int, int]]] = {
     # Pictures are downsampled six times or more: with 256 channels, the deepest stages would take a
@@ -178,16 +179,29 @@ def activation_elements(
 ) -> int:
     """Return the number of elements in all convolution outputs for one patch.
 
-    Convolutions of blocks, transposed convolutions and heads are counted.
+    See `elements`.
     """
     network = _build(
         topology, features, inputs, config, lambda _name, _channels, _voxels: ("none", 0)
     )
-    elements = sum(layer.channels * layer.voxels for layer in network.layers)
-    for level, size in enumerate(topology.sizes[:-1]):
+    return elements(network, topology.patch, outputs)
+
+
+def elements(network: NetworkPlan, patch: Shape, outputs: int) -> int:
+    """Return the number of elements in all convolution outputs of a network for one patch.
+
+    Convolutions of blocks, transposed convolutions and heads are counted.
+
+    Args:
+        network: the network, whose layers have the voxels of ``patch``.
+        patch: size (X, Y, Z) of the patch in voxels.
+        outputs: number of scores per voxel.
+    """
+    count = sum(layer.channels * layer.voxels for layer in network.layers)
+    for level, stage in enumerate(network.encoder[:-1]):
         heads = outputs if network.deep_supervision or level == 0 else 0
-        elements += (features[level] + heads) * math.prod(size)
-    return elements
+        count += (stage.layers[-1].channels + heads) * math.prod(network.sizes(patch)[level])
+    return count
 
 
 def norm_of(

@@ -25,7 +25,7 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
 
     Unless the user gives one, it is 2 if a patch covers a whole typical scan, and 1 otherwise, for
     twice as many steps in the same time. GroupNorm normalizes each patch separately, so nothing is
-    lost; with BatchNorm, which needs a batch, it is always 2.
+    lost; with norms that have statistics of a batch it is always 2.
 
     Args:
         task: the dataset and the user's choices.

@@ -190,7 +190,20 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     Raises:
         InputError: the file is not a plan, or is a plan for another dataset.
     """
-    decided = read_plan(path)
+    return fitting_plan(read_plan(path), dataset, path)
+
+
+def fitting_plan(decided: Plan, dataset: Dataset, where: str | Path) -> Plan:
+    """Return ``decided`` for this dataset, as `given_plan` does.
+
+    Args:
+        decided: a plan.
+        dataset: the dataset.
+        where: file of the plan or of its model, for messages.
+
+    Raises:
+        InputError: it is a plan for another dataset.
+    """
     names = tuple(channel.name for channel in decided.channels)
     for what, planned, found in (
         ("channels", names, dataset.channels),
@@ -200,7 +213,7 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     ):
         if planned != found:
             raise InputError(
-                path,
+                where,
                 expected=f"the dataset's {what} {_words(found)}",
                 found=_words(planned),
                 remedy=(

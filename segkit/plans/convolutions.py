@@ -7,7 +7,7 @@ channels that a smaller network can do without (`segkit.networks.pruning`) follo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,6 +38,7 @@ class Convolution:
     kernel: Shape
     size: Shape
     """Size (X, Y, Z) of its output in voxels, for one window of the plan."""
+    stride: Shape = (1, 1, 1)
     norm: str = ""
     """Name of the module of its norm; empty without a norm."""
     position: Position | None = None
@@ -86,14 +87,32 @@ def convolutions(plan: Plan) -> list[Convolution]:
     return [*down, *_decoder(plan, skips)]
 
 
-def multiply_adds(plan: Plan) -> int:
-    """Return the multiply-adds of the convolutions for one window in prediction."""
-    return sum(part.multiply_adds for part in convolutions(plan) if not is_deep_head(part))
+def multiply_adds(parts: Sequence[Convolution]) -> int:
+    """Return the multiply-adds of a plan's `convolutions` for one window in prediction."""
+    return sum(part.multiply_adds for part in parts if not is_deep_head(part))
 
 
-def parameters(plan: Plan) -> int:
+def parameters(parts: Sequence[Convolution]) -> int:
     """Return the number of trainable parameters, with the heads of deep supervision."""
-    return sum(part.parameters for part in convolutions(plan))
+    return sum(part.parameters for part in parts)
+
+
+def resized(parts: Sequence[Convolution], widths: Mapping[str, int]) -> list[Convolution]:
+    """Return the convolutions with other numbers of channels.
+
+    Args:
+        parts: all convolutions of a plan.
+        widths: number of channels by their name; others stay as they are.
+    """
+    now = {part.writes: part.out_channels for part in parts} | dict(widths)
+    return [
+        replace(
+            part,
+            in_channels=sum(now.get(name, part.in_channels) for name in part.reads),
+            out_channels=now[part.writes],
+        )
+        for part in parts
+    ]
 
 
 def is_deep_head(part: Convolution) -> bool:
@@ -126,6 +145,8 @@ class _Stage:
     def layer(self, name: str, index: int, reads: Sequence[Channels], norm: str) -> Convolution:
         """Return the convolution of a layer; ``name`` and ``norm`` are those of its modules."""
         layer = self.plan.layers[index]
+        # The stride of a decoder stage is that of its transposed convolution.
+        is_strided = self.part == "encoder" and index == 0
         return Convolution(
             name,
             tuple(source for source, _ in reads),
@@ -134,6 +155,7 @@ class _Stage:
             layer.channels,
             self.plan.kernel,
             self.size,
+            stride=self.plan.stride if is_strided else (1, 1, 1),
             norm="" if layer.norm == "none" else norm,
             position=(self.part, self.number, index),
         )
@@ -148,16 +170,14 @@ class _Stage:
 
     def residual(self, prefix: str, reads: Channels) -> Iterator[Convolution]:
         """Yield the convolutions of residual blocks: .conv1, perhaps .skip, .conv2."""
-        strided = max(self.plan.stride) > 1
+        pools = int(max(self.plan.stride) > 1)
         for number, (first, second, shortcut) in enumerate(_blocks(self.plan.layers)):
             block = f"{prefix}.{number}"
             inner = self.layer(f"{block}.conv1.conv", first, [reads], f"{block}.conv1.norm")
             yield inner
             if shortcut is not None:
-                names = [
-                    f"{block}.shortcut.{index + strided}" for index in range(2)
-                ]  # after a pool
-                skip = self.layer(names[0], shortcut, [reads], names[1])
+                conv, norm = (f"{block}.shortcut.{pools + index}" for index in range(2))
+                skip = self.layer(conv, shortcut, [reads], norm)
                 skip = replace(skip, writes=block, kernel=(1, 1, 1))
                 yield skip
                 reads = _output(skip)
@@ -166,7 +186,7 @@ class _Stage:
             )
             # It is added to the output of the shortcut, or to the channels that the block reads.
             yield replace(outer, writes=reads[0])
-            strided = False
+            pools = 0
 
 
 def _output(part: Convolution) -> Channels:

@@ -201,6 +201,8 @@ def test_empty_path_is_none() -> None:
             "groups go with network.norm=group or group_ws only",
         ),
         (["trainer.max_steps=1", "trainer.max_minutes=1"], "trainer.max_minutes, not both"),
+        (["weights=a", "rewind=b"], "give weights or rewind, not both"),
+        (["trainer.max_steps=5", "trainer.rewind_step=6"], "give at most trainer.max_steps=5"),
         (["plan=p.json", "network.dims=2"], "plan=p.json has decided network.dims already"),
         (["plan.patch=[8,8,8]", "plan.memory=1GB"], "give plan.memory or plan.patch, not both"),
         (

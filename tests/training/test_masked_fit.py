@@ -25,7 +25,7 @@ from segkit.plans.plan import Plan
 from segkit.training.fit import fit
 from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.training.outputs.rewind import read_rewind
-from tests.training.test_fit import StopAt, state
+from tests.training.test_fit import StopAt, rows, state
 from tests.training.test_fit import config as with_validations
 
 
@@ -112,19 +112,22 @@ def test_a_run_keeps_its_mask_for_others(
     fit(config(max_steps=1), plan_for_balls, balls, tmp_path, mask=mask)
     assert find_mask(tmp_path).hash == find_mask(tmp_path / "mask.safetensors").hash == mask.hash
     kept, total = kept_and_total(mask.masks)
-    facts = read_bundle(tmp_path).card["training"]["weights"]["mask"]
-    assert (facts["mask"], facts["kept"], facts["weights"]) == (mask.hash, kept, total)
+    training = read_bundle(tmp_path).card["training"]
+    facts = training["mask"]
+    assert "weights" not in training
+    assert (facts["hash"], facts["kept"], facts["weights"]) == (mask.hash, kept, total)
     assert facts["dense"] == facts["not_taken"] == []
 
 
-def test_a_stopped_training_with_a_mask_resumes_bitwise(
-    mask: MaskFile, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+def test_a_stopped_ticket_resumes_bitwise(
+    mask: MaskFile, level_0: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
-    fit(config(), plan_for_balls, balls, tmp_path / "whole", mask=mask)
+    start: dict[str, Any] = {"mask": mask, "rewind": read_rewind(level_0)}
+    fit(config(), plan_for_balls, balls, tmp_path / "whole", **start)
     run = tmp_path / "run"
-    stop = StopAt(3, signal.SIGTERM)
-    with pytest.raises(Interrupted):
-        fit(config(), plan_for_balls, balls, run, mask=mask, callbacks=[stop])
+    stop = StopAt(1, signal.SIGTERM)  # in the second of the four steps that follow the rewinding
+    with pytest.raises(Interrupted, match="stopped at step 4 of 6"):
+        fit(config(), plan_for_balls, balls, run, callbacks=[stop], **start)
     watch = Watch(mask)
     fit(config(), plan_for_balls, balls, run, callbacks=[watch])
     assert max(watch.largest) == 0.0
@@ -226,3 +229,39 @@ def test_the_weights_of_the_step_are_those_of_a_shorter_look(
     assert rewind.progress == newest[1]["schedule"]["progress"]
     for name, value in rewind.tensors.items():
         assert torch.equal(value, weights[f"network.{name}"])
+
+
+def test_a_step_that_is_never_reached_is_reported(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a budget of minutes nobody can tell before how many steps there will be."""
+    made = config(max_steps=None, max_minutes=0.001, rewind_step=500)
+    fit(made, plan_for_balls, balls, tmp_path)
+    assert "no rewind.safetensors was written: the training ended after 1 steps" in caplog.text
+    assert not (tmp_path / "rewind.safetensors").exists()
+
+
+def test_rewound_trainings_may_have_a_budget_of_minutes(
+    level_0: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    seen = Batches()
+    made = config(max_steps=None, max_minutes=0.001)
+    fit(made, plan_for_balls, balls, tmp_path, rewind=read_rewind(level_0), callbacks=[seen])
+    assert seen.seen[0][0] == 2
+    assert read_bundle(tmp_path).card["training"]["steps"] == 3
+
+
+def test_validations_before_the_step_are_not_made_up_for(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    made = with_validations(rewind_step=3)
+    fit(made, plan_for_balls, balls, tmp_path / "0")
+    fit(
+        with_validations(),
+        plan_for_balls,
+        balls,
+        tmp_path / "1",
+        rewind=read_rewind(tmp_path / "0"),
+    )
+    validated = [[row["step"] for row in rows(tmp_path / run) if row["dice"]] for run in "01"]
+    assert validated == [["3", "6"], ["6"]]

@@ -128,6 +128,17 @@ def test_the_command_for_training_longer_works(
     assert "tensors loaded, not loaded: none" in capsys.readouterr().err
 
 
+def test_a_longer_training_keeps_its_mask_and_does_not_rewind(tmp_path: Path) -> None:
+    words = ["mask=file", "rewind=level_0", "trainer.rewind_step=1", "trainer.max_steps=5"]
+    begun(tmp_path, "dataset=d", *words)
+    given = ["trainer.max_steps=7", f"run_dir={tmp_path}"]
+    with pytest.raises(UsageError, match="To train longer") as error:
+        resumed_config(load(given), given)
+    command = set(shlex.split(str(error.value).splitlines()[-1]))
+    assert {f"mask={tmp_path}", f"weights={tmp_path}"} <= command
+    assert not any("rewind" in word for word in command)
+
+
 def test_a_run_in_its_default_folder_is_found_with_other_threads(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,12 +39,13 @@ class BatchRenorm(nn.Module):
     """Batch renormalization of (B, C, X, Y[, Z]) with a scale and a shift per channel.
 
     ``running_std`` includes ``eps``: it is the average of sqrt(variance + eps). The counter
-    ``num_batches_tracked`` determines the bounds of r and d.
+    ``batches`` determines the bounds of r and d; its name is not BatchNorm's, so that a training
+    that starts from a BatchNorm model does not take over its count, without the right statistics.
     """
 
     running_mean: Tensor
     running_std: Tensor
-    num_batches_tracked: Tensor
+    batches: Tensor
 
     def __init__(self, channels: int, *, eps: float) -> None:
         super().__init__()
@@ -53,7 +54,12 @@ class BatchRenorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_std", torch.ones(channels))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
+        self.register_buffer("batches", torch.tensor(0))
+
+    @property
+    def num_batches_tracked(self) -> Tensor:
+        """The counter by BatchNorm's name, for code that treats both norms alike."""
+        return self.batches
 
     def extra_repr(self) -> str:
         """Return what stands in parentheses when the layer is printed."""
@@ -88,7 +94,7 @@ class BatchRenorm(nn.Module):
     @torch.no_grad()
     def _corrections(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
         """Return r and d (C,) of a batch with these statistics (C,)."""
-        r_max, d_max = bounds(self.num_batches_tracked)
+        r_max, d_max = bounds(self.batches)
         r = torch.clamp(std / self.running_std, 1 / r_max, r_max)
         d = torch.clamp((mean - self.running_mean) / self.running_std, -d_max, d_max)
         return r, d
@@ -96,9 +102,9 @@ class BatchRenorm(nn.Module):
     @torch.no_grad()
     def _update(self, mean: Tensor, std: Tensor) -> None:
         """Average the running statistics with those of a batch (C,)."""
-        self.num_batches_tracked += 1
+        self.batches += 1
         # The first batches are averaged equally, so that the initial values are forgotten at once.
-        share = (1 / self.num_batches_tracked.double()).clamp(min=MOMENTUM).to(std.dtype)
+        share = (1 / self.batches.double()).clamp(min=MOMENTUM).to(std.dtype)
         self.running_mean.lerp_(mean, share)
         self.running_std.lerp_(std, share)
 

@@ -20,7 +20,7 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
     """Check that a cross-validation can follow the overrides.
 
     Raises:
-        UsageError: a single fold, or trainings in several processes.
+        UsageError: a single fold, trainings in several processes, or weights of a fold to continue.
     """
     if config.compute.name in ("ddp", "slurm"):
         raise UsageError(
@@ -28,6 +28,11 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
         )
     if "fold" in given_keys(overrides):
         raise UsageError("fold: a cross-validation trains all folds; leave it out")
+    if config.rewind:
+        raise UsageError(
+            "rewind: its weights have seen cases that a fold of a cross-validation holds out; "
+            "leave it out"
+        )
 
 
 def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:

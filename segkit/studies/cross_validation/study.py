@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.bundle import read_bundle, write_bundle
+from segkit.bundle.mask_lookup import find_mask
 from segkit.bundle.overlap_dice import joint_overlap_dice
 from segkit.bundle.precision_agreement import joint_agreement
 from segkit.config.compose import load
@@ -253,4 +254,7 @@ def _write_ensemble(
     if rules:
         card["postprocessing"] = rules
     states = {bundle.folds[0]: bundle.state(bundle.folds[0]) for bundle in bundles}
-    write_bundle(setup.run_dir / BUNDLE, setup.plan, card, states, dataclasses.asdict(setup.config))
+    # The folds of one network have the same mask.
+    mask = find_mask(bundles[0].path) if setup.config.mask else None
+    config = dataclasses.asdict(setup.config)
+    write_bundle(setup.run_dir / BUNDLE, setup.plan, card, states, config, mask=mask)

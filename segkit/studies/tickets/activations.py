@@ -7,63 +7,29 @@ of each norm are measured, so that this can be seen rather than believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from segkit.networks.blocks import ConvBlock
-from segkit.networks.kernels.batch_renorm import BatchRenorm
+from segkit.networks.kernels.recompute import recomputing
+from segkit.plans.plan import Plan
 from segkit.sliding_window.windows import apply_network
+from segkit.studies.normalization.layer_statistics import Moments, patch_moments
+from segkit.studies.normalization.layers import norm_modules
 
-NORMS = (nn.GroupNorm, nn.modules.batchnorm._NormBase, BatchRenorm)
-"""Classes of norm layers; instance and batch norms are of the second."""
-
-
-@dataclass
-class Moments:
-    """Mean and standard deviation of each channel (C,), over samples and voxels, in float64."""
-
-    count: int = 0
-    total: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
-    squares: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
-
-    def add(self, x: Tensor) -> None:
-        """Add the values of x (B, C, X, Y[, Z])."""
-        channels = x.detach().double().movedim(1, 0).flatten(1)
-        self.total = self.total + channels.sum(1)
-        self.squares = self.squares + channels.square().sum(1)
-        self.count += channels.shape[1]
-
-    @property
-    def mean(self) -> Tensor:
-        return self.total / self.count
-
-    @property
-    def sd(self) -> Tensor:
-        """Standard deviation, which is 0 for a channel that is constant up to rounding."""
-        squares = self.squares / self.count
-        variance = squares - self.mean.square()
-        return torch.where(variance > 1e-12 * squares, variance, 0.0).clamp_min(0).sqrt()
+ROUNDING = 1e-12
+"""Share of the mean square up to which a variance is rounding."""
 
 
 @dataclass(frozen=True)
 class NormMoments:
-    """Moments of the channels before and after one norm."""
+    """Statistics of each channel before and after one norm, over all patches: (1, channels)."""
 
-    before: Moments = field(default_factory=Moments)
-    after: Moments = field(default_factory=Moments)
-
-    def of_norm(self, _norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Add a call of the norm; a forward hook of it."""
-        self.before.add(inputs[0])
-        self.after.add(output)
-
-    def of_convolution(self, norm: nn.Module) -> Callable[..., None]:
-        """Return a forward hook of the convolution before ``norm``, which adds both sides."""
-        return lambda _convolution, _inputs, output: self.of_norm(norm, (output,), norm(output))
+    before: Moments
+    after: Moments
 
 
 @dataclass(frozen=True)
@@ -82,40 +48,36 @@ class Shift:
 
 @torch.inference_mode()
 def norm_moments(
-    network: nn.Module, patches: Sequence[Tensor], slice_axis: int | None
+    network: nn.Module, plan: Plan, patches: Sequence[Tensor]
 ) -> dict[str, NormMoments]:
-    """Return the moments on both sides of every norm, by the name of the norm.
+    """Return the statistics on both sides of every norm, by the name of its layer.
 
     Args:
-        network: in evaluation mode; a norm with stored statistics uses these.
+        network: in evaluation mode; a norm with running statistics uses these.
+        plan: the plan of the network.
         patches: images (C, X, Y, Z) of the size of the plan's patch.
-        slice_axis: axis of the slices of a 2D network (`apply_network`).
     """
-    moments: dict[str, NormMoments] = {}
-    with _watching(network, moments):
+    norms = norm_modules(network, plan)
+    seen: dict[str, list[Tensor]] = {name: [] for name in norms}
+    # `recomputing` also keeps a block from fusing its norm with the activation, which a hook on the
+    # norm would not notice.
+    with recomputing(), _recorded(norms, seen):
         for patch in patches:
-            apply_network(network, patch[None], slice_axis)
-    return moments
+            apply_network(network, patch[None], plan.slice_axis)
+    return {name: _over_patches(torch.stack(values)) for name, values in seen.items() if values}
 
 
 @contextmanager
-def _watching(network: nn.Module, moments: dict[str, NormMoments]) -> Iterator[None]:
-    """Add what every norm gets and returns to ``moments`` while the context is open.
-
-    A `ConvBlock` may compute its norm and its activation in one kernel, without calling the norm.
-    There the output of the convolution is normalized once more.
-    """
-
-    hooks = []
-    in_blocks: set[nn.Module] = set()
-    for name, module in network.named_modules():
-        if isinstance(module, ConvBlock) and isinstance(module.norm, NORMS):
-            in_blocks.add(module.norm)
-            layer = moments.setdefault(f"{name}.norm".lstrip("."), NormMoments())
-            hooks.append(module.conv.register_forward_hook(layer.of_convolution(module.norm)))
-        elif isinstance(module, NORMS) and module not in in_blocks:
-            layer = moments.setdefault(name, NormMoments())
-            hooks.append(module.register_forward_hook(layer.of_norm))
+def _recorded(norms: Mapping[str, nn.Module], seen: Mapping[str, list[Tensor]]) -> Iterator[None]:
+    """Append mean and mean square of a norm's input and output (2, 2, C) at each call."""
+    hooks = [
+        norm.register_forward_hook(
+            lambda _norm, inputs, output, name=name: seen[name].append(
+                torch.stack([patch_moments(inputs[0]), patch_moments(output)])
+            )
+        )
+        for name, norm in norms.items()
+    ]
     try:
         yield
     finally:
@@ -123,25 +85,40 @@ def _watching(network: nn.Module, moments: dict[str, NormMoments]) -> Iterator[N
             hook.remove()
 
 
+def _over_patches(values: Tensor) -> NormMoments:
+    """Return the statistics over all patches of values (patches, 2, 2, C)."""
+    before, after = (
+        Moments(values[:, side, 0], values[:, side, 1]).over_batches(len(values)) for side in (0, 1)
+    )
+    return NormMoments(before, after)
+
+
 def shift(reference: Moments, changed: Moments) -> Shift:
     """Return how the channels have changed.
 
     Channels that do not vary in the reference are left out.
 
-    >>> a, b = Moments(), Moments()
-    >>> a.add(torch.tensor([[[0.0, 2.0]]])); b.add(torch.tensor([[[2.0, 3.0]]]))
+    >>> a = Moments(torch.tensor([[1.0]]), torch.tensor([[2.0]]))  # deviation 1
+    >>> b = Moments(torch.tensor([[2.5]]), torch.tensor([[6.5]]))  # deviation 1/2
     >>> shift(a, b)
     Shift(sd_ratio=0.5, mean_shift=1.5, constant_channels=0)
     """
-    varied = reference.sd > 0
-    still = varied & (changed.sd > 0)
-    logs = (changed.sd[still] / reference.sd[still]).log()
-    shifts = (changed.mean - reference.mean)[varied] / reference.sd[varied]
+    before, after = deviations(reference), deviations(changed)
+    varied = before > 0
+    still = varied & (after > 0)
+    logs = (after[still] / before[still]).log()
+    shifts = (changed.mean[0] - reference.mean[0])[varied] / before[varied]
     return Shift(
         float(logs.mean().exp()) if len(logs) else None,
         float(shifts.square().mean().sqrt()) if len(shifts) else None,
         int((varied & ~still).sum()),
     )
+
+
+def deviations(moments: Moments) -> Tensor:
+    """Return the standard deviation of each channel, 0 if it is constant up to rounding."""
+    variance = moments.variance[0]
+    return torch.where(variance > ROUNDING * moments.square[0], variance, 0.0).sqrt()
 
 
 def shift_rows(

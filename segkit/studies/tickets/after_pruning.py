@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from segkit.networks.norm import BatchStatisticsNorm
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.report.tables import Cell
 from segkit.sliding_window.windows import apply_network
+from segkit.studies.normalization.layers import uses_running_statistics
 from segkit.studies.tickets.activations import NormMoments, norm_moments
 from segkit.training.validation import validate
 
@@ -62,7 +62,7 @@ class Bench:
     def moments(self, network: nn.Module) -> dict[str, NormMoments]:
         """Return the activations' statistics on both sides of every norm, in float32."""
         patches = [patch.to(self.device) for patch in self.patches[:PATCHES_FOR_MOMENTS]]
-        return norm_moments(self._ready(network), patches, self.plan.slice_axis)
+        return norm_moments(self._ready(network), self.plan, patches)
 
     def recalibrate(self, network: nn.Module) -> bool:
         """Measure the stored statistics of all norms anew; return whether there are any.
@@ -70,7 +70,7 @@ class Bench:
         They become the mean over batches of the training's size, of the patches; a last batch that
         is smaller is left out.
         """
-        norms = [module for module in network.modules() if isinstance(module, BatchStatisticsNorm)]
+        norms = [module for module in network.modules() if uses_running_statistics(module)]
         if not norms:
             return False
         size = self.plan.batch_size
@@ -92,12 +92,12 @@ def _measuring(norms: Sequence[nn.Module]) -> Iterator[None]:
     for norm in norms:
         norm.train()
         norm.num_batches_tracked.zero_()  # type: ignore[operator]
-        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+        if isinstance(norm, nn.modules.batchnorm._NormBase):
             norm.momentum = None  # an equal average over all batches
     try:
         yield
     finally:
         for norm, before in zip(norms, momentum, strict=True):
             norm.eval()
-            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            if isinstance(norm, nn.modules.batchnorm._NormBase):
                 norm.momentum = before

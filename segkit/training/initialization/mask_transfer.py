@@ -29,8 +29,10 @@ def fit_mask(network: nn.Module, plan: Plan, mask: MaskFile) -> tuple[MaskFile, 
         mask: the mask, of this or of a similar network.
 
     Raises:
-        InputError: the mask fits no kernel.
+        InputError: the mask fits no kernel; or a network with weight standardization, in which a
+            weight of 0 does not stay 0.
     """
+    _check_norm(plan, mask)
     masks = dense_masks(network)
     channels = [channel.name for channel in plan.channels]
     has_same_channels = not mask.channels or list(mask.channels) == channels
@@ -69,8 +71,18 @@ def _report(mask: MaskFile, masks: Masks, *, dense: list[str]) -> dict[str, Any]
             ", ".join(dense) or "none",
             ", ".join(not_taken) or "none",
         )
-    facts = {"mask": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
+    facts = {"hash": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
     return {**facts, "dense": dense, "not_taken": not_taken}
+
+
+def _check_norm(plan: Plan, mask: MaskFile) -> None:
+    if any(layer.norm == "group_ws" for layer in plan.network.layers):
+        raise InputError(
+            f"mask {mask.hash}",
+            expected="a network whose weights are used as they are",
+            found="network.norm=group_ws, whose weight standardization moves pruned weights off 0",
+            remedy="Train with network.norm=group, or without a mask.",
+        )
 
 
 def _fits_nothing(mask: MaskFile, masks: Masks) -> InputError:

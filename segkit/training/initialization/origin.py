@@ -50,13 +50,16 @@ def open_origin(config: TrainConfig) -> Origin:
     A run that resumes from a checkpoint needs none of them.
 
     Raises:
-        InputError: a model or file that cannot be used.
+        InputError: a model or file that cannot be used, or a rewind file of a step after the last.
     """
     if config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS):
         return Origin()
+    rewind = read_rewind(config.rewind) if config.rewind else None
+    if rewind is not None and config.trainer.max_steps is not None:
+        rewind.check_before(config.trainer.max_steps)
     return Origin(
         read_bundle(resolve_model(config.weights)) if config.weights else None,
-        read_rewind(config.rewind) if config.rewind else None,
+        rewind,
         find_mask(config.mask) if config.mask else None,
     )
 

@@ -83,8 +83,9 @@ class BundleWriter:
             "cases": len(self.split.training),
             "validation_cases": len(self.split.validation),
         }
-        if self.initial_weights:
-            facts["weights"] = self.initial_weights
+        report = dict(self.initial_weights or {})
+        facts |= {"mask": report.pop("mask")} if "mask" in report else {}
+        facts |= {"weights": report} if report else {}
         return facts
 
     def _agreement(self, module: SegmentationModule) -> dict[str, Any]:

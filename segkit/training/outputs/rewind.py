@@ -73,17 +73,21 @@ class RewindFile:
         if not in_steps:
             total = schedule.total + self.step
             return Schedule(total, self.step, self.progress, schedule.augment_until)
-        if self.step >= schedule.total:
+        self.check_before(schedule.total)
+        for _ in range(self.step):  # as the training did, so that rounding is the same
+            schedule.advance()
+        return schedule
+
+    def check_before(self, steps: int) -> None:
+        """Raise InputError unless a step follows in a training of ``steps`` steps."""
+        if self.step >= steps:
             raise InputError(
                 self.path,
-                expected=f"weights of a step before the last one, {schedule.total}",
+                expected=f"weights of a step before the last one, {steps}",
                 found=f"those after step {self.step}",
                 remedy="Give a larger trainer.max_steps, which counts from the first step of the "
                 "training that wrote the file.",
             )
-        for _ in range(self.step):  # as the training did, so that rounding is the same
-            schedule.advance()
-        return schedule
 
 
 def write_rewind(path: str | Path, network: nn.Module, schedule: Schedule) -> None:
@@ -101,15 +105,14 @@ def read_rewind(where: str | Path) -> RewindFile:
     Raises:
         InputError: no such file, another kind of file, or a damaged one.
     """
-    path = Path(where)
-    if path.is_dir() and not (path / REWIND).is_file():
+    path = Path(where) / REWIND if Path(where).is_dir() else Path(where)
+    if not path.is_file():
         raise InputError(
-            path,
-            expected=f"a run folder with {REWIND}",
+            where,
+            expected=f"a run folder with {REWIND}, or such a file",
             found="none",
             remedy="Train with trainer.rewind_step=N, which writes it after step N.",
         )
-    path = path / REWIND if path.is_dir() else path
     tensors, facts = KIND.read(path)
     try:
         step, progress = int(facts["step"]), float(facts["progress"])

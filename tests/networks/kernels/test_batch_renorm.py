@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segkit.networks.kernels.batch_renorm import BatchRenorm, batch_statistics, bounds
 
@@ -25,7 +25,7 @@ def trained(channels: int = 4, batches: int = 300) -> BatchRenorm:
         layer.bias.copy_(draw(channels, seed=2))
     layer.running_mean.copy_(torch.tensor([0.0, 0.5, 20.0, -20.0])[:channels])
     layer.running_std.copy_(torch.tensor([1.0, 0.7, 10.0, 0.1])[:channels])
-    layer.num_batches_tracked.fill_(batches)
+    layer.batches.fill_(batches)
     return layer
 
 
@@ -131,7 +131,7 @@ def test_early_batches_count_equally_and_later_ones_a_hundredth() -> None:
         layer(torch.tensor([[[[value - 1, value + 1]]]]))
     assert layer.running_mean.item() == pytest.approx(3)
     assert layer.running_std.item() == pytest.approx(1)
-    layer.num_batches_tracked.fill_(500)
+    layer.batches.fill_(500)
     layer(torch.tensor([[[[102.0, 104.0]]]]))
     assert layer.running_mean.item() == pytest.approx(3 + 0.01 * 100)
 
@@ -156,9 +156,50 @@ def test_half_precision_has_statistics_in_float32() -> None:
     assert relative(std, exact_std) < 1e-4
 
 
+def kept_values(layer: nn.Module, x: Tensor) -> int:
+    """Return the number of values that autograd keeps for the backward pass."""
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        layer(x)
+    return sum(kept.values())
+
+
+def test_it_keeps_no_more_than_batch_norm_but_numbers_per_channel() -> None:
+    x = draw(2, 4, 8, 8, 8).requires_grad_()
+    plain, renorm = kept_values(nn.BatchNorm3d(4), x), kept_values(trained(), x)
+    assert plain >= x.numel()
+    assert renorm - plain < 100
+
+
 def test_one_value_per_channel_is_refused_in_training_only() -> None:
     layer, x = BatchRenorm(4, eps=EPS), draw(1, 4, 1, 1, 1)
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         layer(x)
-    assert layer.num_batches_tracked == 0
+    assert layer.batches == 0
     torch.testing.assert_close(layer.eval()(x), x)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float16, 0.01), (torch.bfloat16, 0.05)]
+)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_gpu_computes_the_same(dtype: torch.dtype, tolerance: float, channels_last: bool) -> None:
+    layer, x = trained().cuda(), (2 * draw(2, 4, 16, 24, 8) + 1).cuda().to(dtype)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+    reference, exact = copy.deepcopy(layer).double(), x.double().requires_grad_()
+    expected, mean, std = algorithm_1(reference, exact)
+    y = layer(x.requires_grad_())
+    assert relative(y, expected) <= tolerance
+    assert relative(layer.running_mean, mean) <= 1e-4
+    assert relative(layer.running_std, std) <= 1e-4
+    found, wanted = gradients(layer, x, y), gradients(reference, exact, expected)
+    for gradient, exact_gradient in zip(found, wanted, strict=True):
+        assert relative(gradient, exact_gradient) <= 2 * tolerance

@@ -127,6 +127,25 @@ def test_two_processes_train_what_one_trains(folder: Path, monkeypatch: pytest.M
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("norm", "equal"), [("group_ws", True), ("batch_renorm", False)])
+def test_two_processes_with_other_norms(folder: Path, norm: str, equal: bool) -> None:
+    words = [f"network.norm={norm}", "trainer.max_steps=6", "trainer.accumulate=2"]
+    runs = [
+        segkit(folder, *words, *place, f"run_dir={norm}_{count}")
+        for count, place in ((1, ["compute=cpu"]), (2, TWO))
+    ]
+    for run in runs:
+        _, err = run.communicate()
+        assert run.returncode == 0, err
+    # Statistics of a batch are those of the samples of one process.
+    apart = difference(folder / f"{norm}_1", folder / f"{norm}_2")
+    assert apart < 1e-4 if equal else apart > 1e-3
+    state = read_bundle(folder / f"{norm}_2").state("0")
+    counters = [int(value) for name, value in state.items() if name.endswith("norm.batches")]
+    assert set(counters) == (set() if equal else {12})
+
+
 def test_a_signal_to_one_process_ends_all(
     folder: Path, processes: list[subprocess.Popen[str]]
 ) -> None:

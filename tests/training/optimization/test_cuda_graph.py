@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from segkit.config.schema import TrainerConfig
 from segkit.networks import build_network
 from segkit.networks.precision import ComputeMode, network_to_memory_format
+from segkit.plans.norm_catalogue import NormKind
 from segkit.plans.plan import Plan
 from segkit.training.optimization.cuda_graph import GraphedLoss, TrainingLoss, can_be_graphed
 from segkit.training.optimization.losses import build_loss, set_progress
@@ -34,10 +35,10 @@ def batch(plan: Plan, device: str, seed: int = 0, size: int = 2) -> tuple[Tensor
     return images.to(device), labels.to(device)
 
 
-def with_batch_norm(plan: Plan) -> Plan:
+def with_norm(plan: Plan, norm: NormKind) -> Plan:
     def normed(stages: tuple) -> tuple:  # type: ignore[type-arg]
         layers = [
-            tuple(dataclasses.replace(layer, norm="batch") for layer in stage.layers)
+            tuple(dataclasses.replace(layer, norm=norm) for layer in stage.layers)
             for stage in stages
         ]
         return tuple(
@@ -83,11 +84,11 @@ def test_what_was_recorded_gives_the_same_losses_and_gradients(
 
 @pytest.mark.gpu
 @needs_cuda
-def test_running_statistics_do_not_remember_the_recording(plan_for_balls: Plan) -> None:
-    plain, step = (
-        step_of(with_batch_norm(plan_for_balls), "cuda"),
-        step_of(with_batch_norm(plan_for_balls), "cuda"),
-    )
+@pytest.mark.parametrize("norm", ["batch", "batch_renorm"])
+def test_running_statistics_do_not_remember_the_recording(
+    plan_for_balls: Plan, norm: NormKind
+) -> None:
+    plain, step = (step_of(with_norm(plan_for_balls, norm), "cuda") for _ in range(2))
     replayed = GraphedLoss(step, TrainerConfig())
     for seed in range(2):
         plain(*batch(plan_for_balls, "cuda", seed))

@@ -125,6 +125,14 @@ def test_the_default_folder_depends_on_configuration_and_data_not_on_paths(tmp_p
     assert default_run_dir(
         load(["seed=1"]), plan, dataset, kind="study"
     ).name == first.name.replace("unet", "study")
+    # Paths of weights, mask and rewind file do not count, their contents do.
+    words = ["dataset=one", "seed=1", "mask=m", "rewind=r"]
+    assert default_run_dir(load(words), plan, dataset) == first
+    starts = [{"mask": "1"}, {"mask": "2"}, {"rewind": "1"}, {"weights": "1"}]
+    folders = {default_run_dir(load(words), plan, dataset, start) for start in starts}
+    assert len(folders - {first}) == 4
+    steps = default_run_dir(load(["seed=1", "trainer.rewind_step=0"]), plan, dataset)
+    assert steps != first
     other = dataclasses.replace(dataset, labels={"y": 1})
     assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
 

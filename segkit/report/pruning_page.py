@@ -1,0 +1,138 @@
+"""Tables and HTML page of a pruning: cost and Dice before and after, and the channels kept."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segkit.report.page import html_page, paragraph
+from segkit.report.tables import Cell, html_table
+
+Table = tuple[Sequence[str], list[list[Cell]]]
+"""Header and rows."""
+
+
+def cost_table(result: Mapping[str, Any]) -> Table:
+    """Return what the model costs before and after; ``result`` is the content of pruning.json."""
+    before, after = result["before"], result["after"]
+    rows: list[list[Cell]] = []
+    for name, key, unit in (
+        ("parameters", "parameters", 1),
+        ("multiply-adds of a window, millions", "multiply_adds", 1e6),
+        ("time of a window, ms", "seconds", 1e-3),
+        ("memory for a window, MB", "bytes", 1e6),
+    ):
+        if before[key] is not None and after[key] is not None:
+            values = [facts[key] / unit for facts in (before, after)]
+            shown = [int(value) if unit == 1 else round(value, 1) for value in values]
+            rows.append([name, *map(_text, shown), f"{values[1] / values[0]:.2f}"])
+    return ("", "before", "after", "ratio"), rows
+
+
+def _text(value: float) -> str:
+    return f"{value:,}".replace(",", " ")
+
+
+def dice_table(result: Mapping[str, Any]) -> Table:
+    """Return Dice before and after, label by label, and the mean; no rows without cases."""
+    before, after = result["before"], result["after"]
+    rows: list[list[Cell]] = [
+        [name, value, after["dice"].get(name), _change(value, after["dice"].get(name))]
+        for name, value in before["dice"].items()
+    ]
+    if before["mean_dice"] is not None:
+        means = before["mean_dice"], after["mean_dice"]
+        rows.append(["mean", *means, _change(*means)])
+    return ("Dice", "before", "after", "change"), rows
+
+
+def _change(before: float, after: float | None) -> str:
+    return "-" if after is None else f"{after - before:+.4f}"
+
+
+def dice_sentences(result: Mapping[str, Any]) -> str:
+    """Return on what the Dice rests, the interval of its change, and what that says."""
+    dice = result["dice"]
+    if not dice["cases"]:
+        return f"{dice['verdict']}."
+    change = dice["difference"]
+    interval = (
+        f"Change of the mean over cases {change['mean']:+.4f}"
+        f" (95 % interval {change['low']:+.4f} to {change['high']:+.4f}): "
+        if change
+        else ""
+    )
+    return f"{interval}{dice['verdict']}. {dice['note']}"
+
+
+def channel_table(result: Mapping[str, Any]) -> Table:
+    """Return the channels of every stage before and after."""
+    before, after = result["before"]["channels"], result["after"]["channels"]
+    deepest = len(before) // 2
+    names = [f"encoder {number}" for number in range(deepest)]
+    names += ["bottleneck", *(f"decoder {number}" for number in range(len(before) - deepest - 1))]
+    rows: list[list[Cell]] = [
+        [name, ", ".join(map(str, old)), ", ".join(map(str, new))]
+        for name, old, new in zip(names, before, after, strict=True)
+    ]
+    return ("channels", "before", "after"), rows
+
+
+def round_table(result: Mapping[str, Any]) -> Table:
+    """Return every round: the share that it aimed at, its steps, and the Dice after it."""
+    rows: list[list[Cell]] = [
+        [
+            number,
+            facts["share"],
+            facts["parameters"],
+            facts["multiply_adds"] / 1e6,
+            facts["steps"],
+            facts["dice"],
+            facts["seconds"] / 60,
+        ]
+        for number, facts in enumerate(result["rounds"], start=1)
+    ]
+    header = ("round", "aim", "parameters", "multiply-adds, M", "steps", "Dice", "minutes")
+    return header, rows
+
+
+def machine_sentence(result: Mapping[str, Any]) -> str:
+    """Return where the time was measured."""
+    machine = result["machine"]
+    threads = f", {machine['threads']} threads" if machine["device"] == "cpu" else ""
+    return (
+        f"Time and memory of one window on {machine['device']} in {machine['precision']}{threads};"
+        " the time is the median of 25 runs of each network, in turns."
+    )
+
+
+def pruning_page(result: Mapping[str, Any]) -> str:
+    """Return the page as HTML.
+
+    Args:
+        result: content of pruning.json.
+    """
+    ((kind, share),) = result["budget"].items()
+    name = html.escape(str(result["model"]["name"]))
+    header, dice = dice_table(result)
+    parts = [
+        f"<h1>Pruning of {name}</h1>",
+        paragraph(f"Budget: {kind} {share:g} of the original model."),
+        html_table(*cost_table(result)),
+        paragraph(machine_sentence(result)),
+        "<h2>Dice on validation cases</h2>",
+        html_table(header, dice) if dice else "",
+        paragraph(dice_sentences(result)),
+        "<h2>Channels</h2>",
+        html_table(*channel_table(result)),
+        "<h2>Rounds</h2>",
+        html_table(*round_table(result)),
+        paragraph("The Dice of a round is that of the last validation of its training."),
+        *(
+            f'<p>round {number}<br><img src="round_{number}/progress.png"'
+            f' alt="Loss and Dice of round {number}"></p>'
+            for number in range(1, len(result["rounds"]) + 1)
+        ),
+    ]
+    return html_page("Pruning", parts)

@@ -1,0 +1,1 @@
+"""Normalization study: the same network with different norms and batch sizes, measured alike."""

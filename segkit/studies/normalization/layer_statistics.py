@@ -1,0 +1,94 @@
+"""Mean and mean square of the values before each norm, for every patch and channel.
+
+From these, mean and variance over any pool can be computed: over the patches of a batch (batch
+norm), over the channels of a group (group norm), or over a channel of a patch (instance norm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from segkit.networks.kernels.recompute import recomputing
+from segkit.plans.plan import Plan
+from segkit.sliding_window.windows import Network, apply_network
+from segkit.studies.normalization.layers import norm_modules
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of the input of one norm, (patches, channels) in float64."""
+
+    mean: Tensor
+    square: Tensor
+    """Mean of the squared values."""
+
+    def over_batches(self, size: int) -> Moments:
+        """Return the statistics of batches of ``size`` patches; patches that are left over go."""
+        count = len(self.mean) // size * size
+        mean, square = (
+            values[:count].reshape(-1, size, values.shape[1]).mean(1)
+            for values in (self.mean, self.square)
+        )
+        return Moments(mean, square)
+
+    def over_groups(self, groups: int) -> Moments:
+        """Return the statistics of ``groups`` groups of neighboring channels."""
+        mean, square = (
+            values.reshape(len(values), groups, -1).mean(2) for values in (self.mean, self.square)
+        )
+        return Moments(mean, square)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance (pools, channels or groups), never negative."""
+        return (self.square - self.mean**2).clamp(min=0)
+
+
+@torch.no_grad()
+def layer_moments(
+    network: nn.Module, plan: Plan, images: Iterable[Tensor], *, compute: Network
+) -> dict[str, Moments]:
+    """Return the statistics before each norm of a network, by the name of its layer.
+
+    Args:
+        network: in evaluation mode.
+        plan: the plan of the network.
+        images: patches (C, X, Y, Z) on the network's device.
+        compute: calls ``network`` on a batch, in its memory format.
+    """
+    norms = norm_modules(network, plan)
+    seen: dict[str, list[Tensor]] = {name: [] for name in norms}
+    # `recomputing` also keeps a block from fusing its norm with the activation, which a hook on the
+    # norm would not notice.
+    with recomputing(), _recorded(norms, seen):
+        for image in images:
+            apply_network(compute, image[None], plan.slice_axis)
+    stacked = {name: torch.stack(values) for name, values in seen.items() if values}
+    return {name: Moments(values[:, 0], values[:, 1]) for name, values in stacked.items()}
+
+
+@contextmanager
+def _recorded(norms: dict[str, nn.Module], seen: dict[str, list[Tensor]]) -> Iterator[None]:
+    """Append mean and mean square (2, C) of a norm's input whenever it is called."""
+    hooks = [
+        norm.register_forward_pre_hook(
+            lambda _norm, inputs, name=name: seen[name].append(patch_moments(inputs[0]))
+        )
+        for name, norm in norms.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def patch_moments(features: Tensor) -> Tensor:
+    """Return mean and mean square (2, C) of the features (1, C, X, Y[, Z]) of one patch."""
+    values = features[0].flatten(1).double()
+    return torch.stack([values.mean(1), (values**2).mean(1)]).cpu()

@@ -1,0 +1,168 @@
+"""Compare a model before and after pruning: cost, time, memory, and Dice on validation cases."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from segkit.bundle.bundle import Bundle
+from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
+from segkit.networks.precision import ComputeMode, network_to_memory_format
+from segkit.plans.convolutions import convolutions, multiply_adds, parameters
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import PreparedCase
+from segkit.studies.intervals import Values, mean_interval, paired_difference, verdict
+from segkit.studies.pruning.latency import window_seconds
+from segkit.studies.pruning.selection import empty_window
+from segkit.studies.pruning.window_memory import window_memory
+from segkit.training.compute.device import device_for
+from segkit.training.setup import Setup
+from segkit.training.validation import ValidationScore, validate
+
+log = logging.getLogger(__name__)
+
+BEFORE, AFTER = "the original", "the pruned model"
+
+
+def compared(
+    original: Bundle,
+    smaller: Bundle,
+    study: Setup,
+    cases: Sequence[PreparedCase],
+    *,
+    precision: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return cost and Dice of both models, in JSON types.
+
+    Args:
+        original: the model before.
+        smaller: the model after.
+        study: settings and dataset.
+        cases: validation cases; without any there is no Dice.
+        precision: precision of both networks.
+        seconds: time for predicting the cases, of which as many are taken as fit.
+    """
+    device = device_for(study.config)
+    models = (original, smaller)
+    times = window_seconds(
+        [
+            WindowScorer(
+                model.networks(), model.plan, device=device, precision=precision, tta=False
+            )
+            for model in models
+        ],
+        empty_window(original.plan),
+    )
+    facts = [
+        {**costs(model.plan), "seconds": value, "bytes": _bytes(model, precision, device)}
+        for model, value in zip(models, times, strict=True)
+    ]
+    scores = _scores(original, smaller, cases, precision=precision, device=device, seconds=seconds)
+    for own, score in zip(facts, scores, strict=True):
+        own["dice"], own["mean_dice"] = score.labels, score.mean
+    return {
+        "model": {"name": original.name, "hash": original.hash},
+        "machine": {
+            "device": str(device),
+            "precision": precision,
+            "threads": torch.get_num_threads(),
+        },
+        "before": facts[0],
+        "after": facts[1],
+        "dice": _difference(*scores, _note(original, study)),
+    }
+
+
+def costs(plan: Plan) -> dict[str, Any]:
+    """Return parameters, multiply-adds, and the channels of every layer, by stage."""
+    parts = convolutions(plan)
+    stages = (*plan.network.encoder, *plan.network.decoder)
+    return {
+        "parameters": parameters(parts),
+        "multiply_adds": multiply_adds(parts),
+        "channels": [[layer.channels for layer in stage.layers] for stage in stages],
+    }
+
+
+def _bytes(model: Bundle, precision: str, device: torch.device) -> int | None:
+    return window_memory(model.path, precision=precision, device=device)
+
+
+def _scores(
+    original: Bundle,
+    smaller: Bundle,
+    cases: Sequence[PreparedCase],
+    *,
+    precision: str,
+    device: torch.device,
+    seconds: float,
+) -> tuple[ValidationScore, ValidationScore]:
+    """Return the Dice of both models on the same cases."""
+    mode = ComputeMode(precision, MEMORY_FORMAT)
+
+    def score(model: Bundle, is_enough: Callable[[int], bool]) -> ValidationScore:
+        network = network_to_memory_format(model.networks()[0].to(device), MEMORY_FORMAT)
+        return validate(network, cases, model.plan, mode=mode, device=device, is_enough=is_enough)
+
+    started = time.monotonic()
+    # The original one is the slower one; its share of the time is the larger one.
+    before = score(original, lambda _done: time.monotonic() - started > 0.6 * seconds)
+    after = score(smaller, lambda done: done >= before.cases)
+    if before.cases < len(cases):
+        log.info("Dice of %d of %d cases, for which there was time", before.cases, len(cases))
+    return before, after
+
+
+def _difference(before: ValidationScore, after: ValidationScore, note: str) -> dict[str, Any]:
+    """Return the paired difference of the Dice of cases, after minus before."""
+    if not before.cases:
+        return {
+            "cases": 0,
+            "verdict": "Dice is not compared: there are no validation cases (fold=all)",
+        }
+    change = paired_difference(_values(after), _values(before))
+    return {
+        "cases": before.cases,
+        "before": _as_json(mean_interval(_values(before))),
+        "after": _as_json(mean_interval(_values(after))),
+        "difference": _as_json(change),
+        "verdict": verdict(change, AFTER, BEFORE),
+        "note": note,
+        "by_case": {
+            case: {"before": before.per_case[case], "after": after.per_case[case]}
+            for case in before.per_case
+        },
+    }
+
+
+def _values(score: ValidationScore) -> Values:
+    """Return the mean Dice over labels of every case that has a label."""
+    return {
+        (case, 0): float(np.mean(list(dice.values())))
+        for case, dice in score.per_case.items()
+        if dice
+    }
+
+
+def _as_json(interval: Any) -> dict[str, Any] | None:
+    return None if interval is None else dataclasses.asdict(interval)
+
+
+def _note(original: Bundle, study: Setup) -> str:
+    """Return whether the original model was trained on other cases, in words."""
+    training, dataset = original.card.get("training", {}), original.card.get("dataset", {})
+    same_data = dataset.get("hash") == study.dataset.content_hash()
+    same_fold = training.get("fold") == str(study.config.fold)
+    if same_data and same_fold:
+        return "Neither model was trained on these cases."
+    return (
+        "The original model has another dataset or fold, and may have been trained on these cases:"
+        " its Dice, and that of the pruned model, may be too high."
+    )

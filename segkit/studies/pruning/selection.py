@@ -1,0 +1,138 @@
+"""Remove channels of a model until its network costs at most a share of the original one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from segkit.bundle.bundle import Bundle, fill_network, write_bundle
+from segkit.errors import UsageError
+from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.networks.pruning import Kept, channel_sets, smaller_plan, smaller_state
+from segkit.networks.unet import spatial_axes
+from segkit.plans.convolutions import convolutions, multiply_adds, parameters
+from segkit.plans.plan import Plan
+from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
+from segkit.studies.pruning.ranking import at_random, candidates
+from segkit.studies.pruning.settings import KINDS
+from segkit.studies.pruning.widths import Candidate, Cost, choose_widths, smallest_cost
+
+log = logging.getLogger(__name__)
+
+MOST_TRIES = 5
+"""Times that channels are removed until the measured time of the whole network is short enough."""
+AIM = 0.98
+"""Factor on the next target of such a try, so that few of them are needed."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Largest cost of a smaller network, compared with the original one."""
+
+    original: Bundle
+    kind: str
+    """A key of KINDS."""
+    precision: str
+    """Precision in which a latency is measured."""
+    device: torch.device
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Function from convolutions to what they cost."""
+        if self.kind == "latency":
+            return ConvolutionTimes(
+                self.original.plan, precision=self.precision, device=self.device
+            )
+        return {"macs": multiply_adds, "parameters": parameters}[self.kind]
+
+    @cached_property
+    def whole(self) -> float:
+        """Cost of the original network."""
+        return self.cost(convolutions(self.original.plan))
+
+    @cached_property
+    def least(self) -> float:
+        """Cost of the smallest network, as a share of the original's."""
+        sets = channel_sets(self.original.plan)
+        found = candidates(sets, at_random(sets, seed=0))
+        return smallest_cost(convolutions(self.original.plan), found, self.cost) / self.whole
+
+    def check(self, share: float) -> None:
+        """Raise a UsageError if no smaller network costs only ``share`` of the original."""
+        if self.least > share:
+            raise UsageError(
+                f"budget.{self.kind}={share:g} cannot be reached: with the fewest channels that"
+                f" every layer needs, {KINDS[self.kind]} would be {self.least:.3g} of the"
+                " original's. Give a larger share."
+            )
+
+    def kept(self, plan: Plan, found: Sequence[Candidate], share: float) -> Kept:
+        """Return the channels of ``plan`` to keep, so that it costs ``share`` of the original."""
+        return choose_widths(convolutions(plan), found, self.cost, share * self.whole)
+
+    def measured(self, network: nn.Module, plan: Plan) -> float:
+        """Return the time of a window of the whole network, as a share of the original's."""
+        pairs = [(self.original.networks()[0], self.original.plan), (network, plan)]
+        scorers = [
+            WindowScorer([one], own, device=self.device, precision=self.precision, tta=False)
+            for one, own in pairs
+        ]
+        before, after = window_seconds(scorers, empty_window(plan))
+        return after / before
+
+
+def empty_window(plan: Plan) -> torch.Tensor:
+    """Return a window (1, C, X, Y[, Z]) of zeros."""
+    return torch.zeros(1, len(plan.channels), *(plan.patch[axis] for axis in spatial_axes(plan)))
+
+
+def smaller_model(
+    model: Bundle,
+    found: Sequence[Candidate],
+    goal: Goal,
+    share: float,
+    folder: Path,
+    *,
+    last: bool,
+) -> Bundle:
+    """Write and return the model without its least important channels, before any training.
+
+    Args:
+        model: the model, whose network may already be smaller than the original one.
+        found: what can be narrowed in it.
+        goal: the original model, and how its cost is counted.
+        share: largest cost, as a share of the cost of the original network.
+        folder: folder of the new bundle.
+        last: whether nothing will be removed later. A latency is then also measured on the whole
+            network, and more is removed until that is short enough.
+
+    Raises:
+        ValueError: no smaller network costs so little; see `Goal.check`.
+    """
+    state, aim = model.state(model.folds[0]), share
+    for number in range(MOST_TRIES):
+        kept = goal.kept(model.plan, found, aim)
+        plan, smaller = smaller_plan(model.plan, kept), smaller_state(model.plan, state, kept)
+        if goal.kind != "latency" or not last or number == MOST_TRIES - 1:
+            break
+        ratio = goal.measured(fill_network(plan, smaller, folder), plan)
+        log.info("a window takes %.2f of the original network's time", ratio)
+        if ratio <= share:
+            break
+        aim = max(aim * AIM * share / ratio, goal.least)
+    kept_share = f"at most {share:.2f} of {KINDS[goal.kind]} of {goal.original.name}"
+    reason = f"Pruned: whole groups of channels removed, {kept_share}."
+    plan = replace(plan, reasons={**plan.reasons, "network": reason})
+    card = {
+        "name": folder.name,
+        "dataset": model.card.get("dataset", {}),
+        "training": {"pruned": model.hash},
+        "metrics": {},
+    }
+    return write_bundle(folder, plan, card, {model.folds[0]: smaller}, model.config)

@@ -1,0 +1,161 @@
+"""Choose how many channels every layer keeps, so that the network costs at most a given amount.
+
+Greedy: each turn narrows the layer that loses least importance per cost saved. This module does not
+import torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from segkit.plans.convolutions import Convolution, resized
+
+Cost = Callable[[Sequence[Convolution]], float]
+"""Function from all convolutions of a network to what it costs, such as multiply-adds."""
+
+FINE, COARSE = 4, 16
+"""Smallest and largest step from one width to the next one.
+
+Kernels for 16 channels at a time take as long for 17 as for 32 channels; below that, layers of 4, 8
+and 12 channels were faster than those of 16 (docs/pruning.md).
+"""
+STEPS = 8
+"""Number of widths that a layer is tried with, as far as FINE and COARSE allow."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Channels that can become fewer, and what would be lost."""
+
+    name: str
+    unit: int
+    """Number of neighboring channels that are removed together."""
+    least: int
+    """Smallest number of channels to keep."""
+    importance: tuple[float, ...]
+    """Importance of each group of ``unit`` channels, in the order of the channels."""
+    beside: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Other channels of which the same number is kept, one by one: importance of each by name."""
+    losses: Mapping[int, float] = field(default_factory=dict)
+    """Measured increase of the loss for each smaller number of channels; empty: not measured."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels now."""
+        return self.unit * len(self.importance)
+
+    @property
+    def widths(self) -> list[int]:
+        """Smaller numbers of channels to choose from, ascending.
+
+        >>> Candidate("a", 2, 4, (1.0,) * 8).widths
+        [4, 8, 12]
+        """
+        step = math.lcm(self.unit, min(COARSE, max(FINE, FINE * (self.channels // FINE // STEPS))))
+        steps = {width for width in range(step, self.channels, step) if width > self.least}
+        return sorted({self.least, *steps} - {self.channels})
+
+    def kept(self, width: int) -> dict[str, list[int]]:
+        """Return the most important ``width`` channels, and those beside them, by name.
+
+        >>> Candidate("a", 2, 2, (0.5, 0.1), {"up": (1.0, 3.0, 2.0, 0.0)}).kept(2)
+        {'a': [0, 1], 'up': [1, 2]}
+        """
+        groups = _largest(self.importance, width // self.unit)
+        own = [group * self.unit + number for group in groups for number in range(self.unit)]
+        return {
+            self.name: own,
+            **{name: _largest(values, width) for name, values in self.beside.items()},
+        }
+
+    def lost(self, width: int) -> float:
+        """Return what is lost with ``width`` channels: as measured, or the importance of the rest.
+
+        >>> Candidate("a", 2, 2, (0.5, 0.1), {"up": (1.0, 3.0, 2.0, 0.0)}).lost(2)
+        1.1
+        """
+        if width == self.channels:
+            return 0.0
+        if self.losses:
+            return self.losses[width]
+        own = sorted(self.importance, reverse=True)[width // self.unit :]
+        others = (sorted(values, reverse=True)[width:] for values in self.beside.values())
+        return math.fsum([*own, *itertools.chain.from_iterable(others)])
+
+    def sizes(self, width: int) -> dict[str, int]:
+        """Return ``width`` for these channels and those beside them, by name."""
+        return dict.fromkeys([self.name, *self.beside], width)
+
+
+def smallest_cost(
+    parts: Sequence[Convolution], candidates: Sequence[Candidate], cost: Cost
+) -> float:
+    """Return the cost of the network in which every layer has as few channels as possible."""
+    widths: dict[str, int] = {}
+    for part in candidates:
+        widths |= part.sizes(min([part.channels, *part.widths]))
+    return cost(resized(parts, widths))
+
+
+def choose_widths(
+    parts: Sequence[Convolution], candidates: Sequence[Candidate], cost: Cost, target: float
+) -> dict[str, list[int]]:
+    """Return the channels to keep, by name, so that the network costs at most ``target``.
+
+    Args:
+        parts: all convolutions of the network.
+        candidates: channels that can become fewer.
+        cost: what the network costs.
+        target: the largest cost.
+
+    Raises:
+        ValueError: no choice costs so little.
+    """
+    chosen = {part.name: part.channels for part in candidates}
+    while (now := cost(_with_widths(parts, candidates, chosen))) > target:
+        moves = list(_moves(parts, candidates, chosen, cost, now))
+        if not moves:
+            raise ValueError(f"the smallest network costs {now:.4g}, more than {target:.4g}")
+        _, name, width = min(moves)
+        chosen[name] = width
+    kept: dict[str, list[int]] = {}
+    for part in candidates:
+        if chosen[part.name] < part.channels:
+            kept |= part.kept(chosen[part.name])
+    return kept
+
+
+def _moves(
+    parts: Sequence[Convolution],
+    candidates: Sequence[Candidate],
+    chosen: Mapping[str, int],
+    cost: Cost,
+    now: float,
+) -> Iterator[tuple[float, str, int]]:
+    """Yield importance lost per cost saved, name and new width of everything that saves."""
+    for part in candidates:
+        before = chosen[part.name]
+        for width in part.widths:
+            if width >= before:
+                continue
+            saved = now - cost(_with_widths(parts, candidates, {**chosen, part.name: width}))
+            if saved > 0:
+                yield (part.lost(width) - part.lost(before)) / saved, part.name, width
+
+
+def _with_widths(
+    parts: Sequence[Convolution], candidates: Sequence[Candidate], chosen: Mapping[str, int]
+) -> list[Convolution]:
+    widths: dict[str, int] = {}
+    for part in candidates:
+        widths |= part.sizes(chosen[part.name])
+    return resized(parts, widths)
+
+
+def _largest(values: Sequence[float], count: int) -> list[int]:
+    """Return the numbers of the ``count`` largest values, ascending; of equal ones the first."""
+    order = sorted(range(len(values)), key=lambda number: (-values[number], number))
+    return sorted(order[:count])

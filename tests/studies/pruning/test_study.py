@@ -1,0 +1,193 @@
+"""A pruning of a small model of the phantom, two rounds of a few steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segkit
+from segkit.bundle.bundle import read_bundle
+from segkit.cli import main
+from segkit.config.run_file import read_config
+from segkit.dataset.layouts import read_dataset
+from segkit.io import read_labels
+from segkit.plans.convolutions import convolutions, multiply_adds, parameters
+from segkit.report.pruning_page import dice_sentences
+from segkit.studies.pruning.comparison import _difference
+from segkit.studies.pruning.settings import Budget
+from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
+from segkit.training.validation import ValidationScore
+from tests.small_training import QUICK
+from tools.reference import files_without_row
+
+SMALL = (
+    "network.features=[8,16]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=1",
+)
+PRUNE = ("budget.macs=0.5", "budget.rounds=2", "trainer.max_steps=4")
+
+
+@pytest.fixture(scope="module")
+def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model in ``run`` and a finished pruning in ``small``."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["train", str(phantom), "run_dir=run", *SMALL, *QUICK]) == 0
+        assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_model_costs_what_was_asked_for(finished: Path) -> None:
+    before, after = (convolutions(read_bundle(finished / name).plan) for name in ("run", "small"))
+    assert multiply_adds(after) <= 0.5 * multiply_adds(before)
+    result = json.loads((finished / "small" / "pruning.json").read_text())
+    for when, parts in (("before", before), ("after", after)):
+        assert result[when]["multiply_adds"] == multiply_adds(parts)
+        assert result[when]["parameters"] == parameters(parts)
+        assert result[when]["seconds"] > 0
+    first = read_bundle(finished / "small" / "pruned_1").plan
+    assert multiply_adds(after) < multiply_adds(convolutions(first)) < multiply_adds(before)
+
+
+def test_it_is_an_ordinary_model(here: Path, phantom: Path) -> None:
+    case = read_dataset(phantom).cases[0]
+    assert main(["predict", str(case.images[0]), "-m", "small", "-o", "out.nii.gz"]) == 0
+    written = read_labels(here / "out.nii.gz").array
+    expected = segkit.load("small/round_2").predict(case.images[0]).array
+    assert np.array_equal(written, expected)
+    card = read_bundle(here / "small").card
+    assert card["pruning"]["model"]["hash"] == read_bundle(here / "run").hash
+    assert card["name"] == "small"
+    assert (here / "runs" / "latest").read_text() == "../small\n"
+
+
+def test_the_reference_names_every_file(finished: Path) -> None:
+    assert files_without_row(finished / "small", "Files of a pruning") == []
+
+
+def test_each_round_is_a_run_that_starts_from_the_pruned_weights(finished: Path) -> None:
+    for number in (1, 2):
+        run = finished / "small" / f"round_{number}"
+        report = json.loads((run / "weights.json").read_text())
+        pruned = read_bundle(finished / "small" / f"pruned_{number}")
+        assert (report["hash"], report["not_loaded"]) == (pruned.hash, [])
+        assert read_bundle(run).plan.hash() == pruned.plan.hash()
+        assert read_config(run / "config.yaml").trainer.max_steps == 2
+
+
+def test_settings_are_those_of_the_models_training(here: Path, phantom: Path) -> None:
+    words = ["run_dir=other", "augment.rotate=0.25", "trainer.optimizer=adamw", "seed=3"]
+    assert main(["train", str(phantom), *words, *SMALL, *QUICK]) == 0
+    model = model_to_prune("other")
+    config = set_up_pruning(model, [f"dataset={phantom}", "seed=4"], Budget(macs=0.5)).config
+    assert (config.augment.rotate, config.trainer.optimizer, config.seed) == (0.25, "adamw", 4)
+    assert (config.trainer.precision, config.trainer.max_steps) == ("float32", 2000)
+    assert (config.plan.file, config.run_dir) == (None, None)
+
+
+def test_the_default_folder_depends_on_model_and_budget(here: Path, phantom: Path) -> None:
+    model, words = model_to_prune("run"), [f"dataset={phantom}"]
+    folders = [
+        set_up_pruning(one, words, budget).run_dir
+        for one in (model, model_to_prune("small"))
+        for budget in (Budget(macs=0.5), Budget(macs=0.4), Budget(parameters=0.5))
+    ]
+    assert len(set(folders)) == 6
+    assert folders[0].name.startswith("pruning-")
+
+
+def test_a_finished_pruning_is_not_run_again(
+    here: Path, phantom: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (here / "small" / "bundle" / "bundle.json").stat().st_mtime_ns
+    assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
+    assert (here / "small" / "bundle" / "bundle.json").stat().st_mtime_ns == before
+    assert "is finished and is not run again" in caplog.text
+    assert "multiply-adds" in capsys.readouterr().out
+
+
+def test_the_same_command_continues(here: Path, phantom: Path) -> None:
+    whole = read_bundle(here / "small").hash
+    (here / "small" / "finished.json").unlink()
+    shutil.rmtree(here / "small" / "bundle")
+    shutil.rmtree(here / "small" / "round_2")
+    rounds = json.loads((here / "small" / "rounds.json").read_text())
+    (here / "small" / "rounds.json").write_text(json.dumps(rounds[:1]))
+    first = (here / "small" / "round_1" / "finished.json").stat().st_mtime_ns
+    assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
+    assert (here / "small" / "round_1" / "finished.json").stat().st_mtime_ns == first
+    assert read_bundle(here / "small").hash == whole
+
+
+def test_another_budget_does_not_continue_it(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "small" / "finished.json").unlink()
+    words = ["run_dir=small", "budget.macs=0.4", "budget.rounds=2", "trainer.max_steps=4"]
+    assert main(["prune", "run", str(phantom), *words]) == 2
+    assert "was started with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["budget.macs=0.01"], 2, "budget.macs=0.01 cannot be reached: with the fewest channels"),
+        (["budget.macs=0.5", "network.norm=batch"], 2, "network.norm: a pruning takes it from"),
+        (["budget.macs=0.5", "weights=run"], 2, "weights: a pruning takes it from the model"),
+        (["budget.macs=0.5", "dataset.labels={a:1}"], 3, "expected the dataset's labels a=1"),
+        (["budget.macs=0.5", "run_dir=run"], 2, "run_dir=run holds a training"),
+        (["budget.macs=0.5", "compute=ddp"], 2, "compute=ddp: a pruning study trains in this"),
+    ],
+)
+def test_what_is_refused(
+    here: Path,
+    phantom: Path,
+    words: list[str],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_dir = [] if any(word.startswith("run_dir=") for word in words) else ["run_dir=new"]
+    assert main(["prune", "run", str(phantom), *run_dir, *words]) == code
+    assert message in capsys.readouterr().err
+    assert not (here / "new" / "config.yaml").exists()
+
+
+def test_an_ensemble_is_refused(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "both").mkdir()
+    shutil.copytree("run/bundle", "both/one")
+    shutil.copytree("run/bundle", "both/two")
+    assert main(["prune", "both", str(phantom), "budget.macs=0.5"]) == 2
+    assert "both is an ensemble of 2 networks, and one is pruned" in capsys.readouterr().err
+
+
+def test_without_validation_cases_there_is_no_dice() -> None:
+    nothing = ValidationScore({}, 0)
+    result = {"dice": _difference(nothing, nothing, ""), "before": {"dice": {}, "mean_dice": None}}
+    assert dice_sentences(result) == (
+        "Dice is not compared: there are no validation cases (fold=all)."
+    )
+
+
+@pytest.mark.slow
+def test_a_latency_is_measured_on_the_whole_network(here: Path, phantom: Path) -> None:
+    words = ["run_dir=fast", "budget.latency=0.9", "budget.rounds=1", "trainer.max_steps=1"]
+    assert main(["export", "run", "run.segkit"]) == 0
+    assert main(["prune", "run.segkit", str(phantom), *words]) == 0
+    assert read_bundle("fast").plan.hash() != read_bundle("run").plan.hash()

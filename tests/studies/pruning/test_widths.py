@@ -1,0 +1,95 @@
+"""Which layers become narrower: by hand, on chains of convolutions."""
+
+from __future__ import annotations
+
+import pytest
+
+from segkit.plans.convolutions import IMAGE, Convolution, multiply_adds, parameters
+from segkit.studies.pruning.widths import Candidate, choose_widths, smallest_cost
+
+
+def chain(*widths: int, edge: int = 10) -> list[Convolution]:
+    """Return 1x1x1 convolutions from one channel to ``widths``, on edge^3 voxels."""
+    names = [IMAGE, *(f"layer{number}" for number in range(len(widths)))]
+    return [
+        Convolution(name, (before,), name, inputs, outputs, (1, 1, 1), (edge, edge, edge))
+        for before, name, inputs, outputs in zip(
+            names, names[1:], [1, *widths], widths, strict=False
+        )
+    ]
+
+
+def even(name: str, channels: int, value: float = 1.0) -> Candidate:
+    return Candidate(name, unit=2, least=4, importance=(value,) * (channels // 2))
+
+
+def test_nothing_is_removed_if_the_network_is_small_enough() -> None:
+    parts = chain(8, 8, 2)
+    candidates = [even("layer0", 8), even("layer1", 8)]
+    assert choose_widths(parts, candidates, multiply_adds, multiply_adds(parts)) == {}
+
+
+def test_the_least_important_groups_of_the_layer_that_loses_least_go() -> None:
+    parts = chain(8, 8, 2)
+    candidates = [
+        Candidate("layer0", 2, 4, (5.0, 0.1, 0.2, 5.0)),
+        Candidate("layer1", 2, 4, (5.0, 1.0, 1.0, 5.0)),
+    ]
+    # 1 x 8 + 8 x 8 + 8 x 2 = 88 per voxel; with 4 channels in the first layer 4 + 32 + 16 = 52.
+    kept = choose_widths(parts, candidates, multiply_adds, 52_000)
+    assert kept == {"layer0": [0, 1, 6, 7]}
+
+
+def test_a_layer_that_saves_nothing_by_being_narrow_stays() -> None:
+    def steps_of_eight(parts: list[Convolution]) -> float:  # as kernels for eight channels at once
+        return sum(-(-part.in_channels // 8) * -(-part.out_channels // 8) for part in parts)
+
+    parts = chain(8, 16, 2)
+    candidates = [even("layer0", 8, 0.0), even("layer1", 16)]
+    assert set(choose_widths(parts, candidates, steps_of_eight, 3)) == {"layer1"}  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_reached() -> None:
+    parts = chain(8, 8, 2)
+    candidates = [even("layer0", 8), even("layer1", 8)]
+    assert smallest_cost(parts, candidates, multiply_adds) == 1000 * (4 + 16 + 8)
+    with pytest.raises(ValueError, match=r"the smallest network costs 2.8e\+04, more than 1e\+04"):
+        choose_widths(parts, candidates, multiply_adds, 10_000)
+
+
+def test_channels_beside_a_skip_connection_follow_it_and_count() -> None:
+    skip = Candidate("skip", 2, 2, (0.0, 1.0), {"up": (3.0, 0.0, 0.0, 4.0)})
+    assert skip.kept(2) == {"skip": [2, 3], "up": [0, 3]}
+    assert (skip.lost(2), skip.sizes(2)) == (0.0, {"skip": 2, "up": 2})
+
+
+@pytest.mark.parametrize(
+    ("channels", "unit", "least", "widths"),
+    [
+        (16, 2, 4, [4, 8, 12]),
+        (32, 2, 4, [4, 8, 12, 16, 20, 24, 28]),
+        (128, 2, 4, [4, 16, 32, 48, 64, 80, 96, 112]),
+        (24, 3, 6, [6, 12]),
+        (6, 2, 4, [4]),
+        (4, 2, 4, []),
+    ],
+)
+def test_widths_are_whole_groups_in_steps(
+    channels: int, unit: int, least: int, widths: list[int]
+) -> None:
+    assert Candidate("a", unit, least, (1.0,) * (channels // unit)).widths == widths
+
+
+def test_parameters_are_a_cost_as_well() -> None:
+    parts = chain(8, 8, 2)
+    kept = choose_widths(parts, [even("layer0", 8), even("layer1", 8)], parameters, 80)
+    assert kept.keys() <= {"layer0", "layer1"}
+    assert kept
+
+
+def test_a_measured_loss_replaces_the_sum_of_estimates() -> None:
+    parts = chain(8, 8, 2)
+    measured = Candidate("layer0", 2, 4, (0.0,) * 4, losses={4: 9.0})
+    estimated = Candidate("layer1", 2, 4, (1.0,) * 4)
+    assert (measured.lost(4), measured.lost(8), estimated.lost(4)) == (9.0, 0.0, 2.0)
+    assert set(choose_widths(parts, [measured, estimated], multiply_adds, 60_000)) == {"layer1"}
