@@ -113,8 +113,9 @@ def problem(words: Sequence[str]) -> str:
 
 def _parsed_problem(verb: str, study: str, words: Sequence[str]) -> str:
     try:
-        given = _parse(parser_of(verb, study), words)
-        return _override_problem(verb, given) if verb in TRAINS else ""
+        parser = parser_of(verb, study)
+        given = _parse(parser, words)
+        return _override_problem(verb, given, parser) if verb in TRAINS else ""
     except (_Refused, SegkitError) as error:
         return str(error)
 
@@ -134,9 +135,11 @@ def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
             return parser.parse_args(words)
 
 
-def _override_problem(verb: str, given: argparse.Namespace) -> str:
+def _override_problem(verb: str, given: argparse.Namespace, parser: Parser) -> str:
     """Return the problem with the KEY=VALUE words of a command that trains, or ""."""
     overrides = [word for word in given.words if "=" in word]
+    if parser.settings:
+        overrides = split_words([*filter(_has_value, overrides)], parser.settings)[0]
     if verb == "prune":
         overrides = split_words([*filter(_has_value, overrides)], Budget, "budget")[0]
     for word in overrides:

@@ -29,6 +29,7 @@ from segkit.config.keys import get  # noqa: E402
 from segkit.config.overrides import GROUPS, PATHS, PRESET  # noqa: E402
 from segkit.config.rules import CHECKS, known_keys  # noqa: E402
 from segkit.config.schema import TrainConfig  # noqa: E402
+from segkit.config.study_words import setting_rows  # noqa: E402
 from tools.command_lines import parser_of  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
@@ -61,7 +62,19 @@ def _section(title: str, parser: argparse.ArgumentParser) -> str:
     usage = parser.usage or " ".join([title, *map(_short, actions)])
     usage = usage if len(usage) < 95 else f"{title} {' '.join(_positional(actions))} [FLAG ...]"
     description = textwrap.fill(" ".join((parser.description or "").split()), 100)
-    return "\n\n".join([_heading(title, usage), description, *_tables(parser)])
+    return "\n\n".join([_heading(title, usage), description, *_tables(parser), *_settings(parser)])
+
+
+def _settings(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield a table of the study's own settings, if it has some."""
+    settings = getattr(parser, "settings", None)
+    if settings:
+        rows = [
+            f"| `{name}` | `{default}` | {_cell(allowed)} | {_cell(text)} |"
+            for name, default, allowed, text in setting_rows(settings)
+        ]
+        header = ["| setting | default | allowed values | meaning |", "| --- | --- | --- | --- |"]
+        yield "\n".join([*header, *rows])
 
 
 def _tables(parser: argparse.ArgumentParser) -> Iterator[str]:

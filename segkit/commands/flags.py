@@ -20,6 +20,9 @@ class Parser(argparse.ArgumentParser):
     make_epilog: Callable[[], str] | None = None
     """Function that returns the end of the help, for a text that takes time to compose."""
 
+    settings: type | None = None
+    """Dataclass of the settings of a study (`segkit.config.study_words`), for the reference."""
+
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})  # type: ignore[arg-type]
 

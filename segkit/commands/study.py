@@ -17,6 +17,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "train one model per fold, predict every case out of fold, make an ensemble",
         "segkit.commands.study_cross_validation",
     ),
+    "normalization": (
+        "train with different norms and batch sizes, compare Dice, seams, gradients and memory",
+        "segkit.commands.study_normalization",
+    ),
     "tickets": (
         "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
         "segkit.commands.study_tickets",

@@ -85,7 +85,7 @@ def _parser() -> Parser:
         "combine all of them into an ensemble.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.make_epilog = lambda: DETAILS.format(keys=key_lines(without="fold"))
+    parser.make_epilog = lambda: DETAILS.format(keys=key_lines(without=["fold"]))
     add_words(parser)
     parser.add_argument(
         "--show", action="store_true", help="print the complete configuration and exit"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import segkit
@@ -126,9 +126,9 @@ def _details() -> str:
     )
 
 
-def key_lines(*, without: str = "") -> str:
+def key_lines(*, without: Collection[str] = ()) -> str:
     """Return every override with its default and its allowed values, one in each line."""
-    return "\n".join(_key_line(key) for key in known_keys() if key != without)
+    return "\n".join(_key_line(key) for key in known_keys() if key not in without)
 
 
 def _key_line(key: str) -> str:

@@ -35,6 +35,7 @@ RIVALS: tuple[tuple[str, ...], ...] = (
     ("dataset.labels", "dataset.regions"),
     ("plan.patch", "plan.memory"),
     ("network.features", "network.widths"),
+    ("weights", "rewind"),
 )
 """Groups of keys of which a run sets at most one; the command line replaces the one in a file."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -20,14 +21,15 @@ from segkit.units import is_number, is_whole
 T = TypeVar("T")
 
 
-def setting(default: Any, rule: Rule) -> Any:
+def setting(default: Any, rule: Rule, text: str = "") -> Any:
     """Return a field of a dataclass of settings.
 
     Args:
         default: its default; a tuple for a setting whose value is a list.
         rule: the check of a value, and the allowed values in words.
+        text: what it means, for the help and the reference.
     """
-    return dataclasses.field(default=default, metadata={"rule": rule})
+    return dataclasses.field(default=default, metadata={"rule": rule, "text": text})
 
 
 def list_of(is_item: Callable[[Any], bool], items: str) -> Rule:
@@ -112,11 +114,21 @@ def split_words(
 
 
 def setting_lines(settings: Any, prefix: str = "study") -> str:
-    """Return every setting with its default and its allowed values, one in each line."""
-    return "\n".join(
-        f"  {f'{prefix}.{field.name}={_text(field.default)}':<36} {field.metadata['rule'][1]}"
+    """Return every setting with its default, its allowed values and its meaning."""
+    return "\n".join(_setting_line(*row) for row in setting_rows(settings, prefix))
+
+
+def setting_rows(settings: Any, prefix: str = "study") -> list[tuple[str, str, str, str]]:
+    """Return name, default, allowed values and meaning of every setting."""
+    return [
+        (
+            f"{prefix}.{field.name}",
+            _text(field.default),
+            field.metadata["rule"][1],
+            field.metadata["text"],
+        )
         for field in dataclasses.fields(settings)
-    )
+    ]
 
 
 def given_settings(settings: Any, prefix: str = "study") -> list[str]:
@@ -125,6 +137,11 @@ def given_settings(settings: Any, prefix: str = "study") -> list[str]:
         f"{prefix}.{field.name}={_text(getattr(settings, field.name))}"
         for field in dataclasses.fields(settings)
     ]
+
+
+def _setting_line(name: str, default: str, allowed: str, text: str) -> str:
+    line = f"  {f'{name}={default}':<36} {text}{': ' if text else ''}{allowed}"
+    return textwrap.fill(line, 100, subsequent_indent=" " * 39, break_on_hyphens=False)
 
 
 def _setting(word: str, settings: Any, prefix: str) -> tuple[str, Any]:

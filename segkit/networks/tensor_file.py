@@ -46,7 +46,7 @@ class TensorKind:
         if facts.get("kind") != self.name:
             raise self._other(where, f"a file of another kind ({facts.get('kind', 'no kind')})")
         version = facts.get(_VERSION, "")
-        if not version.isdigit() or int(version) > self.version:
+        if not version.isdecimal() or int(version) > self.version:
             raise self._other(where, f"format {version or 'of no number'}")
         return tensors, facts
 

@@ -170,13 +170,18 @@ def _network(
         )
         changed.append("deep supervision")
     if any(key in asked for key in NORM_KEYS):
-        network = _renormed(network, config)
+        network = renormed(network, config)
         changed.append("norm")
     changes = f", with {' and '.join(changed)} as asked" if changed else ""
     return network, f"As in the model to start from{changes}."
 
 
-def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
+def renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
+    """Return the network with the norm that the settings name, in every layer.
+
+    Raises:
+        UsageError: the norm is unknown, or does not fit a layer.
+    """
     changed = with_norms(
         network, lambda layer: norm_of(layer.name, layer.channels, layer.voxels, config=config)
     )

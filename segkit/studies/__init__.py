@@ -12,16 +12,24 @@ from segkit.lazy_import import lazy_names
 if TYPE_CHECKING:
     from segkit.studies.cross_validation.study import cross_validate
     from segkit.studies.measured_precision import measured_here
+    from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
     from segkit.studies.tickets.study import study_tickets
 
-__all__ = ["cross_validate", "measured_here", "prune", "study_tickets"]
+__all__ = [
+    "cross_validate",
+    "measured_here",
+    "prune",
+    "study_normalization",
+    "study_tickets",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "cross_validate": "segkit.studies.cross_validation.study",
         "measured_here": "segkit.studies.measured_precision",
+        "study_normalization": "segkit.studies.normalization.study",
         "prune": "segkit.studies.pruning.study",
         "study_tickets": "segkit.studies.tickets.study",
     },

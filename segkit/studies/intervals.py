@@ -2,22 +2,24 @@
 
 The intervals are percentiles of a bootstrap that resamples cases and seeds independently of each
 other, since a case is measured with every seed, and a seed with every case (Owen 2007, "The
-pigeonhole bootstrap"). A mean over n cases varies by the deviations of the cases from the mean over
-cases, and by those of the seeds; both are enlarged by sqrt(n / (n - 1)), because deviations from a
-mean of few values are too small on average. With a single case or seed its variation cannot be
-seen, and the interval leaves it out. Percentiles, unlike the corrected intervals of other
-programs, are well defined for constant values and ties: the interval of a constant is a point.
+pigeonhole bootstrap"). Percentiles of few values are too narrow; they are expanded as Hesterberg
+(2015, "What teachers should know about the bootstrap") does: deviations by sqrt(n / (n - 1)), and
+the interval by the ratio of Student's t to the normal distribution, with Satterthwaite's degrees of
+freedom for the sum of the two variances. Two seeds that differ much thus give a wide interval. With
+a single seed its variation cannot be seen, and the interval leaves it out; a single case is no
+evidence. Ties and constants are no trouble: the interval of a constant is a point.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 Values = Mapping[tuple[str, int], float]
 """A value, such as Dice, for each case and seed."""
@@ -40,8 +42,8 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """True if the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
+        """True if the whole interval lies on one side of zero; never for a single case."""
+        return self.cases > 1 and (self.low > 0 or self.high < 0)
 
 
 def mean_interval(values: Values, *, level: float = LEVEL) -> Interval | None:
@@ -106,14 +108,30 @@ def verdict(
     """
     if difference is None:
         return f"{a} and {b} cannot be compared: they have no case and seed in common"
-    counts = f"{_count(difference.cases, 'case')}, {_count(difference.seeds, 'seed')}"
     if not difference.excludes_zero:
-        between = f"{difference.low:.{digits}f} to {difference.high:.{digits}f}"
-        return f"no evidence of a difference between {a} and {b} ({between}; {counts})"
+        return f"no evidence of a difference between {a} and {b} {extent(difference, digits)}"
     is_larger = difference.low > 0
     winner, loser = (a, b) if is_larger is higher_is_better else (b, a)
+    return f"{winner} is better than {loser} {extent(difference, digits)}"
+
+
+def extent(difference: Interval, digits: int = 3) -> str:
+    """Return how large a difference is, and on how many cases and seeds that rests.
+
+    >>> extent(Interval(-0.02, -0.03, -0.01, 40, 1))
+    'by 0.010 to 0.030 (40 cases, 1 seed)'
+    >>> extent(Interval(0.0, -0.004, 0.006, 40, 3))
+    '(-0.004 to 0.006; 40 cases, 3 seeds)'
+    >>> extent(Interval(0.02, 0.02, 0.02, 1, 1))
+    '(0.020 in one case, which cannot tell; 1 case, 1 seed)'
+    """
+    counts = f"{_count(difference.cases, 'case')}, {_count(difference.seeds, 'seed')}"
+    if difference.cases == 1:
+        return f"({difference.mean:.{digits}f} in one case, which cannot tell; {counts})"
+    if not difference.excludes_zero:
+        return f"({difference.low:.{digits}f} to {difference.high:.{digits}f}; {counts})"
     least, most = sorted((abs(difference.low), abs(difference.high)))
-    return f"{winner} is better than {loser} by {least:.{digits}f} to {most:.{digits}f} ({counts})"
+    return f"by {least:.{digits}f} to {most:.{digits}f} ({counts})"
 
 
 def _count(number: int, name: str) -> str:
@@ -135,9 +153,9 @@ def _interval(table: NDArray[np.float64], level: float) -> Interval:
     """Return mean and interval of an array (cases, seeds)."""
     mean = float(table.mean())
     random = np.random.default_rng(_SEED)
-    drawn = mean + _drawn_means(table.mean(axis=1), random)
-    if table.shape[1] > 1:
-        drawn = drawn + _drawn_means(table.mean(axis=0), random)
+    sides = [table.mean(axis=axis) for axis in (1, 0) if table.shape[1 - axis] > 1]
+    drawn = sum((_drawn_means(side, random) for side in sides), np.zeros(DRAWS))
+    drawn = mean + _expansion(sides, level) * drawn
     tail = 50 * (1 - level)
     low, high = (float(value) for value in np.percentile(drawn, [tail, 100 - tail]))
     # Rounding must not put the mean of a constant outside of its interval.
@@ -145,10 +163,29 @@ def _interval(table: NDArray[np.float64], level: float) -> Interval:
     return Interval(mean, min(low, mean), max(high, mean), cases, seeds, level)
 
 
+def _expansion(sides: Sequence[NDArray[np.float64]], level: float) -> float:
+    """Return the ratio of Student's t to the normal distribution for a sum of independent means.
+
+    >>> round(_expansion([np.array([0.0, 1.0, 2.0])], 0.95), 3)  # 4.303 / 1.960, two degrees
+    2.195
+
+    Args:
+        sides: the values whose means vary independently, such as means of cases and of seeds.
+        level: probability of the interval.
+    """
+    variances = np.array([side.var(ddof=1) / len(side) for side in sides])
+    if not variances.any():
+        return 1.0
+    degrees = np.array([len(side) - 1 for side in sides])
+    shared = variances.sum() ** 2 / (variances**2 / degrees).sum()
+    tail = (1 + level) / 2
+    return float(stdtrit(shared, tail) / ndtri(tail))
+
+
 def _drawn_means(values: NDArray[np.float64], random: Any) -> NDArray[np.float64]:
     """Return deviations of the mean of bootstrap samples of ``values`` from their mean."""
     count = len(values)
-    if count == 1 or values.min() == values.max():
+    if values.min() == values.max():
         return np.zeros(DRAWS)
     deviations = (values - values.mean()) * math.sqrt(count / (count - 1))
     # In blocks, so that a thousand cases take little memory.

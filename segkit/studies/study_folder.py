@@ -14,7 +14,7 @@ import dataclasses
 import gc
 import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
-from segkit.errors import UsageError
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
@@ -39,27 +38,16 @@ from segkit.training.outputs.run_folder import (
     check_kind,
     prepared_folder,
     run_state,
+    training_content,
     write_start,
     write_study,
 )
-from segkit.training.resume import resumed_config
+from segkit.training.resume import NEUTRAL, resumed_config
 from segkit.training.run import start
 from segkit.training.setup import Setup, set_up
+from segkit.training.signals import stoppable
 
 log = logging.getLogger(__name__)
-
-
-def check_here(config: TrainConfig, kind: str) -> None:
-    """Check that the trainings of a study are to run in this process.
-
-    Raises:
-        UsageError: another choice of hardware.
-    """
-    if config.compute.name in ("ddp", "slurm"):
-        raise UsageError(
-            f"compute={config.compute.name}: a {kind} study trains in this process; "
-            "give compute=cpu or compute=gpu"
-        )
 
 
 def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
@@ -134,7 +122,8 @@ def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[
         write_study(folder, kind, settings)
         write_start(folder, study.plan, study.config)
         (folder / FINISHED).unlink(missing_ok=True)  # it may have more cells than before
-        yield
+        with stoppable():
+            yield
 
 
 def finish_study(study: Setup, content: Mapping[str, Any]) -> None:
@@ -194,20 +183,17 @@ def train_arm(run: Setup, callbacks: Sequence[L.Callback] = ()) -> None:
     gc.collect()  # network, optimizer and workers of a run are in reference cycles
 
 
-def leave_out(keys: Collection[str], overrides: Sequence[str], reason: str) -> None:
-    """Refuse overrides of settings that a study makes itself.
+def training_facts(run: Setup) -> list[Any]:
+    """Return everything that determines the result of a training, for the hash of its cell.
 
-    Args:
-        keys: full dotted keys.
-        overrides: KEY=VALUE words.
-        reason: who sets them, as the message says it.
-
-    Raises:
-        UsageError: such an override.
+    Hardware, threads and other settings that change only how it runs are left out (`NEUTRAL`).
     """
-    given = sorted(given_keys(overrides) & set(keys))
-    if given:
-        raise UsageError(f"{', '.join(given)}: {reason}; leave it out")
+    content = training_content(run.config, run.plan, run.dataset, run.origin.hashes())
+    del content[0]["compute"]
+    for key in NEUTRAL:
+        section, _, name = key.rpartition(".")
+        (content[0].get(section, {}) if section else content[0]).pop(name, None)
+    return content
 
 
 def _subfolders(folder: Path) -> list[str]:

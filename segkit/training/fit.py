@@ -116,7 +116,8 @@ def fit(
     if checkpoint is None and rewind is not None:
         is_in_steps = config.trainer.max_minutes is None
         module.schedule = rewind.continued(module.schedule, in_steps=is_in_steps)
-    parts = _step_end_parts(run, split, training, validation, module)
+    steps_done = module.schedule.step if checkpoint else 0
+    parts = _step_end_parts(run, split, training, validation, module, steps_done=steps_done)
     run_steps(
         module,
         parts,
@@ -245,6 +246,8 @@ def _step_end_parts(
     training: list[PreparedCase],
     validation: list[PreparedCase],
     module: SegmentationModule,
+    *,
+    steps_done: int,
 ) -> StepEndParts:
     is_writer = run.ranks.number == 0
     bundle_writer = BundleWriter(
@@ -265,7 +268,7 @@ def _step_end_parts(
         folder=run.folder,
         timing=run.timing,
         bundle_writer=bundle_writer,
-        tracker=open_tracker(run.config, run.folder, module.schedule.step) if is_writer else None,
+        tracker=open_tracker(run.config, run.folder, steps_done) if is_writer else None,
         ranks=run.ranks,
     )
     # Validations that were due before the step at which a rewound training starts.

@@ -124,6 +124,7 @@ def _exists(name: str) -> bool:
         ("train DATASET trainer.max_step=5", "no override trainer.max_step"),
         ("train DATASET trainer.max_steps=five", "trainer.max_steps must be"),
         ("train DATASET seed=0,1", "names several values"),
+        ("study normalization DATASET study.seed=[0]", "unknown setting 'study.seed'"),
         ("predict scan.nii.gz --overlp 0.5", "unrecognized arguments: --overlp"),
         ("predict scan.nii.gz --threads 0", "argument --threads"),
         ("export MODEL", "the following arguments are required"),
@@ -140,6 +141,7 @@ def test_a_wrong_command_is_found(line: str, message: str) -> None:
         "train DATASET trainer.max_steps=N 'dataset.labels={spleen:1,liver:5}'",
         "train --multirun DATASET seed=0,1 network.norm=group,instance",
         "study cross_validation DATASET [KEY=VALUE ...]",
+        "study normalization DATASET study.seeds=[0,1] fold=N",
         "--help",
     ],
 )

@@ -13,15 +13,14 @@ from segkit.files.locks import sole_use
 from segkit.studies.comparable import Measured
 from segkit.studies.study_folder import (
     arm,
-    check_here,
     continued_config,
     finish_study,
-    leave_out,
     measured_for_all,
     open_study,
     started_study,
     train_arm,
 )
+from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
 

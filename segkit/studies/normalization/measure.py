@@ -40,12 +40,15 @@ def cell_callbacks(run_dir: str | Path, plan: Plan) -> list[L.Callback]:
     return [GradientNorms(run_dir, plan)]
 
 
-def measure_cell(run_dir: str | Path, *, cases: int | None = None) -> list[Row]:
+def measure_cell(
+    run_dir: str | Path, *, cases: int | None = None, memory: bool = True
+) -> list[Row]:
     """Return all measurements of a finished training.
 
     Args:
         run_dir: the run folder; gradient norms need the `cell_callbacks` during the training.
         cases: largest number of validation cases that are predicted; None for all.
+        memory: whether the memory of a step is measured, which takes a process of its own.
 
     Raises:
         InputError: a run that is not finished or has no validation cases, or a file of it that
@@ -61,7 +64,7 @@ def measure_cell(run_dir: str | Path, *, cases: int | None = None) -> list[Row]:
         *convergence_measurements(cell.run_dir, list(cell.plan.labels), cell.samples_per_step),
         *gradient_measurements(cell.run_dir, cell.samples_per_step),
         *_spread(cell, BATCH_SIZES, PATCHES),
-        *_step_memory(cell),
+        *(_step_memory(cell) if memory else ()),
     ]
     return [as_row(measurement) for measurement in measured]
 

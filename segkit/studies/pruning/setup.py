@@ -22,7 +22,8 @@ from segkit.networks.pruning import channel_sets
 from segkit.planning.plan_dataset import fitting_plan, open_dataset, warn_of_dataset
 from segkit.progress import CaseProgress
 from segkit.studies.pruning.settings import Budget
-from segkit.studies.study_folder import check_here, continued_config, leave_out
+from segkit.studies.study_folder import continued_config
+from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.initialization.origin import Origin
 from segkit.training.outputs.run_folder import (
     RUNS,

@@ -37,8 +37,6 @@ class TicketCell:
     """The study, with the configuration and the plan of this training's norm and seed."""
     bench: Bench
     pruning: Pruning
-    has_random_control: bool
-    """True if a network with random masks is trained at this level."""
 
     def compute(self, folder: Path) -> Tables:
         """Train in ``folder``, measure, and return the tables of the cell."""
@@ -76,10 +74,9 @@ class TicketCell:
         names = (curves.PRUNED, curves.PRUNED_RECALIBRATED)
         rows = self._shifts("pruned", reference, network)
         dice = self._dice_twice(network, *names)
-        if self.has_random_control:
-            network = self._files.network(before)
-            apply_masks(network, random_masks(masks, self.training))
-            dice += self.bench.dice_rows(network, curves.PRUNED_AT_RANDOM, few=True)
+        network = self._files.network(before)
+        apply_masks(network, random_masks(masks, self.training))
+        dice += self.bench.dice_rows(network, curves.PRUNED_AT_RANDOM, few=True)
         return {RESULTS: dice, ACTIVATIONS: rows}
 
     def _one_shot(self, dense: Mapping[str, NormMoments]) -> dict[str, list[Row]]:

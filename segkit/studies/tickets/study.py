@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -29,114 +28,92 @@ from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.dataset.dataset import Dataset
-from segkit.errors import UsageError
 from segkit.networks.precision import ComputeMode
-from segkit.planning.plan_dataset import measured_plan
-from segkit.plans.plan import Plan
+from segkit.planning.fine_tuning import renormed
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
-from segkit.report.tables import Cell
-from segkit.studies.cells import StudyCell, run_cells
+from segkit.studies.cells import CellResult, Row, StudyCell, run_cells
+from segkit.studies.normalization.settings import NORMS
 from segkit.studies.study_folder import (
     arm,
-    check_here,
     continued_config,
     finish_study,
-    leave_out,
     measured_for_all,
     open_study,
     started_study,
+    training_facts,
 )
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.cell import TicketCell
 from segkit.studies.tickets.levels import Training
 from segkit.studies.tickets.outputs import write_outputs
-from segkit.studies.tickets.settings import TicketSettings
+from segkit.studies.tickets.settings import KIND, TicketSettings, read_words
 from segkit.studies.tickets.starts import Pruning
 from segkit.training.compute.device import device_for
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import split_cases
-from segkit.training.outputs.run_folder import prepared_folder, training_content
+from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.setup import Setup
 
 log = logging.getLogger(__name__)
 
-KIND = "tickets"
-OWN_KEYS = (
-    "network.norm",
-    "seed",
-    "weights",
-    "mask",
-    "rewind",
-    "trainer.rewind_step",
-    "plan.file",
-)
-"""Settings of a training that the study makes itself."""
+MEASURES_VERSION = 1
+"""Number that changes when a cell of the study measures something else."""
 PATCHES = 64
-"""Number of patches with which stored statistics are measured anew."""
+"""Number of patches with which running statistics are measured anew."""
 
 
 def study_tickets(
-    *overrides: str,
-    settings: TicketSettings | None = None,
-    progress: CaseProgress | None = None,
-) -> Path:
-    """Train and prune, compare with the controls, and return the study's folder.
+    *words: str, progress: CaseProgress | None = None
+) -> tuple[Path, list[CellResult]]:
+    """Train and prune, compare with the controls, and return the study's folder and its results.
 
-    The same call continues an unfinished study: finished trainings are not run again.
+    The same call continues an unfinished study: finished trainings are not run again. More norms,
+    seeds, levels or controls add trainings to the same study.
 
     Args:
-        overrides: KEY=VALUE settings of the trainings.
-        settings: norms, seeds, levels and controls.
+        words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
         progress: called while cases are measured.
 
     Raises:
-        UsageError: an override that makes no sense.
+        UsageError: an override or a setting that makes no sense.
         InputError: a dataset or case that cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
     """
-    settings = settings or TicketSettings()
-    leave_out(OWN_KEYS, overrides, "a tickets study sets it for each training")
-    config = continued_config(KIND, overrides)
-    check_settings(config, settings)
-    study = open_study(
-        KIND,
-        _without_validations(config, overrides),
-        overrides,
-        settings=dataclasses.asdict(settings),
-        check=partial(_check_split, config=config),
-        progress=progress,
-    )
-    plans = plans_with_norms(config, study, settings.norms, given=given_keys(overrides))
-    study = _with_plan(study, plans[settings.norms[0]])
+    overrides, settings, _ = read_words(words)
+    config = shared_config(continued_config(KIND, overrides), settings, overrides)
+    hashed = {name: getattr(settings, name) for name in ("fraction", "rewind", "pruned_cases")}
+    check = partial(_check_split, config=config)
+    study = open_study(KIND, config, overrides, settings=hashed, check=check, progress=progress)
     with started_study(study, KIND, given_settings(settings)):
-        cells = _cells(study, settings, plans)
+        cells = study_cells(study, settings)
         log.info("%d trainings; the study is in %s", len(cells), study.run_dir)
         results = run_cells(study.run_dir, cells)
         write_outputs(study, settings, results)
-    if all(result.status == "done" for result in results):
-        finish_study(study, {"cells": len(cells)})
-    return study.run_dir
+        finish_study(study, {"cells": len(results)})
+    return study.run_dir, results
 
 
-def check_settings(config: TrainConfig, settings: TicketSettings) -> None:
-    """Check that a study of tickets can follow the settings.
+def shared_config(
+    config: TrainConfig, settings: TicketSettings, overrides: Sequence[str]
+) -> TrainConfig:
+    """Return the configuration from which the plan is made.
 
-    Raises:
-        UsageError: no cases to measure on, levels without a ticket, or other hardware.
+    The trainings have no validations unless they were asked for: every finished network is
+    measured case by case.
     """
-    check_here(config, KIND)
-    if config.fold == "all":
-        raise UsageError(
-            "fold=all leaves no cases to measure Dice on: give the number of a fold, or leave it "
-            "out for fold 0"
-        )
-    beyond = [level for level in settings.chosen_control_levels if level > settings.levels]
-    if beyond:
-        raise UsageError(
-            f"study.control_levels has {beyond[0]}, but there are only levels up to "
-            f"study.levels={settings.levels}"
-        )
+    config = with_norm(config, settings.planned_norm)
+    if "trainer.validations" in given_keys(overrides):
+        return config
+    trainer = dataclasses.replace(config.trainer, validations=0)
+    return dataclasses.replace(config, trainer=trainer)
+
+
+def with_norm(config: TrainConfig, norm: str) -> TrainConfig:
+    """Return the configuration with a norm of the study, a key of NORMS."""
+    groups = {"channels_per_group": "auto", "num_groups": None}
+    network = dataclasses.replace(config.network, **{**groups, **NORMS[norm]})
+    return dataclasses.replace(config, network=network)
 
 
 def _check_split(dataset: Dataset, config: TrainConfig) -> None:
@@ -144,19 +121,12 @@ def _check_split(dataset: Dataset, config: TrainConfig) -> None:
     split_cases(dataset, config.fold, config.folds)
 
 
-def _without_validations(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
-    """Return the configuration without validations in the trainings, unless they were asked for.
+def study_cells(study: Setup, settings: TicketSettings) -> list[StudyCell]:
+    """Return every training as a cell, with precision, memory format and steps fixed for all.
 
-    Every finished training is measured case by case.
+    Raises:
+        UsageError: a norm that does not fit the network.
     """
-    if "trainer.validations" in given_keys(overrides):
-        return config
-    trainer = dataclasses.replace(config.trainer, validations=0)
-    return dataclasses.replace(config, trainer=trainer)
-
-
-def _cells(study: Setup, settings: TicketSettings, plans: Mapping[str, Plan]) -> list[StudyCell]:
-    """Return every training as a cell, with precision, memory format and steps fixed for all."""
     timing = measured_for_all(study.run_dir, arm(study, "first", study.config), "trainings")
     config = timing.applied_to(study.config) if timing else study.config
     steps = config.trainer.max_steps or 1
@@ -164,70 +134,31 @@ def _cells(study: Setup, settings: TicketSettings, plans: Mapping[str, Plan]) ->
     bench = _bench(dataclasses.replace(study, config=config), settings.pruned_cases)
     cells = []
     for training in settings.trainings:
-        setup = _setup(study, config, plans[training.norm], training)
-        cell = TicketCell(
-            training,
-            setup,
-            dataclasses.replace(bench, plan=setup.plan),
-            pruning,
-            "random" in settings.chosen_controls
-            and training.level in settings.chosen_control_levels,
-        )
-        cells.append(_study_cell(cell))
+        setup = _setup(study, config, training)
+        own_bench = dataclasses.replace(bench, plan=setup.plan)
+        cells.append(_study_cell(TicketCell(training, setup, own_bench, pruning)))
     return cells
 
 
-def plans_with_norms(
-    config: TrainConfig, study: Setup, norms: Sequence[str], *, given: Collection[str]
-) -> dict[str, Plan]:
-    """Return the plan of the study with each norm: only norms and groups differ.
-
-    If the planner would give some norm a larger batch than others, as it does to norms with
-    statistics of the batch, all get that batch.
-
-    Args:
-        config: the configuration as it was given, before the planner chose a batch.
-        study: the study.
-        norms: values of network.norm.
-        given: keys that the user gave.
-
-    Raises:
-        UsageError: a network that cannot have a norm.
-    """
-    plans = {}
-    for norm in norms:
-        network = dataclasses.replace(config.network, norm=norm)
-        own = dataclasses.replace(config, network=network)
-        store = prepared_folder(study.config, study.run_dir)
-        has_gpu = device_for(own).type == "cuda"
-        plans[norm], _ = measured_plan(own, study.dataset, gpu=has_gpu, store=store, given=given)
-    batch_size = max(plan.batch_size for plan in plans.values())
-    return {norm: dataclasses.replace(plan, batch_size=batch_size) for norm, plan in plans.items()}
-
-
-def _with_plan(study: Setup, plan: Plan) -> Setup:
-    trainer = dataclasses.replace(study.config.trainer, batch_size=plan.batch_size)
-    config = dataclasses.replace(study.config, trainer=trainer)
+def _setup(study: Setup, config: TrainConfig, training: Training) -> Setup:
+    """Return the study with the norm and the seed of a training; all else stays the same."""
+    config = dataclasses.replace(with_norm(config, training.norm), seed=training.seed)
+    network = renormed(study.plan.network, config.network)
+    plan = dataclasses.replace(study.plan, network=network)
     return dataclasses.replace(study, config=config, plan=plan)
-
-
-def _setup(study: Setup, config: TrainConfig, plan: Plan, training: Training) -> Setup:
-    network = dataclasses.replace(config.network, norm=training.norm)
-    own = dataclasses.replace(config, network=network, seed=training.seed)
-    return dataclasses.replace(study, config=own, plan=plan)
 
 
 def _study_cell(cell: TicketCell) -> StudyCell:
     training = cell.training
-    content: dict[str, Any] = {
-        "training": training_content(cell.study.config, cell.study.plan, cell.study.dataset),
+    content = {
+        "training": training_facts(cell.study),
         "kind": training.kind,
         "level": training.level,
         "pruning": dataclasses.asdict(cell.pruning),
-        "random": cell.has_random_control,
         "pruned_cases": len(cell.bench.few_cases),
+        "measures": MEASURES_VERSION,
     }
-    facts: dict[str, Cell] = {
+    facts: Row = {
         "norm": training.norm,
         "seed": training.seed,
         "kind": training.kind,

@@ -9,7 +9,7 @@ from torch import nn
 
 from segkit.errors import InputError
 from segkit.networks.mask_file import MaskFile
-from segkit.networks.masks import Masks, dense_masks, kept_and_total
+from segkit.networks.masks import Masks, dense_masks, kept_and_total, layer_counts
 from segkit.plans.plan import Plan
 from segkit.training.transfer import input_kernels, merge_slices, name_pairs
 
@@ -65,14 +65,21 @@ def _report(mask: MaskFile, masks: Masks, *, dense: list[str]) -> dict[str, Any]
         len(masks),
         100 * kept / total,
     )
+    _warn(masks, dense=dense, not_taken=not_taken)
+    facts = {"hash": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
+    return {**facts, "dense": dense, "not_taken": not_taken}
+
+
+def _warn(masks: Masks, *, dense: list[str], not_taken: list[str]) -> None:
+    """Log the kernels that the mask does not fit, and those of which it keeps nothing."""
     if dense or not_taken:
         log.warning(
             "the mask does not fit these kernels, which stay dense: %s; not taken from it: %s",
             ", ".join(dense) or "none",
             ", ".join(not_taken) or "none",
         )
-    facts = {"hash": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
-    return {**facts, "dense": dense, "not_taken": not_taken}
+    if dead := [count.name for count in layer_counts(masks) if not count.kept]:
+        log.warning("nothing passes through these kernels, all of 0: %s", ", ".join(dead))
 
 
 def _check_norm(plan: Plan, mask: MaskFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.training.outputs.rewind import RewindFile, read_rewind
 from segkit.training.outputs.run_folder import CHECKPOINTS
 from segkit.training.transfer import WEIGHTS, copy_matching_weights
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,16 @@ def initialize(
     report: dict[str, Any] = {}
     if origin.weights is not None:
         report |= copy_matching_weights(network, plan, origin.weights)
+        if MASK in origin.weights.card["files"] and origin.mask is None:
+            log.warning(
+                "%s was trained with a mask; its pruned weights are trained again. "
+                "With mask=%s they stay 0",
+                origin.weights.name,
+                origin.weights.path,
+            )
     if origin.rewind is not None:
         origin.rewind.fill(network)
+        log.info("the training starts after step %d of %s", origin.rewind.step, origin.rewind.path)
         report |= {"rewind": origin.rewind.hash, "step": origin.rewind.step}
     mask = None
     if origin.mask is not None:

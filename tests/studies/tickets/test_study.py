@@ -177,9 +177,9 @@ def test_the_same_command_continues(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["seed=1"], "seed: a tickets study sets it for each training; leave it out"),
-        (["network.norm=group", "weights=m"], "network.norm, weights: a tickets study sets"),
-        (["fold=all"], "fold=all leaves no cases to measure Dice on"),
+        (["seed=1"], "seed: study.seeds sets the seeds; leave it out"),
+        (["mask=m"], "mask: the study makes the masks; leave it out"),
+        (["fold=all"], "fold=all leaves no case to measure Dice on"),
         (["compute=slurm"], "compute=slurm: a tickets study trains in this process"),
         (
             ["study.levels=2", "study.control_levels=[3]"],
@@ -187,7 +187,7 @@ def test_the_same_command_continues(
         ),
         (["study.norms=[group_ws]"], "study.norms must be a list of different words such as"),
         (["study.level=3"], "Did you mean study.levels"),
-        (["study.controls=some"], "or none, no control, not some"),
+        (["study.controls=some"], "or none, not some"),
     ],
 )
 def test_what_a_study_refuses(

@@ -83,3 +83,12 @@ def test_standardized_weights_cannot_be_masked(plan_for_balls: Plan, mask: MaskF
     plan = dataclasses.replace(plan_for_balls, network=network)
     with pytest.raises(InputError, match=r"found network.norm=group_ws.*Train with network.norm"):
         fit_mask(build_network(plan_for_balls), plan, mask)
+
+
+def test_a_kernel_without_weights_is_named(
+    plan_for_balls: Plan, mask: MaskFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask.masks[FIRST].fill_(False)
+    with caplog.at_level(logging.WARNING):
+        fit_mask(build_network(plan_for_balls), plan_for_balls, mask)
+    assert f"nothing passes through these kernels, all of 0: {FIRST}" in caplog.text

@@ -1,0 +1,101 @@
+"""Normalization study: the same U-Net with different norms, batch sizes and seeds, measured alike.
+
+All trainings follow one plan, made for the largest batch, and share patch, precision, memory format
+and the number of patches that they see. With ``study.match=steps`` small batches are accumulated,
+so that the number of optimizer steps is the same as well, and a norm without batch statistics
+trains alike at every batch size. Files of a study, besides those of `segkit.studies.cells` and
+`segkit.studies.study_folder`:
+
+<norm>-batch<B>-seed<S>/    the run of each training
+results.csv                 measurements of every cell, tidy
+convergence.csv             loss and Dice over each training
+layers.csv                  gradients, pools and spread of the statistics of every layer
+summary.json                means with intervals, differences, verdicts
+report.html, *.png, *.svg   the same for reading
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.config.study_words import given_settings
+from segkit.files.atomic import write_text
+from segkit.progress import CaseProgress
+from segkit.studies.cells import CellResult, StudyCell, run_cells
+from segkit.studies.normalization.arms import arm_plan, shared_config, study_cells
+from segkit.studies.normalization.figures import write_figures
+from segkit.studies.normalization.report import report_page
+from segkit.studies.normalization.settings import (
+    KIND,
+    NormalizationSettings,
+    read_words,
+)
+from segkit.studies.normalization.summary import comparisons, rows_by_arm, summary_of
+from segkit.studies.normalization.verdicts import headline
+from segkit.studies.study_folder import (
+    arm,
+    continued_config,
+    finish_study,
+    measured_for_all,
+    open_study,
+    started_study,
+)
+from segkit.training.setup import Setup
+
+SUMMARY, REPORT = "summary.json", "report.html"
+
+
+def study_normalization(
+    *words: str, progress: CaseProgress | None = None
+) -> tuple[Path, list[CellResult]]:
+    """Train and measure every norm at every batch size with every seed; return folder and results.
+
+    The same call continues an unfinished study: finished cells are not run again. More norms, batch
+    sizes or seeds add cells to the same study, as long as the largest batch stays the same.
+
+    Args:
+        words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
+        progress: called while the dataset is measured.
+
+    Raises:
+        UsageError: an override or a setting that makes no sense.
+        InputError: a dataset or case that cannot be used.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
+    """
+    overrides, settings, _ = read_words(words)
+    config = shared_config(continued_config(KIND, overrides), settings)
+    hashed = {"match": settings.match, "cases": settings.cases}
+    study = open_study(KIND, config, overrides, settings=hashed, progress=progress)
+    with started_study(study, KIND, given_settings(settings)):
+        results = run_cells(study.run_dir, _cells(study, settings))
+        write_report(study, settings, results)
+        finish_study(study, {"cells": len(results)})
+    return study.run_dir, results
+
+
+def _cells(study: Setup, settings: NormalizationSettings) -> list[StudyCell]:
+    """Return the cells, after precision and memory format of all of them were measured once."""
+    first = arm(study, "first", study.config, arm_plan(study.plan, study.config))
+    timing = measured_for_all(study.run_dir, first, "cells")
+    common = study.config if timing is None else timing.applied_to(study.config)
+    return study_cells(study, settings, common)
+
+
+def write_report(
+    study: Setup, settings: NormalizationSettings, results: Sequence[CellResult]
+) -> None:
+    """Write summary.json, the figures and report.html."""
+    folder = study.run_dir
+    found = comparisons(settings, rows_by_arm(results))
+    summary = {
+        "dataset": study.dataset.name,
+        "settings": given_settings(settings),
+        "verdict": headline(settings, found),
+        **summary_of(settings, results, found),
+    }
+    write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    pictures = write_figures(folder, settings, results)
+    page = report_page(study, settings, results, found, pictures)
+    write_text(folder / REPORT, page)

@@ -1,0 +1,92 @@
+"""Sentences of the normalization study, each of which follows from an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segkit.studies.cells import CellResult
+from segkit.studies.intervals import Interval, extent, mean_interval
+from segkit.studies.normalization.settings import NormalizationSettings
+from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
+
+BATCH_NORM = "batch"
+
+
+def headline(settings: NormalizationSettings, found: Sequence[Comparison]) -> list[str]:
+    """Return the answer to the study's first question: does BatchNorm suffer at small batches?
+
+    Without BatchNorm in the study, the answer is about the other norms.
+    """
+    smallest, largest = min(settings.batch_sizes), settings.largest_batch
+    by_arms = {(comparison.a, comparison.b): comparison for comparison in found}
+    arm = Arm(BATCH_NORM, smallest)
+    sentences = []
+    with_reference = by_arms.get((arm, Arm(settings.reference, smallest)))
+    if with_reference:
+        sentences.append(_against_reference(with_reference, settings.reference, smallest))
+    with_largest = by_arms.get((arm, Arm(BATCH_NORM, largest)))
+    if with_largest:
+        sentences.append(_against_largest(with_largest, smallest, largest))
+    return sentences or [_others(found)]
+
+
+def _against_reference(comparison: Comparison, reference: str, batch_size: int) -> str:
+    difference = comparison.difference
+    start = f"At batch size {batch_size}, on this data, "
+    if difference is None:
+        return f"{start}batch and {reference} cannot be compared."
+    if difference.excludes_zero:
+        word = "higher" if difference.low > 0 else "lower"
+        return f"{start}BatchNorm has a {word} Dice than {reference} {extent(difference)}."
+    return (
+        f"{start}there is no evidence that BatchNorm and {reference} differ in Dice "
+        f"{extent(difference)}."
+    )
+
+
+def _against_largest(comparison: Comparison, smallest: int, largest: int) -> str:
+    difference = comparison.difference
+    if difference is None:
+        return "BatchNorm's batch sizes cannot be compared with each other."
+    shrinks = f"its batch shrinks from {largest} to {smallest}"
+    if difference.excludes_zero:
+        word = "loses" if difference.high < 0 else "gains"
+        return f"BatchNorm {word} Dice {extent(difference)} when {shrinks}."
+    return (
+        f"There is no evidence that BatchNorm loses or gains Dice when {shrinks} "
+        f"{extent(difference)}."
+    )
+
+
+def _others(found: Sequence[Comparison]) -> str:
+    certain = [part for part in found if part.difference and part.difference.excludes_zero]
+    if not found:
+        return "There is nothing to compare: give several norms or batch sizes."
+    if not certain:
+        return "No two of the norms and batch sizes that were compared differ beyond chance."
+    return f"{len(certain)} of {len(found)} comparisons show a difference beyond chance."
+
+
+def gap_sentences(results: Sequence[CellResult]) -> list[str]:
+    """Return, for norms with statistics of the batch, how training mode differs from evaluation.
+
+    Group, instance and layer norm compute the same in both, so that their gap is exactly 0.
+    """
+    sentences = []
+    for arm, rows in rows_by_arm(results).items():
+        values = values_of(rows, "train_eval_gap")
+        interval = mean_interval(values)
+        if interval is not None and any(values.values()):
+            sentences.append(_gap(arm, interval))
+    return sentences
+
+
+def _gap(arm: Arm, interval: Interval) -> str:
+    between = f"{interval.low:.4f} to {interval.high:.4f}"
+    if not interval.excludes_zero:
+        return f"{arm}: no evidence that running statistics change Dice ({between})."
+    change = "raise" if interval.low > 0 else "lower"
+    return (
+        f"{arm}: running statistics {change} Dice by {abs(interval.mean):.4f} against the "
+        f"statistics of the batch ({between})."
+    )

@@ -1,0 +1,65 @@
+"""Words of a study's command: settings that it continues with, and overrides that it refuses.
+
+This module does not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from segkit.config.overrides import given_keys, read_overrides
+from segkit.config.schema import TrainConfig
+from segkit.errors import UsageError
+from segkit.training.outputs.run_folder import folder_kind, read_study
+
+
+def with_stored_settings(words: Sequence[str], kind: str, prefix: str = "study") -> list[str]:
+    """Return the words, with the settings of the study that ``run_dir=`` continues.
+
+    Settings that the words contain are not replaced.
+
+    Args:
+        words: KEY=VALUE words, settings of the study among them.
+        kind: name of the study.
+        prefix: first part of the keys of its settings.
+
+    Raises:
+        InputError: a damaged study.json.
+    """
+    overrides = [word for word in words if not word.startswith(f"{prefix}.")]
+    run_dir = read_overrides(overrides).texts.get("run_dir")
+    if not run_dir or folder_kind(Path(run_dir)) != kind:
+        return list(words)
+    given = {word.partition("=")[0] for word in words}
+    stored = read_study(Path(run_dir))["settings"]
+    return [*words, *(word for word in stored if word.partition("=")[0] not in given)]
+
+
+def check_here(config: TrainConfig, kind: str) -> None:
+    """Check that the trainings of a study are to run in this process.
+
+    Raises:
+        UsageError: another choice of hardware.
+    """
+    if config.compute.name in ("ddp", "slurm"):
+        raise UsageError(
+            f"compute={config.compute.name}: a {kind} study trains in this process; "
+            "give compute=cpu or compute=gpu"
+        )
+
+
+def leave_out(keys: Collection[str], overrides: Sequence[str], reason: str) -> None:
+    """Refuse overrides of settings that a study makes itself.
+
+    Args:
+        keys: full dotted keys.
+        overrides: KEY=VALUE words.
+        reason: who sets them, as the message says it.
+
+    Raises:
+        UsageError: such an override.
+    """
+    given = sorted(given_keys(overrides) & set(keys))
+    if given:
+        raise UsageError(f"{', '.join(given)}: {reason}; leave it out")
