@@ -21,6 +21,7 @@ from segkit.networks.mask_file import read_mask
 from segkit.networks.masks import kept_and_total, layer_counts
 from segkit.training.outputs.rewind import read_rewind
 from tests.small_training import SMALL
+from tools.reference import files_without_row
 
 STUDY = ["study", "tickets"]
 TRAINING = (
@@ -158,6 +159,10 @@ def test_the_report_answers_and_shows(finished: Path) -> None:
     assert all(answer["question"] in page for answer in summary["answers"])
     assert page.count("data:image/png;base64,") == 5
     assert not any((finished / SEED).glob("*/run/checkpoints"))
+
+
+def test_the_reference_names_every_file_of_a_study(finished: Path) -> None:
+    assert files_without_row(finished / "study", "Files of a tickets study") == []
 
 
 def test_the_same_command_continues(
