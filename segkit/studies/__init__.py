@@ -12,6 +12,7 @@ from segkit.lazy_import import lazy_names
 if TYPE_CHECKING:
     from segkit.studies.cross_validation.study import cross_validate
     from segkit.studies.measured_precision import measured_here
+    from segkit.studies.normalization.bottleneck import write_bottleneck
     from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
     from segkit.studies.tickets.study import study_tickets
@@ -22,6 +23,7 @@ __all__ = [
     "prune",
     "study_normalization",
     "study_tickets",
+    "write_bottleneck",
 ]
 
 __getattr__ = lazy_names(
@@ -32,5 +34,6 @@ __getattr__ = lazy_names(
         "study_normalization": "segkit.studies.normalization.study",
         "prune": "segkit.studies.pruning.study",
         "study_tickets": "segkit.studies.tickets.study",
+        "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },
 )

@@ -35,6 +35,7 @@ RESULTS = "results"
 """Name of the table in which every cell has rows, also a failed one."""
 CELLS = "cells"
 """Folder of the results of single cells."""
+STARTED = ".started.json"
 FORMAT_VERSION = 1
 ATTEMPTS = 3
 """Number of times that a cell is started; the others may have been killed for lack of memory."""
@@ -91,6 +92,7 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
     todo = [cell for cell in cells if cell.name not in results]
     if results:
         log.info("%d of %d cells are finished and are not run again", len(results), len(cells))
+    _log_others(folder, cells)
     seconds: list[float] = []
     write_tables(folder, _in_order(cells, results))
     for number, cell in enumerate(todo):
@@ -129,6 +131,15 @@ def write_tables(folder: Path, results: Sequence[CellResult]) -> None:
         write_text(folder / f"{name}.csv", csv_text(columns, cells))
 
 
+def _log_others(folder: Path, cells: Sequence[StudyCell]) -> None:
+    """Log how many cells of earlier calls the tables leave out, since they are not asked for."""
+    names = {f"{cell.name}.json" for cell in cells}
+    stored = (folder / CELLS).glob("*.json")
+    others = [path for path in stored if path.name not in names and STARTED not in path.name]
+    if others:
+        log.info("cells kept from earlier calls that are not part of this one: %d", len(others))
+
+
 def _table_rows(result: CellResult, name: str) -> list[dict[str, Cell]]:
     if name != RESULTS:
         return result.rows(name)
@@ -152,7 +163,7 @@ def _missing_need(cell: StudyCell, results: Mapping[str, CellResult]) -> CellRes
 
 def _run(folder: Path, cell: StudyCell, digest: str) -> CellResult:
     """Run a cell and return its result, also if it fails."""
-    started = folder / CELLS / f"{cell.name}.started.json"
+    started = folder / CELLS / f"{cell.name}{STARTED}"
     attempts = _attempts(started, digest)
     if attempts >= ATTEMPTS:
         started.unlink()

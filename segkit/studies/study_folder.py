@@ -166,12 +166,13 @@ def measured_for_all(folder: Path, first: Setup, arms: str) -> Measured | None:
     return timing
 
 
-def train_arm(run: Setup, callbacks: Sequence[L.Callback] = ()) -> None:
+def train_arm(run: Setup, callbacks: Sequence[L.Callback] = (), *, latest: bool = False) -> None:
     """Train one arm, or continue it; a finished one is not trained again.
 
     Args:
         run: the training (`arm`).
         callbacks: further Lightning callbacks.
+        latest: whether runs/latest, the model of a prediction without ``-m``, names it afterwards.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
@@ -179,7 +180,7 @@ def train_arm(run: Setup, callbacks: Sequence[L.Callback] = ()) -> None:
     if run_state(run.run_dir) == "finished":
         return
     with sole_use(run.run_dir):
-        start(run, callbacks=callbacks)
+        start(run, callbacks=callbacks, latest=latest)
     gc.collect()  # network, optimizer and workers of a run are in reference cycles
 
 

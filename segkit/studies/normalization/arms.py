@@ -122,7 +122,7 @@ def in_tables(rows: Sequence[Mapping[str, Any]]) -> Tables:
 
 def _memory_cell(settings: NormalizationSettings, norm: str) -> StudyCell:
     """Return the cell that looks for the largest patch and width of a norm."""
-    trained = Training(norm, settings.batch_sizes[0], settings.seeds[0]).name
+    trained = Training(norm, min(settings.batch_sizes), min(settings.seeds)).name
     memory = parse_size(settings.memory)
     batch_sizes = tuple(dict.fromkeys((min(settings.batch_sizes), settings.largest_batch)))
 
@@ -132,4 +132,5 @@ def _memory_cell(settings: NormalizationSettings, norm: str) -> StudyCell:
 
     content = {"memory": memory, "batch_sizes": batch_sizes, "measures": MEASURES_VERSION}
     facts: Row = {"norm": norm, "batch_size": None, "seed": None}
-    return StudyCell(f"{norm}-memory", facts, content, measure, needs=(trained,))
+    name = f"{trained}-in-{memory}-to-batch{settings.largest_batch}"
+    return StudyCell(name, facts, content, measure, needs=(trained,))
