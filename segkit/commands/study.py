@@ -21,6 +21,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "train with different norms and batch sizes, compare Dice, seams, gradients and memory",
         "segkit.commands.study_normalization",
     ),
+    "tickets": (
+        "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
+        "segkit.commands.study_tickets",
+    ),
 }
 """Name of each study, with what it does and the module whose ``run(arguments)`` does it."""
 

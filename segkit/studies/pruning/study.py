@@ -40,7 +40,7 @@ from segkit.studies.pruning.comparison import compared, costs
 from segkit.studies.pruning.ranking import candidates, loss_change, with_losses
 from segkit.studies.pruning.selection import Goal, smaller_model
 from segkit.studies.pruning.settings import Budget
-from segkit.studies.pruning.setup import KIND, model_to_prune, set_up_pruning, settings_words
+from segkit.studies.pruning.setup import model_to_prune, set_up_pruning, settings_words
 from segkit.studies.pruning.widths import Candidate
 from segkit.studies.study_folder import arm, finish_study, started_study, train_arm
 from segkit.training.compute.device import device_for, use_machine
@@ -52,6 +52,7 @@ from segkit.training.outputs.run_folder import (
     BUNDLE,
     CONFIG,
     PLAN,
+    PRUNING,
     point_latest,
     prepared_folder,
     run_state,
@@ -102,7 +103,7 @@ def prune(
     study = set_up_pruning(original, overrides, budget, progress)
     if is_done(study.run_dir, "auto"):
         return study.run_dir
-    with started_study(study, KIND, settings_words(budget, original)):
+    with started_study(study, PRUNING, settings_words(budget, original)):
         _run(study, original, budget, ranking or by_loss, started)
     point_latest(study.run_dir)
     return study.run_dir
@@ -143,6 +144,7 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
     for number in range(1, budget.rounds + 1):
         folder = study.run_dir / f"pruned_{number}"
         if not (folder / CARD).is_file():
+            log.info("round %d of %d: ranking the channels", number, budget.rounds)
             found = ranking(smaller, study, training, precision)
             share, last = budget.share_after(number), number == budget.rounds
             smaller_model(smaller, found, goal, share, folder, last=last)

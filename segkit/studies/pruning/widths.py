@@ -117,15 +117,31 @@ def choose_widths(
     chosen = {part.name: part.channels for part in candidates}
     while (now := cost(_with_widths(parts, candidates, chosen))) > target:
         moves = list(_moves(parts, candidates, chosen, cost, now))
+        # Two layers may save time only together: then the move that loses least, whatever it saves.
+        moves = [move for move in moves if move.saved > 0] or moves
         if not moves:
             raise ValueError(f"the smallest network costs {now:.4g}, more than {target:.4g}")
-        _, name, width = min(moves)
-        chosen[name] = width
+        best = min(moves, key=_Move.order)
+        chosen[best.name] = best.width
     kept: dict[str, list[int]] = {}
     for part in candidates:
         if chosen[part.name] < part.channels:
             kept |= part.kept(chosen[part.name])
     return kept
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Choice of a smaller width for one layer."""
+
+    name: str
+    width: int
+    lost: float
+    saved: float
+
+    def order(self) -> tuple[float, str, int]:
+        """Return what decides: the loss per cost saved, or the loss alone if nothing is saved."""
+        return self.lost / self.saved if self.saved > 0 else self.lost, self.name, self.width
 
 
 def _moves(
@@ -134,16 +150,15 @@ def _moves(
     chosen: Mapping[str, int],
     cost: Cost,
     now: float,
-) -> Iterator[tuple[float, str, int]]:
-    """Yield importance lost per cost saved, name and new width of everything that saves."""
+) -> Iterator[_Move]:
+    """Yield every choice of a smaller width for one layer."""
     for part in candidates:
         before = chosen[part.name]
         for width in part.widths:
-            if width >= before:
-                continue
-            saved = now - cost(_with_widths(parts, candidates, {**chosen, part.name: width}))
-            if saved > 0:
-                yield (part.lost(width) - part.lost(before)) / saved, part.name, width
+            if width < before:
+                narrow = _with_widths(parts, candidates, {**chosen, part.name: width})
+                lost = part.lost(width) - part.lost(before)
+                yield _Move(part.name, width, lost, now - cost(narrow))
 
 
 def _with_widths(

@@ -93,3 +93,12 @@ def test_a_measured_loss_replaces_the_sum_of_estimates() -> None:
     estimated = Candidate("layer1", 2, 4, (1.0,) * 4)
     assert (measured.lost(4), measured.lost(8), estimated.lost(4)) == (9.0, 0.0, 2.0)
     assert set(choose_widths(parts, [measured, estimated], multiply_adds, 60_000)) == {"layer1"}
+
+
+def test_layers_that_save_only_together() -> None:
+    def steps_of_eight(parts: list[Convolution]) -> float:
+        return max(-(-part.out_channels // 8) for part in parts)
+
+    parts = chain(16, 16, 2)
+    candidates = [even("layer0", 16), even("layer1", 16)]
+    assert set(choose_widths(parts, candidates, steps_of_eight, 1)) == {"layer0", "layer1"}  # type: ignore[arg-type]
