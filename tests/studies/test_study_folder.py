@@ -85,7 +85,7 @@ def test_a_stopped_study_says_how_to_continue(study: Setup) -> None:
             (study.run_dir / "cells").mkdir()
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Interrupted, match="^stopped; the same command continues$") as error:
+    with pytest.raises(Interrupted, match=r"^stopped; the same command continues$") as error:
         stop()
     assert error.value.exit_code == 128 + signal.SIGTERM
     assert run_state(study.run_dir) == "unfinished"
