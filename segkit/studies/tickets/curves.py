@@ -192,12 +192,12 @@ def smallest_without_loss(comparisons: Sequence[Comparison]) -> Comparison | Non
     """Return the sparsest ticket down to which no level loses more than MARGIN of Dice.
 
     A level counts if the whole interval of its difference from the dense network lies above
-    -MARGIN. Levels below one that does not are not looked at, so that a lucky level far down
-    does not count.
+    -MARGIN; a single case has no interval. Levels below one that does not are not looked at, so
+    that a lucky level far down does not count.
     """
     last = None
     for comparison in sorted(comparisons, key=lambda each: each.level):
-        if comparison.difference.low < -MARGIN:
+        if comparison.difference.cases < 2 or comparison.difference.low < -MARGIN:
             break
         last = comparison
     return last
