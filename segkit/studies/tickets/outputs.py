@@ -37,7 +37,8 @@ def write_outputs(
     """
     folder = study.run_dir
     curves = read_curves([row for result in results for row in result.rows()])
-    found = answers(curves, settings.norms, settings.chosen_controls)
+    activations = [row for result in results for row in result.rows(ACTIVATIONS)]
+    found = answers(curves, settings.norms, settings.chosen_controls, activations)
     done = sum(result.status == "done" for result in results)
     facts = f"{done} of {trainings} trainings are finished. {facts_of(study, settings, curves)}"
     write_text(folder / SUMMARY, summary_text(settings, facts, found, curves, results))
@@ -45,7 +46,7 @@ def write_outputs(
         folder,
         curves,
         settings.norms,
-        activations=[row for result in results for row in result.rows(ACTIVATIONS)],
+        activations=activations,
         density=[row for result in results for row in result.rows(DENSITY)],
     )
     page = tickets_page(

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 
 from segkit.studies.tickets.curves import (
     DICE,
     MARGIN,
     ONE_SHOT,
+    ONE_SHOT_RECALIBRATED,
     PRUNED,
+    PRUNED_RECALIBRATED,
     Arm,
     Comparison,
     Curves,
+    Rows,
     against_controls,
     against_dense,
     losses_between_norms,
+    recalibrated,
     smallest_without_loss,
+    spread_left,
 )
 from segkit.studies.tickets.levels import TICKET
 
@@ -38,8 +44,17 @@ class Answer:
     comparisons: tuple[Comparison, ...] = ()
 
 
-def answers(curves: Curves, norms: Sequence[str], controls: Sequence[str]) -> list[Answer]:
-    """Return the answers to every question that the finished trainings can answer."""
+def answers(
+    curves: Curves, norms: Sequence[str], controls: Sequence[str], activations: Rows = ()
+) -> list[Answer]:
+    """Return the answers to every question that the finished trainings can answer.
+
+    Args:
+        curves: Dice of the study.
+        norms: norms of the study, in order.
+        controls: kinds of controls.
+        activations: rows of activations.csv.
+    """
     found = [_how_small(curves, norms), _why(curves, norms, controls)]
     found += [
         _between_norms(curves, norms, question, measure, level)
@@ -49,6 +64,7 @@ def answers(curves: Curves, norms: Sequence[str], controls: Sequence[str]) -> li
             ("Right after pruning the dense network at once?", ONE_SHOT, 0),
         )
     ]
+    found += [_recalibrated(curves, norms), _spread(activations, norms, curves)]
     return [answer for answer in found if answer.sentences]
 
 
@@ -116,6 +132,53 @@ def _between_norms(
         tuple(_by_outcome(found, *pair, is_loss=True) for pair, found in pairs.items() if found),
         tuple(comparison for found in pairs.values() for comparison in found),
     )
+
+
+def _recalibrated(curves: Curves, norms: Sequence[str]) -> Answer:
+    """Is it the running statistics that pruning breaks?"""
+    kinds = (
+        ("one level pruned", PRUNED_RECALIBRATED, PRUNED),
+        ("the dense network pruned at once", ONE_SHOT_RECALIBRATED, ONE_SHOT),
+    )
+    sentences, comparisons = [], []
+    for norm in norms:
+        for name, measure, stored in kinds:
+            found = recalibrated(curves, norm, measure, stored)
+            comparisons += found
+            if found:
+                text = _by_outcome(found, "measuring anew", "the stored statistics")
+                sentences.append(f"{norm}, {name}: {text}")
+    question = "Right after pruning, does measuring the running statistics anew help?"
+    return Answer(question, tuple(sentences), tuple(comparisons))
+
+
+def _spread(rows: Rows, norms: Sequence[str], curves: Curves) -> Answer:
+    """How much of the activations' spread do the norms bring back, at the sparsest level?"""
+    sentences = []
+    for norm in norms:
+        before, after = (
+            spread_left(rows, norm, f"{side} the norm", "one_shot") for side in ("before", "after")
+        )
+        level = max(before, default=0)
+        if level in after and level in curves.remaining:
+            share = percent(curves.remaining[level])
+            sentences.append(
+                f"{norm}: at {share} of the weights {_times(before[level].values())} of the "
+                f"standard deviation is left before the norms, {_times(after[level].values())} "
+                "after them (geometric mean over layers)."
+            )
+    question = "What does pruning the dense network at once do to its activations?"
+    return Answer(question, tuple(sentences))
+
+
+def _times(seeds: Collection[float]) -> str:
+    """Return the mean over seeds of a ratio, with its range.
+
+    >>> _times([0.5]), _times([0.25, 0.5])
+    ('0.50', '0.38 (0.25 to 0.50)')
+    """
+    mean = f"{fmean(seeds):.2f}"
+    return mean if len(seeds) == 1 else f"{mean} ({min(seeds):.2f} to {max(seeds):.2f})"
 
 
 def _by_outcome(comparisons: Sequence[Comparison], a: str, b: str, *, is_loss: bool = False) -> str:

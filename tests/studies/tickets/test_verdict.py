@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from segkit.studies.tickets.curves import PRUNED, read_curves
+from segkit.studies.tickets.curves import (
+    ONE_SHOT,
+    ONE_SHOT_RECALIBRATED,
+    PRUNED,
+    read_curves,
+)
 from segkit.studies.tickets.verdict import answers
 
 from .conftest import MakeRows
@@ -88,3 +93,23 @@ def test_one_case_cannot_tell(dice_rows: MakeRows) -> None:
     small, control = answers(read_curves(rows), ["group"], ["random"])
     assert "a loss of more than 0.01 Dice cannot be excluded for any ticket" in small.sentences[0]
     assert "at 50 % (+0.250 in one case, which cannot tell)" in control.sentences[0]
+
+
+def test_new_statistics_and_activations_are_answered(dice_rows: MakeRows) -> None:
+    rows = [*dice_rows(DENSE, norm="batch")]
+    for measure, loss in ((ONE_SHOT, 0.25), (ONE_SHOT_RECALIBRATED, 0.0)):
+        rows += dice_rows(less(loss), norm="batch", level=2, measure=measure)
+    fact = {"norm": "batch", "seed": 0, "level": 2, "change": "one_shot"}
+    activations = [
+        {**fact, "side": side, "sd_ratio": ratio}
+        for side, ratio in (("before the norm", 0.5), ("after the norm", 0.75))
+    ]
+    statistics, spread = answers(read_curves(rows), ["batch"], [], activations)
+    assert statistics.sentences == (
+        "batch, the dense network pruned at once: measuring anew is better than the stored "
+        "statistics at 25 % (by 0.250 to 0.250) of the weights. Cases: 3, seeds: 2.",
+    )
+    assert spread.sentences == (
+        "batch: at 25 % of the weights 0.50 of the standard deviation is left before the norms, "
+        "0.75 after them (geometric mean over layers).",
+    )
