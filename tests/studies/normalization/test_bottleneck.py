@@ -41,7 +41,8 @@ def test_table_and_figure_of_a_model(group_cell: TrainedCell, tmp_path: Path) ->
 
 def test_lines_of_the_figure() -> None:
     rows = [
-        {"measure": "pool", "layer": name, "batch": size, "value": (size or 4) * voxels}
+        {"measure": "pool", "layer": name, "batch": size, "value": (size or 4) * voxels + seed}
+        for seed in (-1, 1)
         for name, voxels in (("encoder.0.0", 64), ("bottleneck.0", 8))
         for size in (1, 2, None)
     ]
