@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,15 @@ from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.layouts import read_dataset
+from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
 from segkit.studies.pruning.comparison import _difference
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
+from segkit.studies.pruning.study import prune
+from segkit.studies.pruning.widths import Candidate
 from segkit.training.validation import ValidationScore
 from tests.small_training import QUICK
 from tools.reference import files_without_row
@@ -136,6 +141,19 @@ def test_the_same_command_continues(here: Path, phantom: Path) -> None:
     assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
     assert (here / "small" / "round_1" / "finished.json").stat().st_mtime_ns == first
     assert read_bundle(here / "small").hash == whole
+
+
+def test_a_signal_says_how_to_continue(here: Path, phantom: Path) -> None:
+    def ranking(*_: object) -> list[Candidate]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    (here / "small" / "finished.json").unlink()
+    shutil.rmtree("small/pruned_2")
+    shutil.rmtree("small/round_2")
+    with pytest.raises(Interrupted, match="stopped in round 2 of 2; the same command continues"):
+        prune("run", f"dataset={phantom}", "run_dir=small", *PRUNE, ranking=ranking)
+    assert (here / "small" / "round_1" / "finished.json").is_file()
 
 
 def test_another_budget_does_not_continue_it(
