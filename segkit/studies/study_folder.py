@@ -25,6 +25,7 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.errors import Interrupted
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
@@ -48,6 +49,9 @@ from segkit.training.setup import Setup, set_up
 from segkit.training.signals import stoppable
 
 log = logging.getLogger(__name__)
+
+CONTINUES = "the same command continues"
+"""End of the message of a study that a signal has stopped."""
 
 
 def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
@@ -122,8 +126,19 @@ def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[
         write_study(folder, kind, settings)
         write_start(folder, study.plan, study.config)
         (folder / FINISHED).unlink(missing_ok=True)  # it may have more cells than before
-        with stoppable():
+        with _continues(), stoppable():
             yield
+
+
+@contextmanager
+def _continues() -> Iterator[None]:
+    """Say how to continue if a signal ends the block between two cells."""
+    try:
+        yield
+    except Interrupted as error:
+        if CONTINUES in str(error):
+            raise
+        raise Interrupted(f"stopped; {CONTINUES}", error.exit_code - 128) from error
 
 
 def finish_study(study: Setup, content: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.networks import build_network
 from segkit.networks.fusion import fuse
 from segkit.networks.masks import (
@@ -112,6 +112,12 @@ def test_more_than_there_is_cannot_be_pruned() -> None:
     weights = {"a": torch.tensor([1.0, 2.0])}
     with pytest.raises(InputError, match=r"at least 2 weights.*found 1, as each layer keeps 1"):
         prune_by_magnitude(weights, {"a": torch.ones(2) > 0}, 0.6)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, math.nan])
+def test_an_impossible_fraction_is_refused(fraction: float) -> None:
+    with pytest.raises(UsageError, match="must be from 0 to 1"):
+        prune_at_random({"a": torch.ones(10) > 0}, fraction, seed=0)
 
 
 @pytest.mark.parametrize(

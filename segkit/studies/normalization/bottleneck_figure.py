@@ -27,7 +27,8 @@ def bottleneck_figure(rows: Sequence[Row], own_norm: str) -> Figure | None:
     """Return a figure with a panel per measure and a line per batch size; None without rows.
 
     Args:
-        rows: measurements of one network; others than those of PANELS are ignored.
+        rows: measurements of one network, or of the same with several seeds, of which the mean is
+            drawn; measures other than those of PANELS are ignored.
         own_norm: name of the network's norm, whose groups have a line of their own.
     """
     layers = list(dict.fromkeys(row["layer"] for row in rows if row["measure"] in PANELS))
@@ -53,14 +54,14 @@ def _lines(rows: Sequence[Row], layers: Sequence[str], own_norm: str) -> list[Li
     sizes = sorted({row["batch"] for row in rows if row.get("batch")})
     lines = []
     for number, size in enumerate([*sizes, None]):
-        points = {
-            layers.index(row["layer"]): float(row["value"])
-            for row in rows
-            if (row.get("batch") or None) == size
-        }
+        values: dict[int, list[float]] = {}
+        for row in rows:
+            if row.get("batch") == size:
+                values.setdefault(layers.index(row["layer"]), []).append(float(row["value"]))
         label = f"batch norm, between batches of {size}" if size else f"{own_norm}, between patches"
-        if points:
-            lines.append(Line(label, list(points), list(points.values()), number=number))
+        if values:
+            means = [sum(found) / len(found) for found in values.values()]
+            lines.append(Line(label, list(values), means, number=number))
     return lines
 
 

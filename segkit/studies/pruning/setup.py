@@ -26,6 +26,7 @@ from segkit.studies.study_folder import continued_config
 from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.initialization.origin import Origin
 from segkit.training.outputs.run_folder import (
+    PRUNING,
     RUNS,
     default_run_dir,
     folder_kind,
@@ -36,7 +37,6 @@ from segkit.training.outputs.run_folder import (
 )
 from segkit.training.setup import Setup
 
-KIND = "pruning"
 OF_MODEL = ("dataset.", "trainer.", "augment.", "fold", "folds", "seed")
 """Prefixes of the settings that are those of the model's training, unless the user gives others."""
 NOT_OF_MODEL = (
@@ -49,8 +49,10 @@ NOT_OF_MODEL = (
     "trainer.checkpoint_minutes",
     "trainer.checkpoint_steps",
     "trainer.rewind_step",
+    "trainer.precision",
+    "trainer.layout",
 )
-"""Settings with these prefixes that belong to a machine or to the length of a training."""
+"""Those of them that belong to a machine or to the length of a training."""
 DECIDED = ("weights", "mask", "rewind", "trainer.rewind_step", "preset")
 """Settings, besides those of the planner, that a pruning makes itself."""
 
@@ -100,7 +102,7 @@ def set_up_pruning(
     if not config.run_dir:
         settings = dataclasses.asdict(budget)
         origin = Origin(model).hashes()
-        run_dir = default_run_dir(config, plan, dataset, origin, kind=KIND, settings=settings)
+        run_dir = default_run_dir(config, plan, dataset, origin, kind=PRUNING, settings=settings)
     return Setup(config, plan, dataset, Origin(model), run_dir)
 
 
@@ -112,8 +114,8 @@ def settings_words(budget: Budget, model: Bundle) -> list[str]:
 def _config(model: Bundle, words: Sequence[str], budget: Budget) -> TrainConfig:
     planned = [key for key in known_keys() if key.startswith(PLANNED)]
     leave_out({*planned, *DECIDED}, words, "a pruning takes it from the model")
-    config = continued_config(KIND, words)
-    check_here(config, KIND)
+    config = continued_config(PRUNING, words)
+    check_here(config, PRUNING)
     if config.run_dir and run_state(Path(config.run_dir)) != "new":
         _check_same(Path(config.run_dir), settings_words(budget, model))
         return config
@@ -122,7 +124,7 @@ def _config(model: Bundle, words: Sequence[str], budget: Budget) -> TrainConfig:
 
 def _check_same(run_dir: Path, settings: Sequence[str]) -> None:
     """Raise a UsageError if the pruning in ``run_dir`` has another budget or another model."""
-    if folder_kind(run_dir) == KIND and read_study(run_dir)["settings"] != list(settings):
+    if folder_kind(run_dir) == PRUNING and read_study(run_dir)["settings"] != list(settings):
         found = " ".join(read_study(run_dir)["settings"])
         raise UsageError(
             f"the pruning in {run_dir} was started with {found}, not {' '.join(settings)}."

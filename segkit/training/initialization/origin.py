@@ -14,8 +14,8 @@ from torch import nn
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import resolve_model
 from segkit.bundle.mask_lookup import find_mask
-from segkit.config.schema import TrainConfig
-from segkit.errors import InputError
+from segkit.config.schema import TrainConfig, TrainerConfig
+from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, write_text
 from segkit.networks.mask_file import MASK, MaskFile, read_mask
 from segkit.networks.masks import apply_masks
@@ -54,17 +54,26 @@ def open_origin(config: TrainConfig) -> Origin:
 
     Raises:
         InputError: a model or file that cannot be used, or a rewind file of a step after the last.
+        UsageError: trainer.rewind_step is before the step of the rewind file.
     """
     if config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS):
         return Origin()
-    rewind = read_rewind(config.rewind) if config.rewind else None
-    if rewind is not None and config.trainer.max_steps is not None:
-        rewind.check_before(config.trainer.max_steps)
     return Origin(
         read_bundle(resolve_model(config.weights)) if config.weights else None,
-        rewind,
+        _open_rewind(config.rewind, config.trainer) if config.rewind else None,
         find_mask(config.mask) if config.mask else None,
     )
+
+
+def _open_rewind(where: str, trainer: TrainerConfig) -> RewindFile:
+    rewind = read_rewind(where)
+    rewind.check_before(trainer.max_steps)
+    if trainer.rewind_step is not None and trainer.rewind_step < rewind.step:
+        raise UsageError(
+            f"trainer.rewind_step={trainer.rewind_step} never comes: the training starts after "
+            f"step {rewind.step} of rewind={where}. Give that step or a later one, or leave it out."
+        )
+    return rewind
 
 
 def initialize(
