@@ -88,9 +88,13 @@ def _sweep(folder: Path) -> dict[str, Any]:
 def _cells(folder: Path) -> dict[str, Any]:
     """Return the facts of a study of cells, such as that of normalization."""
     study = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+    root = folder / CELLS
     cells = [
-        {"cell": path.stem, **{key: stored[key] for key in ("status", "message")}}
-        for path in sorted((folder / CELLS).glob("*.json"))
+        {
+            "cell": path.relative_to(root).with_suffix("").as_posix(),
+            **{key: stored[key] for key in ("status", "message")},
+        }
+        for path in sorted(root.rglob("*.json"))
         if not path.name.endswith(".started.json")
         and (stored := json.loads(path.read_text(encoding="utf-8")))
     ]

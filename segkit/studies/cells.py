@@ -87,8 +87,7 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
         Interrupted: Ctrl-C or SIGTERM; the same command continues.
     """
     hashes = hashes_of(cells)
-    finished = [_finished(folder, cell, hashes[cell.name]) for cell in cells]
-    results = {result.cell.name: result for result in finished if result}
+    results = {result.cell.name: result for result in finished_cells(folder, cells)}
     todo = [cell for cell in cells if cell.name not in results]
     if results:
         log.info("%d of %d cells are finished and are not run again", len(results), len(cells))
@@ -106,6 +105,17 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
         seconds.append(time.monotonic() - started)
         log.info("%s: %s after %s", cell.name, result.status, duration(seconds[-1]))
     return _in_order(cells, results)
+
+
+def finished_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
+    """Return the results of the cells that are finished, in their order.
+
+    Raises:
+        InputError: a finished cell that other settings have made, or a damaged file.
+    """
+    hashes = hashes_of(cells)
+    found = (_finished(folder, cell, hashes[cell.name]) for cell in cells)
+    return [result for result in found if result]
 
 
 def hashes_of(cells: Sequence[StudyCell]) -> dict[str, str]:

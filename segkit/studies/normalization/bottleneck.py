@@ -42,7 +42,7 @@ def write_bottleneck(
     model: str | PathLike[str],
     dataset: str | PathLike[str],
     folder: str | PathLike[str],
-    *,
+    *overrides: str,
     batch_sizes: Sequence[int] = BATCH_SIZES,
     patches: int = PATCHES,
 ) -> Path:
@@ -57,6 +57,7 @@ def write_bottleneck(
         model: a bundle, a run folder, a .segkit file, or the name of a model.
         dataset: labeled scans with the channels and labels of the model.
         folder: where to write.
+        *overrides: settings of the dataset, such as "dataset.channels=[CT]".
         batch_sizes: batch sizes for which the statistics of batch norm are computed.
         patches: number of patches; at least twice the largest batch size.
 
@@ -70,15 +71,15 @@ def write_bottleneck(
             "1, and at least twice as many patches as the largest, for two batches to compare"
         )
     bundle = read_bundle(resolve_model(model))
-    with _opened(bundle, fspath(dataset)) as cell:
+    with _opened(bundle, [f"dataset={fspath(dataset)}", *overrides]) as cell:
         rows = list(cell_spread(cell, batch_sizes=batch_sizes, patches=patches))
     return _write(Path(folder), rows, bundle)
 
 
 @contextmanager
-def _opened(bundle: Bundle, dataset_path: str) -> Iterator[TrainedCell]:
+def _opened(bundle: Bundle, words: Sequence[str]) -> Iterator[TrainedCell]:
     """Prepare scans for the model in a temporary folder, which is removed afterwards."""
-    config = load([f"dataset={dataset_path}"])
+    config = load(words)
     dataset = open_dataset(config)
     plan = fitting_plan(bundle.plan, dataset, bundle.path)
     labeled = [case for case in dataset.cases if case.label is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,13 @@ from segkit.plans.plan import Plan
 from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
 from segkit.studies.pruning.ranking import at_random, candidates
 from segkit.studies.pruning.settings import KINDS
-from segkit.studies.pruning.widths import Candidate, Cost, choose_widths, smallest_cost
+from segkit.studies.pruning.widths import (
+    Candidate,
+    Cost,
+    choose_widths,
+    gently,
+    smallest_cost,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +85,11 @@ class Goal:
         Raises:
             UsageError: no choice costs so little.
         """
+        parts, target = convolutions(plan), share * self.whole
+        with suppress(ValueError):
+            return choose_widths(parts, gently(found), self.cost, target)
         try:
-            return choose_widths(convolutions(plan), found, self.cost, share * self.whole)
+            return choose_widths(parts, found, self.cost, target)
         except ValueError as error:
             raise UsageError(f"budget.{self.kind} cannot be reached: {error}") from error
 

@@ -109,6 +109,55 @@ def number(row: Mapping[str, Cell], column: str) -> float:
     return math.nan if value is None else float(value)
 
 
+def spread_left(rows: Rows, norm: str, side: str, change: str) -> dict[int, dict[int, float]]:
+    """Return how much of the activations' spread a change leaves, by level and seed.
+
+    It is the geometric mean over layers of the ratio of standard deviations.
+
+    >>> row = {"norm": "group", "seed": 0, "level": 2, "side": "after the norm"}
+    >>> rows = [{**row, "change": "pruned", "sd_ratio": ratio} for ratio in (0.5, 0.125, None)]
+    >>> spread_left(rows, "group", "after the norm", "pruned")
+    {2: {0: 0.25}}
+
+    Args:
+        rows: rows of activations.csv.
+        norm: norm of the networks.
+        side: "before the norm" or "after the norm".
+        change: "pruned", "one_shot" or "retrained".
+    """
+    logs: dict[int, dict[int, list[float]]] = {}
+    for row in rows:
+        is_asked = (row["norm"], row["side"], row["change"]) == (norm, side, change)
+        if is_asked and row["sd_ratio"] is not None:
+            of_level = logs.setdefault(int(number(row, "level")), {})
+            found = of_level.setdefault(int(number(row, "seed")), [])
+            found.append(math.log(number(row, "sd_ratio")))
+    return {
+        level: {seed: math.exp(fmean(found)) for seed, found in seeds.items()}
+        for level, seeds in sorted(logs.items())
+    }
+
+
+def recalibrated(curves: Curves, norm: str, measure: str, stored: str) -> list[Comparison]:
+    """Return Dice with statistics measured anew minus Dice with the stored ones, at every level.
+
+    Args:
+        curves: the curves.
+        norm: norm of the networks; without running statistics there is nothing to compare.
+        measure: what is measured with new statistics.
+        stored: the same with the stored ones.
+    """
+    arms = [(Arm(norm, TICKET, n, measure), Arm(norm, TICKET, n, stored)) for n in curves.levels]
+    both = [(a, b) for a, b in arms if a in curves.values and b in curves.values]
+    share = shared_level(len(both))
+    found = [(a, curves.difference(a, b, level=share)) for a, b in both]
+    return [
+        Comparison(norm, a.level, curves.remaining[a.level], measure, stored, difference)
+        for a, difference in found
+        if difference
+    ]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two arms compared at one level: interval of the Dice of ``a`` minus that of ``b``."""
@@ -192,12 +241,12 @@ def smallest_without_loss(comparisons: Sequence[Comparison]) -> Comparison | Non
     """Return the sparsest ticket down to which no level loses more than MARGIN of Dice.
 
     A level counts if the whole interval of its difference from the dense network lies above
-    -MARGIN. Levels below one that does not are not looked at, so that a lucky level far down
-    does not count.
+    -MARGIN; a single case has no interval. Levels below one that does not are not looked at, so
+    that a lucky level far down does not count.
     """
     last = None
     for comparison in sorted(comparisons, key=lambda each: each.level):
-        if comparison.difference.low < -MARGIN:
+        if comparison.difference.cases < 2 or comparison.difference.low < -MARGIN:
             break
         last = comparison
     return last

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import exp, log
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,6 +31,7 @@ from segkit.studies.tickets.curves import (
     Rows,
     against_dense,
     number,
+    spread_left,
 )
 from segkit.studies.tickets.levels import KINDS, TICKET
 
@@ -139,8 +139,7 @@ def activations_figure(
     for axes, side in zip(panels, sides, strict=True):
         lines = []
         for color, norm in enumerate(norms):
-            of_norm = [row for row in rows if (row["norm"], row["side"]) == (norm, side)]
-            points = _ratios([row for row in of_norm if row["change"] == "one_shot"], remaining)
+            points = _ratios(rows, norm, side, remaining)
             lines.append(Line(norm, [x for x, _ in points], [y for _, y in points], number=color))
         draw_lines(
             axes,
@@ -190,15 +189,17 @@ def _share_range(panels: Sequence[Axes]) -> None:
         axes.set_ylim(min(lows), max(highs))
 
 
-def _ratios(rows: Rows, remaining: Mapping[int, float]) -> list[tuple[float, float]]:
-    """Return the geometric mean of sd_ratio over layers and seeds, by percent of the weights."""
-    logs: dict[int, list[float]] = {0: [0.0]}
-    for row in rows:
-        if row["sd_ratio"] is not None:
-            logs.setdefault(int(number(row, "level")), []).append(log(number(row, "sd_ratio")))
+def _ratios(
+    rows: Rows, norm: str, side: str, remaining: Mapping[int, float]
+) -> list[tuple[float, float]]:
+    """Return the spread left of a dense network pruned at once, by percent of the weights.
+
+    It is the geometric mean over seeds.
+    """
+    left = {0: {0: 1.0}, **spread_left(rows, norm, side, "one_shot")}
     return [
-        (_percent(remaining[level]), exp(fmean(found)))
-        for level, found in sorted(logs.items())
+        (_percent(remaining[level]), geometric_mean(seeds.values()))
+        for level, seeds in left.items()
         if level in remaining
     ]
 

@@ -24,18 +24,29 @@ SUMMARY, PAGE = "summary.json", "report.html"
 FORMAT_VERSION = 1
 
 
-def write_outputs(study: Setup, settings: TicketSettings, results: Sequence[CellResult]) -> None:
-    """Write summary, figures and page of what is finished."""
+def write_outputs(
+    study: Setup, settings: TicketSettings, results: Sequence[CellResult], trainings: int
+) -> None:
+    """Write summary, figures and page of the results.
+
+    Args:
+        study: the study.
+        settings: its settings.
+        results: results of the trainings that were run so far.
+        trainings: number of all trainings of the study.
+    """
     folder = study.run_dir
     curves = read_curves([row for result in results for row in result.rows()])
-    found = answers(curves, settings.norms, settings.chosen_controls)
-    facts = facts_of(study, settings, curves, results)
+    activations = [row for result in results for row in result.rows(ACTIVATIONS)]
+    found = answers(curves, settings.norms, settings.chosen_controls, activations)
+    done = sum(result.status == "done" for result in results)
+    facts = f"{done} of {trainings} trainings are finished. {facts_of(study, settings, curves)}"
     write_text(folder / SUMMARY, summary_text(settings, facts, found, curves, results))
     pictures = write_figures(
         folder,
         curves,
         settings.norms,
-        activations=[row for result in results for row in result.rows(ACTIVATIONS)],
+        activations=activations,
         density=[row for result in results for row in result.rows(DENSITY)],
     )
     page = tickets_page(
@@ -49,19 +60,20 @@ def write_outputs(study: Setup, settings: TicketSettings, results: Sequence[Cell
     write_text(folder / PAGE, page)
 
 
-def facts_of(
-    study: Setup, settings: TicketSettings, curves: Curves, results: Sequence[CellResult]
-) -> str:
+def facts_of(study: Setup, settings: TicketSettings, curves: Curves) -> str:
     """Return sentences on the trainings and on the cases that were measured."""
-    done = sum(result.status == "done" for result in results)
     cases = {case for values in curves.values.values() for case, _ in values}
     lowest = f", down to {percent(min(curves.remaining.values()))}" if curves.remaining else ""
     return (
-        f"{done} of {len(results)} trainings are finished. Norms: {', '.join(settings.norms)}; "
-        f"seeds: {', '.join(map(str, settings.seeds))}; {settings.levels} levels of "
-        f"{percent(settings.fraction)} of the remaining weights{lowest}. Dice is the mean over "
-        f"labels on the {len(cases)} cases of fold {study.config.fold}, which no training saw."
+        f"Norms: {', '.join(settings.norms)}; seeds: {', '.join(map(str, settings.seeds))}; "
+        f"{_count(settings.levels, 'level')} of {percent(settings.fraction)} of the remaining "
+        f"weights{lowest}. Dice is the mean over labels on {_count(len(cases), 'case')} of fold "
+        f"{study.config.fold}, which no training saw."
     )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def summary_text(
@@ -76,6 +88,7 @@ def summary_text(
         "format_version": FORMAT_VERSION,
         "settings": dataclasses.asdict(settings),
         "facts": facts,
+        "verdict": [sentence for answer in found for sentence in answer.sentences],
         "answers": [
             {
                 "question": answer.question,

@@ -28,11 +28,12 @@ from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.dataset.dataset import Dataset
+from segkit.errors import Interrupted
 from segkit.networks.precision import ComputeMode
 from segkit.planning.fine_tuning import renormed
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
-from segkit.studies.cells import CellResult, Row, StudyCell, run_cells
+from segkit.studies.cells import CellResult, Row, StudyCell, finished_cells, run_cells
 from segkit.studies.normalization.settings import NORMS
 from segkit.studies.study_folder import (
     arm,
@@ -68,8 +69,9 @@ def study_tickets(
 ) -> tuple[Path, list[CellResult]]:
     """Train and prune, compare with the controls, and return the study's folder and its results.
 
-    The same call continues an unfinished study: finished trainings are not run again. More norms,
-    seeds, levels or controls add trainings to the same study.
+    The same call continues an unfinished study: finished trainings are not run again, and a study
+    that is stopped has a report on them. More norms, seeds, levels or controls add trainings to the
+    same study.
 
     Args:
         words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
@@ -88,8 +90,12 @@ def study_tickets(
     with started_study(study, KIND, given_settings(settings)):
         cells = study_cells(study, settings)
         log.info("%d trainings; the study is in %s", len(cells), study.run_dir)
-        results = run_cells(study.run_dir, cells)
-        write_outputs(study, settings, results)
+        try:
+            results = run_cells(study.run_dir, cells)
+        except Interrupted:
+            write_outputs(study, settings, finished_cells(study.run_dir, cells), len(cells))
+            raise
+        write_outputs(study, settings, results, len(cells))
         finish_study(study, {"cells": len(results)})
     return study.run_dir, results
 

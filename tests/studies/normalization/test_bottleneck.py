@@ -68,6 +68,8 @@ def test_scans_of_another_dataset(group_cell: TrainedCell, phantom: Path, tmp_pa
         InputError, match=r"expected the dataset's labels liver=1, .*, found low=3, high=7"
     ):
         write_bottleneck(group_cell.run_dir, phantom, tmp_path)
+    with pytest.raises(InputError, match="expected the dataset's channels T1, found MRI"):
+        write_bottleneck(group_cell.run_dir, scans(group_cell), tmp_path, "dataset.channels=[T1]")
 
 
 def test_a_model_without_norms(train_cell: Callable[..., Path], tmp_path: Path) -> None:

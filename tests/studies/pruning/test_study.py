@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,15 @@ from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.layouts import read_dataset
+from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
 from segkit.studies.pruning.comparison import _difference
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
+from segkit.studies.pruning.study import prune
+from segkit.studies.pruning.widths import Candidate
 from segkit.training.validation import ValidationScore
 from tests.small_training import QUICK
 from tools.reference import files_without_row
@@ -138,6 +143,19 @@ def test_the_same_command_continues(here: Path, phantom: Path) -> None:
     assert read_bundle(here / "small").hash == whole
 
 
+def test_a_signal_says_how_to_continue(here: Path, phantom: Path) -> None:
+    def ranking(*_: object) -> list[Candidate]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    (here / "small" / "finished.json").unlink()
+    shutil.rmtree("small/pruned_2")
+    shutil.rmtree("small/round_2")
+    with pytest.raises(Interrupted, match="stopped in round 2 of 2; the same command continues"):
+        prune("run", f"dataset={phantom}", "run_dir=small", *PRUNE, ranking=ranking)
+    assert (here / "small" / "round_1" / "finished.json").is_file()
+
+
 def test_another_budget_does_not_continue_it(
     here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,7 +176,11 @@ def test_another_budget_does_not_continue_it(
         (["budget.macs=0.01"], 2, "budget.macs=0.01 cannot be reached: with the fewest channels"),
         (["budget.macs=0.5", "network.norm=batch"], 2, "network.norm: a pruning takes it from"),
         (["budget.macs=0.5", "weights=run"], 2, "weights: a pruning takes it from the model"),
-        (["budget.macs=0.5", "dataset.labels={a:1}"], 3, "expected the dataset's labels a=1"),
+        (
+            ["budget.macs=0.5", "dataset.labels={a:1}"],
+            3,
+            "Give the dataset of the model, or one with",
+        ),
         (["budget.macs=0.5", "run_dir=run"], 2, "run_dir=run holds a training"),
         (["budget.macs=0.5", "compute=ddp"], 2, "compute=ddp: a pruning study trains in this"),
     ],

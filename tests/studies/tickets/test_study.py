@@ -158,6 +158,8 @@ def test_the_report_answers_and_shows(finished: Path) -> None:
     assert "6 of 6 trainings are finished. Norms: batch; seeds: 4; 2 levels of 30 %" in page
     assert all(answer["question"] in page for answer in summary["answers"])
     assert page.count("data:image/png;base64,") == 5
+    names = ("tickets_and_controls", "norms", "after_pruning", "activations", "density")
+    assert all((finished / f"study/{name}.svg").is_file() for name in names)
     assert not any((finished / SEED).glob("*/run/checkpoints"))
 
 
