@@ -115,11 +115,23 @@ def orientation(volume: Volume) -> str:
     return "".join(letters[axis_map.order.index(axis)] for axis in range(3))
 
 
+FROM_CARD = (
+    "segkit",
+    "dataset",
+    "training",
+    "pruning",
+    "metrics",
+    "needs",
+    "postprocessing",
+    "bfloat16",
+)
+"""Keys of bundle.json that are shown as they are."""
+
+
 def model_facts(model: ModelCard) -> dict[str, Any]:
     """Return name, hashes, inputs, outputs and training figures of a model, in JSON types."""
     card = model.card
-    keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing", "bfloat16")
-    from_card: dict[str, Any] = {key: card[key] for key in keys if key in card}
+    from_card: dict[str, Any] = {key: card[key] for key in FROM_CARD if key in card}
     overlap, reason = choose_overlap([card])
     from_card["overlap"] = {"auto": overlap, "reason": reason, **card.get(OVERLAP_KEY, {})}
     from_plan = plan_facts(model.plan)
@@ -171,7 +183,7 @@ def norm_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    if facts["kind"] in (CROSS_VALIDATION, SWEEP):
+    if facts["kind"] in (CROSS_VALIDATION, SWEEP) or "cells" in facts:
         return study_text(facts)
     shown = {key: value for key, value in facts.items() if key not in ("norms", "study")}
     if isinstance(shown.get("channels"), Mapping):

@@ -1,4 +1,4 @@
-"""The folder of a study as segkit info shows it: a cross-validation, or a sweep."""
+"""The folder of a study as segkit info shows it: a cross-validation, a sweep, or cells."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ FOLDS, RESULT, TABLE, FINISHED, STARTED = (
     "finished.json",
     "config.yaml",
 )
+STUDY, CELLS, SUMMARY = "study.json", "cells", "summary.json"
 """Names of the files of a study and of its runs."""
 HIDDEN = ("message", "precision", "layout")
 """Columns of sweep.csv that the text does not show."""
@@ -35,6 +36,8 @@ def study_facts(folder: Path) -> dict[str, Any] | None:
             return _cross_validation(folder)
         if (folder / TABLE).is_file():
             return _sweep(folder)
+        if (folder / STUDY).is_file() and (folder / CELLS).is_dir():
+            return _cells(folder)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             folder,
@@ -82,6 +85,31 @@ def _sweep(folder: Path) -> dict[str, Any]:
     }
 
 
+def _cells(folder: Path) -> dict[str, Any]:
+    """Return the facts of a study of cells, such as that of normalization."""
+    study = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+    root = folder / CELLS
+    cells = [
+        {
+            "cell": path.relative_to(root).with_suffix("").as_posix(),
+            **{key: stored[key] for key in ("status", "message")},
+        }
+        for path in sorted(root.rglob("*.json"))
+        if not path.name.endswith(".started.json")
+        and (stored := json.loads(path.read_text(encoding="utf-8")))
+    ]
+    facts = {
+        "kind": study["kind"],
+        "path": str(folder),
+        "state": _state(folder),
+        "settings": study["settings"],
+        "cells": cells,
+    }
+    if (folder / SUMMARY).is_file():
+        facts["verdict"] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["verdict"]
+    return facts
+
+
 def _state(run: Path) -> str:
     if (run / FINISHED).is_file():
         return "finished"
@@ -94,6 +122,12 @@ def study_text(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == SWEEP:
         counts = f"{facts['done']} trainings done, {facts['failed']} failed"
         return f"{title}: {counts}\n{_sweep_table(facts)}"
+    if "cells" in facts:
+        cells = text_table(
+            ["cell", "status", "message"], [list(cell.values()) for cell in facts["cells"]]
+        )
+        lines = [f"{title}: {facts['state']}", *facts["settings"], "", cells]
+        return "\n".join([*lines, "", *facts.get("verdict", [])]).rstrip()
     folds = text_table(
         ["fold", "state", "cases held out"], [list(fold.values()) for fold in facts["folds"]]
     )

@@ -21,6 +21,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "train with different norms and batch sizes, compare Dice, seams, gradients and memory",
         "segkit.commands.study_normalization",
     ),
+    "tickets": (
+        "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
+        "segkit.commands.study_tickets",
+    ),
 }
 """Name of each study, with what it does and the module whose ``run(arguments)`` does it."""
 
@@ -36,8 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     if name.startswith("-"):
         Parser("segkit study", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
     if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, n=2, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"Studies: {', '.join(STUDIES)}."
+        near = difflib.get_close_matches(name, STUDIES, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]}?" if near else f"Studies: {', '.join(STUDIES)}."
         raise UsageError(f"unknown study {name!r}. {hint}")
     return int(importlib.import_module(STUDIES[name][1]).run(rest))
 

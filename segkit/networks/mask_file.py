@@ -91,7 +91,8 @@ def _checked(tensors: dict[str, Tensor], facts: dict[str, str], where: str | Pat
             found=others[0] if others else "none",
             remedy="Use the file as segkit wrote it.",
         )
-    return MaskFile(tensors, tuple(channels))
+    in_order = {name: tensors[name] for name in sorted(tensors)}
+    return MaskFile(in_order, tuple(channels))
 
 
 def _names(text: str) -> list[str] | None:

@@ -17,7 +17,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 
 Masks = Mapping[str, Tensor]
 """Mask of each kernel by the name of its parameter: bool, True where the weight is kept."""
@@ -90,6 +90,7 @@ def prune_by_magnitude(
     Raises:
         InputError: a kernel without weights, of another shape, or with values that are not finite;
             or fewer weights can be pruned than asked for.
+        UsageError: a fraction that is not from 0 to 1.
     """
     scores = {name: _magnitudes(name, weights, mask) for name, mask in masks.items()}
     return _without_lowest(scores, masks, fraction, keep_per_layer)
@@ -108,6 +109,7 @@ def prune_at_random(
 
     Raises:
         InputError: fewer weights can be pruned than asked for.
+        UsageError: a fraction that is not from 0 to 1.
     """
     random = torch.Generator().manual_seed(seed)
     scores = {name: torch.rand(masks[name].shape, generator=random) for name in sorted(masks)}
@@ -166,7 +168,12 @@ def number_to_prune(kept: int, fraction: float) -> int:
 
     >>> number_to_prune(100, 0.07), math.ceil(0.07 * 100)  # 0.07 * 100 is 7.000000000000001
     (7, 8)
+
+    Raises:
+        UsageError: a fraction that is not from 0 to 1.
     """
+    if not 0 <= fraction <= 1:
+        raise UsageError(f"a fraction of {fraction} of the weights to prune: must be from 0 to 1")
     return math.ceil(Fraction(str(fraction)) * kept)
 
 

@@ -170,13 +170,13 @@ def _stage_row(
     return (
         name,
         _times(size),
-        str(layer.channels),
+        _several(str(layer.channels) for layer in stage.layers),
         str(len(stage.layers)),
         _times(stage.kernel),
         _times(stage.stride),
         _several(layer.norm for layer in stage.layers),
         _several(groups[layer.name] for layer in stage.layers) if has_groups(layer.norm) else "-",
-        _pool(layer),
+        _several(map(_pool, stage.layers)),
     )
 
 

@@ -84,12 +84,12 @@ def round_table(result: Mapping[str, Any]) -> Table:
     rows: list[list[Cell]] = [
         [
             number,
-            facts["share"],
-            facts["parameters"],
-            facts["multiply_adds"] / 1e6,
+            f"{facts['share']:.2f}",
+            _text(facts["parameters"]),
+            _text(round(facts["multiply_adds"] / 1e6, 1)),
             facts["steps"],
             facts["dice"],
-            facts["seconds"] / 60,
+            f"{facts['seconds'] / 60:.1f}",
         ]
         for number, facts in enumerate(result["rounds"], start=1)
     ]
@@ -100,7 +100,9 @@ def round_table(result: Mapping[str, Any]) -> Table:
 def machine_sentence(result: Mapping[str, Any]) -> str:
     """Return where the time was measured."""
     machine = result["machine"]
-    threads = f", {machine['threads']} threads" if machine["device"] == "cpu" else ""
+    count = machine["threads"]
+    words = "one thread" if count == 1 else f"{count} threads"
+    threads = f", {words}" if machine["device"] == "cpu" else ""
     return (
         f"Time and memory of one window on {machine['device']} in {machine['precision']}{threads};"
         " the time is the median of 25 runs of each network, in turns."

@@ -12,10 +12,19 @@ from segkit.lazy_import import lazy_names
 if TYPE_CHECKING:
     from segkit.studies.cross_validation.study import cross_validate
     from segkit.studies.measured_precision import measured_here
+    from segkit.studies.normalization.bottleneck import write_bottleneck
     from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
+    from segkit.studies.tickets.study import study_tickets
 
-__all__ = ["cross_validate", "measured_here", "prune", "study_normalization"]
+__all__ = [
+    "cross_validate",
+    "measured_here",
+    "prune",
+    "study_normalization",
+    "study_tickets",
+    "write_bottleneck",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -24,5 +33,7 @@ __getattr__ = lazy_names(
         "measured_here": "segkit.studies.measured_precision",
         "study_normalization": "segkit.studies.normalization.study",
         "prune": "segkit.studies.pruning.study",
+        "study_tickets": "segkit.studies.tickets.study",
+        "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },
 )

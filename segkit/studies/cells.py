@@ -35,6 +35,7 @@ RESULTS = "results"
 """Name of the table in which every cell has rows, also a failed one."""
 CELLS = "cells"
 """Folder of the results of single cells."""
+STARTED = ".started.json"
 FORMAT_VERSION = 1
 ATTEMPTS = 3
 """Number of times that a cell is started; the others may have been killed for lack of memory."""
@@ -86,11 +87,11 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
         Interrupted: Ctrl-C or SIGTERM; the same command continues.
     """
     hashes = hashes_of(cells)
-    finished = [_finished(folder, cell, hashes[cell.name]) for cell in cells]
-    results = {result.cell.name: result for result in finished if result}
+    results = {result.cell.name: result for result in finished_cells(folder, cells)}
     todo = [cell for cell in cells if cell.name not in results]
     if results:
         log.info("%d of %d cells are finished and are not run again", len(results), len(cells))
+    _log_others(folder, cells)
     seconds: list[float] = []
     write_tables(folder, _in_order(cells, results))
     for number, cell in enumerate(todo):
@@ -104,6 +105,17 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
         seconds.append(time.monotonic() - started)
         log.info("%s: %s after %s", cell.name, result.status, duration(seconds[-1]))
     return _in_order(cells, results)
+
+
+def finished_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
+    """Return the results of the cells that are finished, in their order.
+
+    Raises:
+        InputError: a finished cell that other settings have made, or a damaged file.
+    """
+    hashes = hashes_of(cells)
+    found = (_finished(folder, cell, hashes[cell.name]) for cell in cells)
+    return [result for result in found if result]
 
 
 def hashes_of(cells: Sequence[StudyCell]) -> dict[str, str]:
@@ -129,6 +141,15 @@ def write_tables(folder: Path, results: Sequence[CellResult]) -> None:
         write_text(folder / f"{name}.csv", csv_text(columns, cells))
 
 
+def _log_others(folder: Path, cells: Sequence[StudyCell]) -> None:
+    """Log how many cells of earlier calls the tables leave out, since they are not asked for."""
+    names = {f"{cell.name}.json" for cell in cells}
+    stored = (folder / CELLS).glob("*.json")
+    others = [path for path in stored if path.name not in names and STARTED not in path.name]
+    if others:
+        log.info("cells kept from earlier calls that are not part of this one: %d", len(others))
+
+
 def _table_rows(result: CellResult, name: str) -> list[dict[str, Cell]]:
     if name != RESULTS:
         return result.rows(name)
@@ -152,7 +173,7 @@ def _missing_need(cell: StudyCell, results: Mapping[str, CellResult]) -> CellRes
 
 def _run(folder: Path, cell: StudyCell, digest: str) -> CellResult:
     """Run a cell and return its result, also if it fails."""
-    started = folder / CELLS / f"{cell.name}.started.json"
+    started = folder / CELLS / f"{cell.name}{STARTED}"
     attempts = _attempts(started, digest)
     if attempts >= ATTEMPTS:
         started.unlink()

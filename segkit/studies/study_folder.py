@@ -25,6 +25,7 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.errors import Interrupted
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
@@ -48,6 +49,9 @@ from segkit.training.setup import Setup, set_up
 from segkit.training.signals import stoppable
 
 log = logging.getLogger(__name__)
+
+CONTINUES = "the same command continues"
+"""End of the message of a study that a signal has stopped."""
 
 
 def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
@@ -122,8 +126,19 @@ def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[
         write_study(folder, kind, settings)
         write_start(folder, study.plan, study.config)
         (folder / FINISHED).unlink(missing_ok=True)  # it may have more cells than before
-        with stoppable():
+        with _continues(), stoppable():
             yield
+
+
+@contextmanager
+def _continues() -> Iterator[None]:
+    """Say how to continue if a signal ends the block between two cells."""
+    try:
+        yield
+    except Interrupted as error:
+        if CONTINUES in str(error):
+            raise
+        raise Interrupted(f"stopped; {CONTINUES}", error.exit_code - 128) from error
 
 
 def finish_study(study: Setup, content: Mapping[str, Any]) -> None:
@@ -166,12 +181,13 @@ def measured_for_all(folder: Path, first: Setup, arms: str) -> Measured | None:
     return timing
 
 
-def train_arm(run: Setup, callbacks: Sequence[L.Callback] = ()) -> None:
+def train_arm(run: Setup, callbacks: Sequence[L.Callback] = (), *, latest: bool = False) -> None:
     """Train one arm, or continue it; a finished one is not trained again.
 
     Args:
         run: the training (`arm`).
         callbacks: further Lightning callbacks.
+        latest: whether runs/latest, the model of a prediction without ``-m``, names it afterwards.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
@@ -179,7 +195,7 @@ def train_arm(run: Setup, callbacks: Sequence[L.Callback] = ()) -> None:
     if run_state(run.run_dir) == "finished":
         return
     with sole_use(run.run_dir):
-        start(run, callbacks=callbacks)
+        start(run, callbacks=callbacks, latest=latest)
     gc.collect()  # network, optimizer and workers of a run are in reference cycles
 
 

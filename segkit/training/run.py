@@ -18,12 +18,12 @@ from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
-from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.training.compute.distributed import Ranks, end_together, start_ranks
 from segkit.training.compute.slurm import was_requeued
 from segkit.training.data.split import Split, check_split, split_cases
 from segkit.training.fit import fit
+from segkit.training.initialization.origin import warn_of_seen_cases
 from segkit.training.outputs.checkpoint import has_checkpoint
 from segkit.training.outputs.failed_start import undo_failed_start
 from segkit.training.outputs.run_folder import (
@@ -120,6 +120,7 @@ def _train(
     if has_checkpoint(setup.run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(setup.run_dir, split)
     _log_setup(setup, split)
+    warn_of_seen_cases(setup.origin.rewind, split)
     start(setup, started=started)
     return setup.run_dir
 
@@ -169,7 +170,11 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
 
 
 def start(
-    setup: Setup, *, started: float | None = None, callbacks: Sequence[L.Callback] = ()
+    setup: Setup,
+    *,
+    started: float | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    latest: bool = True,
 ) -> Path:
     """Call `fit` in a run folder that holds configuration, plan and log; return its bundle.
 
@@ -177,9 +182,10 @@ def start(
         setup: the training.
         started: start of the training by `time.monotonic`; default now.
         callbacks: further Lightning callbacks.
+        latest: whether runs/latest shall name this run once it has a model.
     """
     is_writer = setup.ranks.number == 0
-    with _run_folder(setup.run_dir, setup.config, setup.plan) if is_writer else nullcontext():
+    with _run_folder(setup, latest=latest) if is_writer else nullcontext():
         return fit(
             setup.config,
             setup.plan,
@@ -195,15 +201,16 @@ def start(
 
 
 @contextmanager
-def _run_folder(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
+def _run_folder(setup: Setup, *, latest: bool) -> Iterator[None]:
     """Write configuration, plan and log of a run; undo a start that fails without a result."""
+    run_dir = setup.run_dir
     try:
         with undo_failed_start(run_dir):
-            write_start(run_dir, plan, config)
+            write_start(run_dir, setup.plan, setup.config)
             with run_log(run_dir), stoppable(run_dir):
                 yield
     finally:
-        if (run_dir / BUNDLE).is_dir():
+        if latest and (run_dir / BUNDLE).is_dir():
             point_latest(run_dir)
 
 

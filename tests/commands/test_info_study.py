@@ -84,3 +84,25 @@ def test_a_damaged_study_is_named(
     assert (
         f"{tmp_path}: expected the files of a study as segkit wrote them" in capsys.readouterr().err
     )
+
+
+def test_a_study_of_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"kind": "normalization", "settings": ["study.seeds=[0]"]}
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "cells").mkdir()
+    done, failed = {"status": "done", "message": ""}, {"status": "failed", "message": "too wide"}
+    (tmp_path / "cells" / "a.json").write_text(json.dumps(done))
+    (tmp_path / "cells" / "b.json").write_text(json.dumps(failed))
+    (tmp_path / "cells" / "c.started.json").write_text("{}")
+    found = facts(capsys, tmp_path)
+    assert (found["kind"], found["state"]) == ("normalization", "unfinished")
+    assert found["cells"] == [{"cell": "a", **done}, {"cell": "b", **failed}]
+    (tmp_path / "summary.json").write_text('{"verdict": ["No evidence."]}')
+    assert main(["info", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert f"normalization in {tmp_path}: unfinished\nstudy.seeds=[0]\n" in printed
+    assert "b     failed  too wide" in printed
+    assert printed.endswith("No evidence.\n")
+    (tmp_path / "cells" / "a.json").write_text("{")
+    assert main(["info", str(tmp_path)]) == 3

@@ -149,6 +149,7 @@ def test_a_run_gives_every_key_but_its_folder(tmp_path: Path) -> None:
         "network.num_groups=2",
         "plan.memory=1GB",
         "run_dir=a",
+        "rewind=c",
         "seed=4",
     ]
     first = load(words)
@@ -161,6 +162,8 @@ def test_a_run_gives_every_key_but_its_folder(tmp_path: Path) -> None:
         [f"config={tmp_path / 'config.yaml'}", "plan.patch=[8,8,8]", "trainer.max_steps=9"]
     )
     assert (other.plan.file, other.plan.memory, other.trainer.max_minutes) == (None, "auto", None)
+    tuned = load([f"config={tmp_path / 'config.yaml'}", "weights=d"])
+    assert (tuned.weights, tuned.rewind) == ("d", None)
 
 
 def test_a_preset_beside_a_run_is_refused(tmp_path: Path) -> None:

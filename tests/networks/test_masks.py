@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
+from segkit.networks import build_network
+from segkit.networks.fusion import fuse
 from segkit.networks.masks import (
     apply_masks,
     dense_masks,
@@ -19,6 +22,7 @@ from segkit.networks.masks import (
     prune_by_magnitude,
     shuffle_within_layers,
 )
+from tests.networks.conftest import plan_by_hand, with_residual_encoder
 
 
 def net() -> nn.Sequential:
@@ -52,6 +56,18 @@ def test_each_level_prunes_a_fifth_rounded_up_and_only_what_was_kept() -> None:
         counts.append(kept(masks))
     # 108 - 22 = 86, 86 - 18 = 68, 68 - 14 = 54, 54 - 11 = 43, ...
     assert counts == [86, 68, 54, 43, 34, 27, 21, 16, 12, 9, 7]
+
+
+def test_eleven_levels_leave_a_twelfth() -> None:
+    weights = {"a": torch.randn(60_000), "b": torch.randn(40_000)}
+    masks = {name: torch.ones(len(value)) > 0 for name, value in weights.items()}
+    for _ in range(11):
+        masks = prune_by_magnitude(weights, masks)
+    assert kept(masks) / 100_000 == pytest.approx(0.8**11, abs=1e-4)  # 8.6 %
+    # Which are the largest of all.
+    magnitudes = torch.cat([weights[name].abs() for name in "ab"])
+    threshold = magnitudes.sort(descending=True).values[kept(masks)]
+    assert all(torch.equal(masks[name], weights[name].abs() > threshold) for name in "ab")
 
 
 def test_the_smallest_of_all_kernels_together_are_pruned() -> None:
@@ -96,6 +112,12 @@ def test_more_than_there_is_cannot_be_pruned() -> None:
     weights = {"a": torch.tensor([1.0, 2.0])}
     with pytest.raises(InputError, match=r"at least 2 weights.*found 1, as each layer keeps 1"):
         prune_by_magnitude(weights, {"a": torch.ones(2) > 0}, 0.6)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, math.nan])
+def test_an_impossible_fraction_is_refused(fraction: float) -> None:
+    with pytest.raises(UsageError, match="must be from 0 to 1"):
+        prune_at_random({"a": torch.ones(10) > 0}, fraction, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -147,3 +169,35 @@ def test_applied_masks_leave_zeros_and_all_other_weights() -> None:
 def test_a_mask_of_another_network_is_not_applied() -> None:
     with pytest.raises(InputError, match=r"body.1.weight.*found no such kernel"):
         apply_masks(net(), {"body.1.weight": torch.ones(4) > 0})
+
+
+@pytest.mark.parametrize("name", ["unet", "residual_unet", "monai_dynunet", "monai_segresnet"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_every_network_keeps_its_heads_and_loses_no_other_kernel(name: str, dims: int) -> None:
+    """The kernels without a mask are the 1x1 convolutions to the 3 classes."""
+    plan = plan_by_hand(dims=dims)
+    named = replace(plan, network=replace(plan.network, name=name))
+    built = build_network(with_residual_encoder(plan) if name == "residual_unet" else named)
+    masked = prunable_kernels(built)
+    kernels = {
+        f"{name}.weight": module.weight
+        for name, module in built.named_modules()
+        if isinstance(module, nn.modules.conv._ConvNd)
+    }
+    heads = kernels.keys() - masked.keys()
+    assert {tuple(kernels[head].shape[2:]) for head in heads} == {(1,) * dims}
+    assert {kernels[head].shape[0] for head in heads} == {3}
+    assert len(heads) == sum(kernel.shape[0] == 3 for kernel in kernels.values())
+
+
+def test_a_masked_network_and_its_fused_form_compute_the_same() -> None:
+    """A batch norm that is folded into a masked kernel leaves its zeros."""
+    built = build_network(plan_by_hand(norm="batch"))
+    masks = prune_at_random(dense_masks(built), 0.5, seed=0)
+    apply_masks(built, masks)
+    image = torch.randn(1, 2, 16, 16, 8)
+    scores = built.eval()(image)
+    fuse(built)
+    assert torch.allclose(built(image), scores, atol=1e-5)
+    weights = built.state_dict()
+    assert all(not weights[name][~kept_here].any() for name, kept_here in masks.items())

@@ -43,6 +43,14 @@ def test_pictures_and_other_norms(fingerprint: Any, decide: Any) -> None:
     assert "batch" in text
 
 
+def test_standardized_kernels_have_groups_too(fingerprint: Any, decide: Any) -> None:
+    measured = fingerprint()
+    text = plan_table(decide(measured, norm="group_ws"), measured)
+    first, *others = (line for line in text.splitlines() if "3 x 3 x 3" in line)
+    assert "group, group_ws  8 x 2 " in first
+    assert all(" group_ws " in line and " x 2 " in line for line in others)
+
+
 def test_a_plan_without_reasons_can_be_shown(fingerprint: Any, decide: Any) -> None:
     measured = fingerprint()
     assert "spacing" in plan_table(replace(decide(measured), reasons={}), measured)

@@ -166,6 +166,18 @@ def test_a_damaged_result_is_reported(tmp_path: Path) -> None:
         run_cells(tmp_path, [Runner().cell("one")])
 
 
+def test_cells_of_earlier_calls_are_kept_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = Runner()
+    run_cells(tmp_path, [runner.cell("one"), runner.cell("two")])
+    with caplog.at_level(logging.INFO, "segkit"):
+        run_cells(tmp_path, [runner.cell("two")])
+    assert "cells kept from earlier calls that are not part of this one: 1" in caplog.text
+    assert len(table(tmp_path / "results.csv")) == 1
+    assert (tmp_path / "cells" / "one.json").is_file()
+
+
 def test_numbers_that_are_not_finite_are_empty_cells(tmp_path: Path) -> None:
     rows = {"results": [{"value": float("nan")}, {"value": float("inf")}, {"value": 0.0}]}
     run_cells(tmp_path, [Runner().cell("one", lambda: rows)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from segkit.config.compose import load
-from segkit.errors import UsageError
+from segkit.errors import Interrupted, UsageError
 from segkit.files.locks import sole_use
 from segkit.studies.comparable import Measured
 from segkit.studies.study_folder import (
@@ -74,6 +76,18 @@ def test_a_study_that_fails_later_stays(study: Setup) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    assert run_state(study.run_dir) == "unfinished"
+
+
+def test_a_stopped_study_says_how_to_continue(study: Setup) -> None:
+    def stop() -> None:
+        with started_study(study, "tickets", []):
+            (study.run_dir / "cells").mkdir()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=r"^stopped; the same command continues$") as error:
+        stop()
+    assert error.value.exit_code == 128 + signal.SIGTERM
     assert run_state(study.run_dir) == "unfinished"
 
 

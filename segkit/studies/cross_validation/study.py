@@ -163,7 +163,7 @@ def _train_fold(run: Setup, number: int, count: int) -> float:
     """Train one fold and return the seconds that it took."""
     started = time.monotonic()
     try:
-        train_arm(run)
+        train_arm(run, latest=True)
     except Interrupted as error:
         raise Interrupted(
             f"stopped in fold {number} (of {count} folds); the same command continues",

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-
-from segkit.report.figures import Line, add_band_note, draw_lines, new_figure, save_figure
+from segkit.report.figures import add_band_note, draw_lines, new_figure, save_figure
 from segkit.studies.cells import CellResult, Row
 from segkit.studies.intervals import Values
+from segkit.studies.normalization.bottleneck_figure import bottleneck_figure
 from segkit.studies.normalization.lines import (
     Rows,
-    is_measure,
     layers_of,
     line_of,
     means,
@@ -142,44 +140,16 @@ def _gradients(folder: Path, settings: NormalizationSettings, rows: Rows) -> Pic
 
 
 def _bottleneck(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
-    """Draw pool sizes and the spread of the statistics, layer by layer."""
-    names = layers_of(rows, "pool")
+    """Draw pool sizes and the spread of the statistics, layer by layer, of the first arm."""
     arm = next((arm for arm in arms_of(settings) if rows.get(arm)), None)
-    if arm is None or not names:
+    figure = bottleneck_figure(rows[arm], arm.norm) if arm else None
+    if arm is None or figure is None:
         return None
-    figure, axes = new_figure(3, columns=3)
-    titles = {
-        "pool": "values of one mean",
-        "spread_mean": "spread of the mean",
-        "spread_sd": "spread of the\nstandard deviation",
-    }
-    for part, (measure, title) in zip(axes, titles.items(), strict=True):
-        _draw_layers(part, rows[arm], measure, names, arm)
-        part.set(title=title, xlabel="layer, from input to output")
-    axes[0].set_yscale("log")
     return save_figure(figure, folder / "bottleneck"), (
-        f"The bottleneck: number of values behind one mean, and how much mean and standard "
-        f"deviation vary, between batches (batch norm) or between patches ({arm.norm}), "
+        f"The bottleneck (gray): number of values behind one mean, and how much mean and standard "
+        f"deviation differ, between batches (batch norm) or between patches ({arm.norm}), "
         f"measured on real patches in the network trained with {arm.norm}."
     )
-
-
-def _draw_layers(
-    axes: Axes, rows: Sequence[Row], measure: str, names: Sequence[str], arm: Arm
-) -> None:
-    """Draw a measure by layer, a line per batch size and one for the groups of the norm."""
-    sizes = sorted({int(row["batch"] or 0) for row in rows if row.get("batch")})
-    lines: list[Line] = []
-    for size in [None, *sizes]:
-        points = {
-            float(names.index(str(row["layer"]))): float(row["value"] or 0)
-            for row in rows
-            if is_measure(row, measure) and row.get("batch") == size
-        }
-        label = f"batch norm, batch of {size}" if size else arm.norm
-        if points:
-            lines.append(line_of(label, points, number=len(lines)))
-    draw_lines(axes, lines, x_label="layer", y_label="")
 
 
 def _cost(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:

@@ -77,7 +77,7 @@ def _recorded(norms: dict[str, nn.Module], seen: dict[str, list[Tensor]]) -> Ite
     """Append mean and mean square (2, C) of a norm's input whenever it is called."""
     hooks = [
         norm.register_forward_pre_hook(
-            lambda _norm, inputs, name=name: seen[name].append(_moments(inputs[0]))
+            lambda _norm, inputs, name=name: seen[name].append(patch_moments(inputs[0]))
         )
         for name, norm in norms.items()
     ]
@@ -88,7 +88,7 @@ def _recorded(norms: dict[str, nn.Module], seen: dict[str, list[Tensor]]) -> Ite
             hook.remove()
 
 
-def _moments(features: Tensor) -> Tensor:
+def patch_moments(features: Tensor) -> Tensor:
     """Return mean and mean square (2, C) of the features (1, C, X, Y[, Z]) of one patch."""
     values = features[0].flatten(1).double()
     return torch.stack([values.mean(1), (values**2).mean(1)]).cpu()

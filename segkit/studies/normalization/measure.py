@@ -9,17 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
-from torch import Tensor
 
 from segkit.config.schema import TrainerConfig
 from segkit.plans.plan import Plan
 from segkit.studies.normalization.capacity import capacity_measurements
 from segkit.studies.normalization.convergence import convergence_measurements
 from segkit.studies.normalization.gradients import GradientNorms, gradient_measurements
-from segkit.studies.normalization.layer_statistics import layer_moments
 from segkit.studies.normalization.measurement import Measurement, as_row
 from segkit.studies.normalization.scans import scan_measurements, training_mode_measurements
-from segkit.studies.normalization.spread import spread_measurements
+from segkit.studies.normalization.spread import BATCH_SIZES, PATCHES, cell_spread
 from segkit.studies.normalization.step_memory import StepProcess, is_measurable
 from segkit.studies.normalization.trained_cell import TrainedCell, open_cell
 
@@ -29,10 +27,6 @@ Row = dict[str, str | float | int]
 """Measurement by `segkit.studies.normalization.measurement.COLUMNS`, those that apply."""
 
 OVERLAPS = (0.0, 0.25, 0.5)
-BATCH_SIZES = (1, 2, 4, 8)
-"""Batch sizes for which the spread of batch statistics is computed."""
-PATCHES = 64
-"""Number of patches from which the spread is computed."""
 
 
 def cell_callbacks(run_dir: str | Path, plan: Plan) -> list[L.Callback]:
@@ -63,7 +57,7 @@ def measure_cell(
         *training_mode_measurements(cell, chosen),
         *convergence_measurements(cell.run_dir, list(cell.plan.labels), cell.samples_per_step),
         *gradient_measurements(cell.run_dir, cell.samples_per_step),
-        *_spread(cell, BATCH_SIZES, PATCHES),
+        *cell_spread(cell, batch_sizes=BATCH_SIZES, patches=PATCHES),
         *(_step_memory(cell) if memory else ()),
     ]
     return [as_row(measurement) for measurement in measured]
@@ -92,24 +86,6 @@ def fixed_memory(
             step_memory=partial(process.memory, device=cell.device.type),
         )
         return [as_row(measurement) for measurement in found]
-
-
-def _spread(cell: TrainedCell, batch_sizes: Sequence[int], patches: int) -> Iterator[Measurement]:
-    with cell.mode.autocast(cell.device):
-        layers = layer_moments(
-            cell.network,
-            cell.plan,
-            _images(cell, patches),
-            compute=cell.mode.wrap(cell.network),
-        )
-    yield from spread_measurements(layers, cell.plan, batch_sizes)
-
-
-def _images(cell: TrainedCell, count: int) -> Iterator[Tensor]:
-    """Yield patches (C, X, Y, Z) of the validation cases, as a training draws them."""
-    patches = cell.patches(cell.cases)
-    for number in range(count):
-        yield patches[number]["image"].to(cell.device)
 
 
 def _step_memory(cell: TrainedCell) -> Iterator[Measurement]:

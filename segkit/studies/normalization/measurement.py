@@ -43,9 +43,10 @@ MEASURES = {
     "gradient_norm": "L2 norm of the gradient of the layer's kernel, before clipping",
     "seconds_per_step": "median time of a training step in seconds",
     "step_memory_bytes": "largest memory that a training step takes, in bytes",
-    "largest_patch_voxels": "voxels of the largest patch that trains in the given memory",
+    "largest_patch_voxels": "voxels of the largest patch that trains in the given memory, 0 if "
+    "none does",
     "largest_width": "channels of the first stage of the widest network that trains in the given "
-    "memory",
+    "memory, 0 if none does",
     "pool": "number of values over which a mean and a variance are computed",
     "spread_mean": "standard deviation of the mean between pools, in standard deviations of the "
     "values",

@@ -14,8 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import Tensor
 
 from segkit.plans.plan import LayerPlan, Plan
-from segkit.studies.normalization.layer_statistics import Moments
+from segkit.studies.normalization.layer_statistics import Moments, layer_moments
 from segkit.studies.normalization.measurement import Measurement
+from segkit.studies.normalization.trained_cell import TrainedCell
+
+BATCH_SIZES = (1, 2, 4, 8)
+"""Batch sizes for which the spread of batch statistics is usually computed."""
+PATCHES = 64
+"""Number of patches from which the spread is usually computed."""
 
 
 def spread(moments: Moments) -> tuple[float, float] | None:
@@ -39,6 +45,27 @@ def spread(moments: Moments) -> tuple[float, float] | None:
     of_mean = mean.std(0) / (deviation**2).mean(0).sqrt()
     of_deviation = deviation.std(0) / deviation.mean(0)
     return _median(of_mean), _median(of_deviation)
+
+
+def cell_spread(
+    cell: TrainedCell, *, batch_sizes: Sequence[int], patches: int
+) -> Iterator[Measurement]:
+    """Yield the `spread_measurements` of a trained network, on patches of its validation cases.
+
+    The patches are drawn as in a training, without augmentation.
+
+    Args:
+        cell: network and cases.
+        batch_sizes: sizes of batches.
+        patches: number of patches.
+    """
+    drawn = cell.patches(cell.cases)
+    images = (drawn[number]["image"].to(cell.device) for number in range(patches))
+    with cell.mode.autocast(cell.device):
+        layers = layer_moments(
+            cell.network, cell.plan, images, compute=cell.mode.wrap(cell.network)
+        )
+    yield from spread_measurements(layers, cell.plan, batch_sizes)
 
 
 def spread_measurements(

@@ -20,7 +20,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
+from segkit.dataset.dataset import Dataset
+from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.progress import CaseProgress
 from segkit.studies.cells import CellResult, StudyCell, run_cells
@@ -42,6 +45,7 @@ from segkit.studies.study_folder import (
     open_study,
     started_study,
 )
+from segkit.training.data.split import split_cases
 from segkit.training.setup import Setup
 
 SUMMARY, REPORT = "summary.json", "report.html"
@@ -67,12 +71,36 @@ def study_normalization(
     overrides, settings, _ = read_words(words)
     config = shared_config(continued_config(KIND, overrides), settings)
     hashed = {"match": settings.match, "cases": settings.cases}
-    study = open_study(KIND, config, overrides, settings=hashed, progress=progress)
+
+    def check_split(dataset: Dataset) -> None:  # before anything is measured
+        check_validation_cases(dataset, config)
+
+    study = open_study(
+        KIND, config, overrides, settings=hashed, check=check_split, progress=progress
+    )
     with started_study(study, KIND, given_settings(settings)):
         results = run_cells(study.run_dir, _cells(study, settings))
         write_report(study, settings, results)
-        finish_study(study, {"cells": len(results)})
+        if all(result.status == "done" for result in results):
+            finish_study(study, {"cells": len(results)})
     return study.run_dir, results
+
+
+def check_validation_cases(dataset: Dataset, config: TrainConfig) -> None:
+    """Check that the fold has cases to measure Dice on.
+
+    Raises:
+        UsageError: a fold that the dataset does not have.
+        InputError: cases of one patient only.
+    """
+    if split_cases(dataset, config.fold, config.folds).validation:
+        return
+    raise InputError(
+        dataset.root,
+        expected="cases of at least two patients, so that one can train and another be measured",
+        found=f"{len(dataset.cases)} cases, none of them for validation",
+        remedy="Add cases.",
+    )
 
 
 def _cells(study: Setup, settings: NormalizationSettings) -> list[StudyCell]:

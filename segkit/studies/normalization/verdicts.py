@@ -27,7 +27,18 @@ def headline(settings: NormalizationSettings, found: Sequence[Comparison]) -> li
     with_largest = by_arms.get((arm, Arm(BATCH_NORM, largest)))
     if with_largest:
         sentences.append(_against_largest(with_largest, smallest, largest))
-    return sentences or [_others(found)]
+    return [*(sentences or [_others(found)]), *_of_one_seed(settings, found)]
+
+
+def _of_one_seed(settings: NormalizationSettings, found: Sequence[Comparison]) -> list[str]:
+    """Return a reservation if differences rest on one training each."""
+    certain = [part for part in found if part.difference and part.difference.excludes_zero]
+    if len(settings.seeds) > 1 or not certain:
+        return []
+    return [
+        "With one seed a difference may be due to chance in two trainings: repeat it with three "
+        "or more seeds."
+    ]
 
 
 def _against_reference(comparison: Comparison, reference: str, batch_size: int) -> str:

@@ -17,7 +17,7 @@ from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.studies.intervals import Values, mean_interval, paired_difference, verdict
+from segkit.studies.intervals import mean_interval, paired_difference, verdict
 from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.selection import empty_window
 from segkit.studies.pruning.window_memory import window_memory
@@ -28,6 +28,8 @@ from segkit.training.validation import ValidationScore, validate
 log = logging.getLogger(__name__)
 
 BEFORE, AFTER = "the original", "the pruned model"
+BEFORE_SHARE = 0.55
+"""Share of the time for Dice in which the original model predicts."""
 
 
 def compared(
@@ -95,6 +97,28 @@ def _bytes(model: Bundle, precision: str, device: torch.device) -> int | None:
     return window_memory(model.path, precision=precision, device=device)
 
 
+def validated(
+    model: Bundle,
+    cases: Sequence[PreparedCase],
+    *,
+    precision: str,
+    device: torch.device,
+    is_enough: Callable[[int], bool] = lambda _done: False,
+) -> ValidationScore:
+    """Return the Dice of a model of one network on prepared cases.
+
+    Args:
+        model: the model.
+        cases: the cases.
+        precision: float32, bfloat16 or float16.
+        device: where to predict.
+        is_enough: called after each case with the number of cases done; True skips the rest.
+    """
+    network = network_to_memory_format(model.networks()[0].to(device), MEMORY_FORMAT)
+    mode = ComputeMode(precision, MEMORY_FORMAT)
+    return validate(network, cases, model.plan, mode=mode, device=device, is_enough=is_enough)
+
+
 def _scores(
     original: Bundle,
     smaller: Bundle,
@@ -105,16 +129,16 @@ def _scores(
     seconds: float,
 ) -> tuple[ValidationScore, ValidationScore]:
     """Return the Dice of both models on the same cases."""
-    mode = ComputeMode(precision, MEMORY_FORMAT)
-
-    def score(model: Bundle, is_enough: Callable[[int], bool]) -> ValidationScore:
-        network = network_to_memory_format(model.networks()[0].to(device), MEMORY_FORMAT)
-        return validate(network, cases, model.plan, mode=mode, device=device, is_enough=is_enough)
-
+    where: dict[str, Any] = {"precision": precision, "device": device}
     started = time.monotonic()
     # The original one is the slower one; its share of the time is the larger one.
-    before = score(original, lambda _done: time.monotonic() - started > 0.6 * seconds)
-    after = score(smaller, lambda done: done >= before.cases)
+    before = validated(
+        original,
+        cases,
+        is_enough=lambda _done: time.monotonic() - started > BEFORE_SHARE * seconds,
+        **where,
+    )
+    after = validated(smaller, cases, is_enough=lambda done: done >= before.cases, **where)
     if before.cases < len(cases):
         log.info("Dice of %d of %d cases, for which there was time", before.cases, len(cases))
     return before, after
@@ -127,11 +151,11 @@ def _difference(before: ValidationScore, after: ValidationScore, note: str) -> d
             "cases": 0,
             "verdict": "Dice is not compared: there are no validation cases (fold=all)",
         }
-    change = paired_difference(_values(after), _values(before))
+    change = paired_difference(case_values(after), case_values(before))
     return {
         "cases": before.cases,
-        "before": _as_json(mean_interval(_values(before))),
-        "after": _as_json(mean_interval(_values(after))),
+        "before": _as_json(mean_interval(case_values(before))),
+        "after": _as_json(mean_interval(case_values(after))),
         "difference": _as_json(change),
         "verdict": verdict(change, AFTER, BEFORE),
         "note": note,
@@ -142,10 +166,10 @@ def _difference(before: ValidationScore, after: ValidationScore, note: str) -> d
     }
 
 
-def _values(score: ValidationScore) -> Values:
-    """Return the mean Dice over labels of every case that has a label."""
+def case_values(score: ValidationScore, seed: int = 0) -> dict[tuple[str, int], float]:
+    """Return the mean Dice over labels of every case that has a label, by case and seed."""
     return {
-        (case, 0): float(np.mean(list(dice.values())))
+        (case, seed): float(np.mean(list(dice.values())))
         for case, dice in score.per_case.items()
         if dice
     }

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,10 +33,12 @@ from segkit.training.optimization.cuda_graph import TrainingLoss
 
 log = logging.getLogger(__name__)
 
-BATCHES = 24
+BATCHES = 12
 """Number of batches over which the estimate is averaged."""
-MEASURED_BATCHES = 8
+MEASURED_BATCHES = 4
 """Number of batches over which the loss is measured, if there is time."""
+MEASURED_WIDTHS = 4
+"""Largest number of widths of a layer for which it is measured; others are interpolated."""
 MODE = ComputeMode("float32", "channels_last")
 
 
@@ -134,7 +137,7 @@ def with_losses(
     step(*batches[0])  # creates kernels
     start = time.perf_counter()
     step(*batches[0])
-    needed = (time.perf_counter() - start) * (1 + sum(len(part.widths) for part in found))
+    needed = (time.perf_counter() - start) * (1 + sum(len(_some(part.widths)) for part in found))
     if needed > seconds:
         log.info("no time to measure the loss without channels: it is estimated")
         return list(found)
@@ -147,14 +150,34 @@ def with_losses(
     whole = mean_loss()
     measured = []
     for part in found:
-        losses, least = {}, 0.0
-        for width in reversed(part.widths):
+        increases = {part.channels: 0.0}
+        for width in reversed(_some(part.widths)):
             with _silent(network, sets, part.kept(width)):
                 # Fewer channels are never better: what noise gains, training could gain as well.
-                least = max(least, mean_loss() - whole)
-            losses[width] = least
-        measured.append(dataclasses.replace(part, losses=losses))
+                increases[width] = max(mean_loss() - whole, *increases.values())
+        measured.append(dataclasses.replace(part, losses=_between(increases, part.widths)))
     return measured
+
+
+def _some(widths: Sequence[int]) -> list[int]:
+    """Return at most MEASURED_WIDTHS of the widths, evenly, with the first and the last one.
+
+    >>> _some([4, 16, 32, 48, 64, 80, 96, 112])
+    [4, 32, 80, 112]
+    """
+    places = np.linspace(0, len(widths) - 1, min(MEASURED_WIDTHS, len(widths)))
+    return [widths[round(place)] for place in places]
+
+
+def _between(increases: Mapping[int, float], widths: Sequence[int]) -> dict[int, float]:
+    """Return the increase of the loss for every width, interpolated between those measured.
+
+    >>> _between({8: 0.0, 4: 2.0}, [4, 6])
+    {4: 2.0, 6: 1.0}
+    """
+    measured = sorted(increases)
+    values = np.interp(widths, measured, [increases[width] for width in measured])
+    return dict(zip(widths, values.tolist(), strict=True))
 
 
 @contextmanager

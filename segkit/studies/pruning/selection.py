@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +22,20 @@ from segkit.plans.plan import Plan
 from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
 from segkit.studies.pruning.ranking import at_random, candidates
 from segkit.studies.pruning.settings import KINDS
-from segkit.studies.pruning.widths import Candidate, Cost, choose_widths, smallest_cost
+from segkit.studies.pruning.widths import (
+    Candidate,
+    Cost,
+    choose_widths,
+    gently,
+    smallest_cost,
+)
 
 log = logging.getLogger(__name__)
 
 MOST_TRIES = 5
 """Times that channels are removed until the measured time of the whole network is short enough."""
 AIM = 0.98
-"""Factor on the next target of such a try, so that few of them are needed."""
+"""Factor on the target of a latency: two timings of a network are never the same."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,18 @@ class Goal:
             )
 
     def kept(self, plan: Plan, found: Sequence[Candidate], share: float) -> Kept:
-        """Return the channels of ``plan`` to keep, so that it costs ``share`` of the original."""
-        return choose_widths(convolutions(plan), found, self.cost, share * self.whole)
+        """Return the channels of ``plan`` to keep, so that it costs ``share`` of the original.
+
+        Raises:
+            UsageError: no choice costs so little.
+        """
+        parts, target = convolutions(plan), share * self.whole
+        with suppress(ValueError):
+            return choose_widths(parts, gently(found), self.cost, target)
+        try:
+            return choose_widths(parts, found, self.cost, target)
+        except ValueError as error:
+            raise UsageError(f"budget.{self.kind} cannot be reached: {error}") from error
 
     def measured(self, network: nn.Module, plan: Plan) -> float:
         """Return the time of a window of the whole network, as a share of the original's."""
@@ -113,9 +130,10 @@ def smaller_model(
             network, and more is removed until that is short enough.
 
     Raises:
-        ValueError: no smaller network costs so little; see `Goal.check`.
+        UsageError: no smaller network costs so little; see `Goal.check`.
     """
-    state, aim = model.state(model.folds[0]), share
+    state = model.state(model.folds[0])
+    aim = max(AIM * share, goal.least) if goal.kind == "latency" else share
     for number in range(MOST_TRIES):
         kept = goal.kept(model.plan, found, aim)
         plan, smaller = smaller_plan(model.plan, kept), smaller_state(model.plan, state, kept)

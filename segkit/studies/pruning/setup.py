@@ -9,7 +9,7 @@ from pathlib import Path
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import ensemble_paths, resolve_model
 from segkit.config.keys import get, put
-from segkit.config.no_effect import PLANNED, is_replaced
+from segkit.config.no_effect import is_replaced
 from segkit.config.overrides import read_overrides
 from segkit.config.rules import known_keys
 from segkit.config.run_file import config_from_dict
@@ -21,11 +21,12 @@ from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
 from segkit.networks.pruning import channel_sets
 from segkit.planning.plan_dataset import fitting_plan, open_dataset, warn_of_dataset
 from segkit.progress import CaseProgress
-from segkit.studies.pruning.settings import Budget
+from segkit.studies.pruning.settings import Budget, decided_keys
 from segkit.studies.study_folder import continued_config
 from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.initialization.origin import Origin
 from segkit.training.outputs.run_folder import (
+    PRUNING,
     RUNS,
     default_run_dir,
     folder_kind,
@@ -36,7 +37,10 @@ from segkit.training.outputs.run_folder import (
 )
 from segkit.training.setup import Setup
 
-KIND = "pruning"
+OTHER_DATA = (
+    "Give the dataset of the model, or one with the same channels and labels; dataset.channels and"
+    " dataset.labels name them."
+)
 OF_MODEL = ("dataset.", "trainer.", "augment.", "fold", "folds", "seed")
 """Prefixes of the settings that are those of the model's training, unless the user gives others."""
 NOT_OF_MODEL = (
@@ -49,10 +53,10 @@ NOT_OF_MODEL = (
     "trainer.checkpoint_minutes",
     "trainer.checkpoint_steps",
     "trainer.rewind_step",
+    "trainer.precision",
+    "trainer.layout",
 )
-"""Settings with these prefixes that belong to a machine or to the length of a training."""
-DECIDED = ("weights", "mask", "rewind", "trainer.rewind_step", "preset")
-"""Settings, besides those of the planner, that a pruning makes itself."""
+"""Those of them that belong to a machine or to the length of a training."""
 
 
 def model_to_prune(name: str) -> Bundle:
@@ -90,7 +94,7 @@ def set_up_pruning(
     """
     config = _config(model, words, budget)
     dataset = open_dataset(config)
-    plan = fitting_plan(model.plan, dataset, model.path)
+    plan = fitting_plan(model.plan, dataset, model.path, remedy=OTHER_DATA)
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
     fingerprint = load_or_measure(dataset, prepared_folder(config, run_dir), progress)
     warn_of_dataset(dataset, fingerprint, plan)
@@ -100,7 +104,7 @@ def set_up_pruning(
     if not config.run_dir:
         settings = dataclasses.asdict(budget)
         origin = Origin(model).hashes()
-        run_dir = default_run_dir(config, plan, dataset, origin, kind=KIND, settings=settings)
+        run_dir = default_run_dir(config, plan, dataset, origin, kind=PRUNING, settings=settings)
     return Setup(config, plan, dataset, Origin(model), run_dir)
 
 
@@ -110,10 +114,9 @@ def settings_words(budget: Budget, model: Bundle) -> list[str]:
 
 
 def _config(model: Bundle, words: Sequence[str], budget: Budget) -> TrainConfig:
-    planned = [key for key in known_keys() if key.startswith(PLANNED)]
-    leave_out({*planned, *DECIDED}, words, "a pruning takes it from the model")
-    config = continued_config(KIND, words)
-    check_here(config, KIND)
+    leave_out(decided_keys(), words, "a pruning takes it from the model")
+    config = continued_config(PRUNING, words)
+    check_here(config, PRUNING)
     if config.run_dir and run_state(Path(config.run_dir)) != "new":
         _check_same(Path(config.run_dir), settings_words(budget, model))
         return config
@@ -122,7 +125,7 @@ def _config(model: Bundle, words: Sequence[str], budget: Budget) -> TrainConfig:
 
 def _check_same(run_dir: Path, settings: Sequence[str]) -> None:
     """Raise a UsageError if the pruning in ``run_dir`` has another budget or another model."""
-    if folder_kind(run_dir) == KIND and read_study(run_dir)["settings"] != list(settings):
+    if folder_kind(run_dir) == PRUNING and read_study(run_dir)["settings"] != list(settings):
         found = " ".join(read_study(run_dir)["settings"])
         raise UsageError(
             f"the pruning in {run_dir} was started with {found}, not {' '.join(settings)}."

@@ -18,7 +18,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from segkit.config.study_words import split_words
 from segkit.errors import Interrupted
 from segkit.files.atomic import write_text
 from segkit.files.names import CARD
+from segkit.files.processes import SIGNAL_CODES
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import MEMORY_FORMAT
 from segkit.networks.precision import ComputeMode
@@ -40,7 +42,7 @@ from segkit.studies.pruning.comparison import compared, costs
 from segkit.studies.pruning.ranking import candidates, loss_change, with_losses
 from segkit.studies.pruning.selection import Goal, smaller_model
 from segkit.studies.pruning.settings import Budget
-from segkit.studies.pruning.setup import KIND, model_to_prune, set_up_pruning, settings_words
+from segkit.studies.pruning.setup import model_to_prune, set_up_pruning, settings_words
 from segkit.studies.pruning.widths import Candidate
 from segkit.studies.study_folder import arm, finish_study, started_study, train_arm
 from segkit.training.compute.device import device_for, use_machine
@@ -52,6 +54,7 @@ from segkit.training.outputs.run_folder import (
     BUNDLE,
     CONFIG,
     PLAN,
+    PRUNING,
     point_latest,
     prepared_folder,
     run_state,
@@ -102,7 +105,7 @@ def prune(
     study = set_up_pruning(original, overrides, budget, progress)
     if is_done(study.run_dir, "auto"):
         return study.run_dir
-    with started_study(study, KIND, settings_words(budget, original)):
+    with started_study(study, PRUNING, settings_words(budget, original)):
         _run(study, original, budget, ranking or by_loss, started)
     point_latest(study.run_dir)
     return study.run_dir
@@ -141,17 +144,31 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
     goal.check(budget.share)
     smaller = original
     for number in range(1, budget.rounds + 1):
-        folder = study.run_dir / f"pruned_{number}"
-        if not (folder / CARD).is_file():
-            found = ranking(smaller, study, training, precision)
-            share, last = budget.share_after(number), number == budget.rounds
-            smaller_model(smaller, found, goal, share, folder, last=last)
-        smaller = _train_round(study, read_bundle(folder), budget, number, clock)
-    result = compared(
-        original, smaller, study, validation, precision=precision, seconds=clock.left()
-    )
+        with _continued_by_the_same_command(f"round {number} of {budget.rounds}"):
+            folder = study.run_dir / f"pruned_{number}"
+            if not (folder / CARD).is_file():
+                log.info("round %d of %d: ranking the channels", number, budget.rounds)
+                found = ranking(smaller, study, training, precision)
+                share, last = budget.share_after(number), number == budget.rounds
+                smaller_model(smaller, found, goal, share, folder, last=last)
+            smaller = _train_round(study, read_bundle(folder), budget, number, clock)
+    with _continued_by_the_same_command("the comparison"):
+        result = compared(
+            original, smaller, study, validation, precision=precision, seconds=clock.left()
+        )
     facts = {"budget": {budget.kind: budget.share}, "rounds": clock.rounds, **result}
     _conclude(study, original, smaller, facts)
+
+
+@contextmanager
+def _continued_by_the_same_command(part: str) -> Iterator[None]:
+    """Say which part a signal has stopped, and how to continue."""
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(
+            f"stopped in {part}; the same command continues", error.exit_code - SIGNAL_CODES
+        ) from error
 
 
 def _prepared(study: Setup) -> tuple[list[PreparedCase], list[PreparedCase]]:
@@ -171,13 +188,7 @@ def _train_round(study: Setup, pruned: Bundle, budget: Budget, number: int, cloc
     run = _round_setup(study, pruned, number, clock)
     if run_state(run.run_dir) != "finished":
         log.info("round %d of %d: training the pruned network", number, budget.rounds)
-        try:
-            train_arm(run)
-        except Interrupted as error:
-            raise Interrupted(
-                f"stopped in round {number} of {budget.rounds}; the same command continues",
-                error.exit_code - 128,
-            ) from error
+        train_arm(run)
     trained = read_bundle(run.run_dir)
     if len(clock.rounds) < number:
         facts = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from segkit.plans.convolutions import Convolution, resized
 
@@ -22,6 +22,8 @@ FINE, COARSE = 4, 16
 Kernels for 16 channels at a time take as long for 17 as for 32 channels; below that, layers of 4, 8
 and 12 channels were faster than those of 16 (docs/pruning.md).
 """
+MOST_AT_ONCE = 0.5
+"""Share of the channels of a layer that one round removes, if that is enough for its budget."""
 STEPS = 8
 """Number of widths that a layer is tried with, as far as FINE and COARSE allow."""
 
@@ -41,6 +43,8 @@ class Candidate:
     """Other channels of which the same number is kept, one by one: importance of each by name."""
     losses: Mapping[int, float] = field(default_factory=dict)
     """Measured increase of the loss for each smaller number of channels; empty: not measured."""
+    narrowest: int = 0
+    """Smallest number of channels that may be chosen now; `least` may be chosen later."""
 
     @property
     def channels(self) -> int:
@@ -56,7 +60,8 @@ class Candidate:
         """
         step = math.lcm(self.unit, min(COARSE, max(FINE, FINE * (self.channels // FINE // STEPS))))
         steps = {width for width in range(step, self.channels, step) if width > self.least}
-        return sorted({self.least, *steps} - {self.channels})
+        fitting = {self.least, *steps} - {self.channels}
+        return sorted(width for width in fitting if width >= self.narrowest)
 
     def kept(self, width: int) -> dict[str, list[int]]:
         """Return the most important ``width`` channels, and those beside them, by name.
@@ -100,6 +105,14 @@ def smallest_cost(
     return cost(resized(parts, widths))
 
 
+def gently(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates with at most MOST_AT_ONCE of their channels to remove."""
+    return [
+        replace(part, narrowest=math.ceil((1 - MOST_AT_ONCE) * part.channels))
+        for part in candidates
+    ]
+
+
 def choose_widths(
     parts: Sequence[Convolution], candidates: Sequence[Candidate], cost: Cost, target: float
 ) -> dict[str, list[int]]:
@@ -117,15 +130,34 @@ def choose_widths(
     chosen = {part.name: part.channels for part in candidates}
     while (now := cost(_with_widths(parts, candidates, chosen))) > target:
         moves = list(_moves(parts, candidates, chosen, cost, now))
+        # Two layers may save time only together: then the move that loses least, whatever it saves.
+        moves = [move for move in moves if move.saved > 0] or moves
         if not moves:
             raise ValueError(f"the smallest network costs {now:.4g}, more than {target:.4g}")
-        _, name, width = min(moves)
-        chosen[name] = width
+        best = min(moves, key=_Move.order)
+        chosen[best.name] = best.width
     kept: dict[str, list[int]] = {}
     for part in candidates:
         if chosen[part.name] < part.channels:
             kept |= part.kept(chosen[part.name])
     return kept
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Choice of a smaller width for one layer."""
+
+    name: str
+    width: int
+    lost: float
+    saved: float
+
+    def order(self) -> tuple[float, str, int]:
+        """Return what decides: the loss per cost saved, or the loss alone if nothing is saved.
+
+        Of equal ones the smallest step is taken, because losses of several layers add up.
+        """
+        return self.lost / self.saved if self.saved > 0 else self.lost, self.name, -self.width
 
 
 def _moves(
@@ -134,16 +166,15 @@ def _moves(
     chosen: Mapping[str, int],
     cost: Cost,
     now: float,
-) -> Iterator[tuple[float, str, int]]:
-    """Yield importance lost per cost saved, name and new width of everything that saves."""
+) -> Iterator[_Move]:
+    """Yield every choice of a smaller width for one layer."""
     for part in candidates:
         before = chosen[part.name]
         for width in part.widths:
-            if width >= before:
-                continue
-            saved = now - cost(_with_widths(parts, candidates, {**chosen, part.name: width}))
-            if saved > 0:
-                yield (part.lost(width) - part.lost(before)) / saved, part.name, width
+            if width < before:
+                narrow = _with_widths(parts, candidates, {**chosen, part.name: width})
+                lost = part.lost(width) - part.lost(before)
+                yield _Move(part.name, width, lost, now - cost(narrow))
 
 
 def _with_widths(

@@ -53,9 +53,7 @@ def undo_failed_start(
     """
     results = results or (lambda: [_signature(folder / name) for name in RESULTS])
     paths = [folder / name for name in files]
-    contents_before = {
-        path: _content(path) for path in paths if not path.exists() or os.access(path, os.R_OK)
-    }
+    contents_before = {path: _content(path) for path in paths if _is_restorable(path)}
     new_folders = [folder / name for name in START_FOLDERS if not (folder / name).exists()]
     events_before = set(_own_events(folder))
     results_before = results()
@@ -68,6 +66,14 @@ def undo_failed_start(
             new_events = [path for path in _own_events(folder) if path not in events_before]
             _remove(new_events, new_folders)
         raise
+
+
+def _is_restorable(path: Path) -> bool:
+    """Return whether the bytes of ``path`` are kept during a training, or that it has none.
+
+    A rewind file is as large as the model, and the same run writes the same one again.
+    """
+    return not path.exists() or (path.name != REWIND and os.access(path, os.R_OK))
 
 
 def _signature(path: Path) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from segkit.bundle.lookup import LATEST, resolve_model
 from segkit.errors import InputError
 from segkit.networks.tensor_file import TensorKind, content_hash
 from segkit.training.optimization.schedule import Schedule
@@ -68,9 +69,10 @@ class RewindFile:
                 schedule has at that step; else it is that of the file, and as many steps follow.
 
         Raises:
-            InputError: no step would follow.
+            InputError: no step would follow, or none with a learning rate above 0.
         """
         if not in_steps:
+            self.check_before(None)
             total = schedule.total + self.step
             return Schedule(total, self.step, self.progress, schedule.augment_until)
         self.check_before(schedule.total)
@@ -78,16 +80,28 @@ class RewindFile:
             schedule.advance()
         return schedule
 
-    def check_before(self, steps: int) -> None:
-        """Raise InputError unless a step follows in a training of ``steps`` steps."""
-        if self.step >= steps:
-            raise InputError(
-                self.path,
-                expected=f"weights of a step before the last one, {steps}",
-                found=f"those after step {self.step}",
-                remedy="Give a larger trainer.max_steps, which counts from the first step of the "
+    def check_before(self, steps: int | None) -> None:
+        """Raise InputError unless steps follow in a training of ``steps`` steps, None for minutes.
+
+        With minutes the learning rate goes on from that of the file, which must not be 0 already.
+        """
+        if steps is None and self.progress >= 1:
+            raise self._too_late(
+                "weights of a step before the last one of their training",
+                "Give trainer.max_steps; or weights=RUN instead of rewind, whose learning rate "
+                "starts anew.",
+            )
+        if steps is not None and self.step >= steps:
+            raise self._too_late(
+                f"weights of a step before the last one, {steps}",
+                "Give a larger trainer.max_steps, which counts from the first step of the "
                 "training that wrote the file.",
             )
+
+    def _too_late(self, expected: str, remedy: str) -> InputError:
+        return InputError(
+            self.path, expected=expected, found=f"those after step {self.step}", remedy=remedy
+        )
 
 
 def write_rewind(path: str | Path, network: nn.Module, schedule: Schedule) -> None:
@@ -100,12 +114,15 @@ def read_rewind(where: str | Path) -> RewindFile:
     """Read a rewind file.
 
     Args:
-        where: the file, or the run folder that holds it.
+        where: the file, the run folder that holds it, or runs/latest.
 
     Raises:
         InputError: no such file, another kind of file, or a damaged one.
     """
-    path = Path(where) / REWIND if Path(where).is_dir() else Path(where)
+    path = Path(where)
+    if path.is_file() and path.name == LATEST.name:
+        path = resolve_model(path)
+    path = path / REWIND if path.is_dir() else path
     if not path.is_file():
         raise InputError(
             where,

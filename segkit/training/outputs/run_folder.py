@@ -28,7 +28,7 @@ FOLDS = "folds.json"
 """File that only the folder of a cross-validation has."""
 STUDY = "study.json"
 """File that only the folder of another study has: its kind and its settings."""
-TRAINING, CROSS_VALIDATION = "training", "cross_validation"
+TRAINING, CROSS_VALIDATION, PRUNING = "training", "cross_validation", "pruning"
 """Kinds of folders, besides the names of the other studies."""
 BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
 PREPARED = "prepared"
@@ -96,12 +96,12 @@ def check_kind(run_dir: Path, kind: str) -> None:
         UsageError: the folder holds another kind.
     """
     found = folder_kind(run_dir)
-    if found in (None, kind):
+    if found is None or found == kind:
         return
-    verb = "train" if found == TRAINING else f"study {found}"
-    shown = {TRAINING: "training", CROSS_VALIDATION: "cross-validation"}
+    verb = {TRAINING: "train", PRUNING: "prune"}.get(found, f"study {found}")
+    shown = {TRAINING: "training", CROSS_VALIDATION: "cross-validation", PRUNING: "pruning"}
     raise UsageError(
-        f"run_dir={run_dir} holds a {shown.get(found or '', f'{found} study')}. "
+        f"run_dir={run_dir} holds a {shown.get(found, f'{found} study')}. "
         f"Give another folder, or continue with 'segkit {verb}'."
     )
 

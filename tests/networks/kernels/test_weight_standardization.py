@@ -89,3 +89,12 @@ def test_a_constant_kernel_has_finite_gradients() -> None:
     kernel.sum().backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     assert weight.grad.isfinite().all()
+
+
+def test_it_sees_no_intensity_which_is_why_layers_on_the_image_are_plain() -> None:
+    # Inside of the border that padding with zeros makes, any constant image gives 0.
+    layer = StandardizedConv3d(1, 4, 3, padding=1, bias=False)
+    bright = layer(torch.full((1, 1, 6, 6, 6), 100.0))[..., 1:-1, 1:-1, 1:-1]
+    assert bright.abs().max() < 1e-4
+    plain = functional.conv3d(torch.full((1, 1, 6, 6, 6), 100.0), layer.weight)
+    assert plain.abs().max() > 1

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from torch import nn
 
 from segkit.bundle.bundle import read_bundle
-from segkit.errors import InputError
+from segkit.dataset.dataset import Dataset
+from segkit.errors import InputError, Interrupted
+from segkit.plans.plan import Plan
 from segkit.studies.normalization.gradients import (
     GradientNorms,
+    Row,
     gradient_measurements,
     gradient_norms,
     read_gradients,
 )
 from segkit.studies.normalization.trained_cell import TrainedCell
+from segkit.training.fit import fit
 from segkit.training.optimization.schedule import Schedule
+from tests.training.test_fit import StopAt, config
 
 
 def test_norms_computed_by_hand() -> None:
@@ -55,20 +62,28 @@ def after(step: int, total: int, network: nn.Module) -> Any:
     return SimpleNamespace(network=network, schedule=Schedule(total, step=step))
 
 
-def test_a_resumed_training_continues_the_table(batch_cell: TrainedCell, tmp_path: Path) -> None:
-    # Killed after step 4 of 400, in which every fourth step is measured; resumed from step 3.
+def test_a_resumed_training_continues_the_table(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    def train(folder: str, *others: L.Callback) -> list[Row]:
+        measuring = GradientNorms(tmp_path / folder, plan_for_balls)
+        fit(config(), plan_for_balls, balls, tmp_path / folder, callbacks=[measuring, *others])
+        return read_gradients(tmp_path / folder / "gradients.csv")
+
+    whole = train("whole")
+    with pytest.raises(Interrupted):
+        train("resumed", StopAt(2, signal.SIGTERM))
+    assert len(read_gradients(tmp_path / "resumed/gradients.csv")) == len(whole) / 2
+    assert train("resumed") == whole
+
+
+def test_rows_after_the_checkpoint_are_dropped(batch_cell: TrainedCell, tmp_path: Path) -> None:
+    # A run that was killed after step 4 and resumes from step 3 does step 4 again.
     (tmp_path / "gradients.csv").write_text("step,layer,norm\n1,a,0.5\n4,a,0.25\n")
-    measuring, network = GradientNorms(tmp_path, batch_cell.plan), batch_cell.network
+    measuring = GradientNorms(tmp_path, batch_cell.plan)
     trainer: Any = SimpleNamespace(is_global_zero=True)
-    measuring.on_train_start(trainer, after(3, 400, network))
-    kernel = measuring.kernels["encoder.0.0"]
-    kernel.grad = torch.ones_like(kernel)
-    for step in (3, 4):
-        measuring.on_before_optimizer_step(trainer, after(step, 400, network), trainer)
-    kernel.grad = None
-    rows = read_gradients(tmp_path / "gradients.csv")
-    expected = kernel.numel() ** 0.5
-    assert rows == [(1, "a", 0.5), (4, "encoder.0.0", pytest.approx(expected))]
+    measuring.on_train_start(trainer, after(3, 400, batch_cell.network))
+    assert measuring.rows == [(1, "a", 0.5)]
 
 
 def test_a_step_that_overflows_has_no_row(batch_cell: TrainedCell, tmp_path: Path) -> None:

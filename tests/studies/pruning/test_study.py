@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,15 @@ from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.layouts import read_dataset
+from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
 from segkit.studies.pruning.comparison import _difference
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
+from segkit.studies.pruning.study import prune
+from segkit.studies.pruning.widths import Candidate
 from segkit.training.validation import ValidationScore
 from tests.small_training import QUICK
 from tools.reference import files_without_row
@@ -30,7 +35,7 @@ SMALL = (
     "plan.spacing=[4,4,4]",
     "trainer.validations=1",
 )
-PRUNE = ("budget.macs=0.5", "budget.rounds=2", "trainer.max_steps=4")
+PRUNE = ("budget.macs=0.5", "budget.rounds=2", "trainer.max_steps=4", *QUICK[1:])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,9 @@ def test_the_model_costs_what_was_asked_for(finished: Path) -> None:
     assert multiply_adds(after) < multiply_adds(convolutions(first)) < multiply_adds(before)
 
 
-def test_it_is_an_ordinary_model(here: Path, phantom: Path) -> None:
+def test_it_is_an_ordinary_model(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     case = read_dataset(phantom).cases[0]
     assert main(["predict", str(case.images[0]), "-m", "small", "-o", "out.nii.gz"]) == 0
     written = read_labels(here / "out.nii.gz").array
@@ -73,6 +80,8 @@ def test_it_is_an_ordinary_model(here: Path, phantom: Path) -> None:
     assert card["pruning"]["model"]["hash"] == read_bundle(here / "run").hash
     assert card["name"] == "small"
     assert (here / "runs" / "latest").read_text() == "../small\n"
+    assert main(["info", "small"]) == 0
+    assert "pruning" in capsys.readouterr().out
 
 
 def test_the_reference_names_every_file(finished: Path) -> None:
@@ -95,7 +104,8 @@ def test_settings_are_those_of_the_models_training(here: Path, phantom: Path) ->
     model = model_to_prune("other")
     config = set_up_pruning(model, [f"dataset={phantom}", "seed=4"], Budget(macs=0.5)).config
     assert (config.augment.rotate, config.trainer.optimizer, config.seed) == (0.25, "adamw", 4)
-    assert (config.trainer.precision, config.trainer.max_steps) == ("float32", 2000)
+    # Precision and length belong to a machine and to one training.
+    assert (config.trainer.precision, config.trainer.max_steps) == ("auto", 2000)
     assert (config.plan.file, config.run_dir) == (None, None)
 
 
@@ -133,13 +143,31 @@ def test_the_same_command_continues(here: Path, phantom: Path) -> None:
     assert read_bundle(here / "small").hash == whole
 
 
+def test_a_signal_says_how_to_continue(here: Path, phantom: Path) -> None:
+    def ranking(*_: object) -> list[Candidate]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    (here / "small" / "finished.json").unlink()
+    shutil.rmtree("small/pruned_2")
+    shutil.rmtree("small/round_2")
+    with pytest.raises(Interrupted, match="stopped in round 2 of 2; the same command continues"):
+        prune("run", f"dataset={phantom}", "run_dir=small", *PRUNE, ranking=ranking)
+    assert (here / "small" / "round_1" / "finished.json").is_file()
+
+
 def test_another_budget_does_not_continue_it(
     here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "small" / "finished.json").unlink()
-    words = ["run_dir=small", "budget.macs=0.4", "budget.rounds=2", "trainer.max_steps=4"]
+    words = ["run_dir=small", "budget.macs=0.4", *PRUNE[1:]]
     assert main(["prune", "run", str(phantom), *words]) == 2
     assert "was started with" in capsys.readouterr().err
+    assert main(["train", str(phantom), "run_dir=small", *SMALL, *QUICK]) == 2
+    assert (
+        "run_dir=small holds a pruning. Give another folder, or continue with 'segkit prune'"
+        in (capsys.readouterr().err)
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +176,11 @@ def test_another_budget_does_not_continue_it(
         (["budget.macs=0.01"], 2, "budget.macs=0.01 cannot be reached: with the fewest channels"),
         (["budget.macs=0.5", "network.norm=batch"], 2, "network.norm: a pruning takes it from"),
         (["budget.macs=0.5", "weights=run"], 2, "weights: a pruning takes it from the model"),
-        (["budget.macs=0.5", "dataset.labels={a:1}"], 3, "expected the dataset's labels a=1"),
+        (
+            ["budget.macs=0.5", "dataset.labels={a:1}"],
+            3,
+            "Give the dataset of the model, or one with",
+        ),
         (["budget.macs=0.5", "run_dir=run"], 2, "run_dir=run holds a training"),
         (["budget.macs=0.5", "compute=ddp"], 2, "compute=ddp: a pruning study trains in this"),
     ],

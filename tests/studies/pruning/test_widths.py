@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segkit.plans.convolutions import IMAGE, Convolution, multiply_adds, parameters
-from segkit.studies.pruning.widths import Candidate, choose_widths, smallest_cost
+from segkit.studies.pruning.widths import Candidate, choose_widths, gently, smallest_cost
 
 
 def chain(*widths: int, edge: int = 10) -> list[Convolution]:
@@ -93,3 +93,22 @@ def test_a_measured_loss_replaces_the_sum_of_estimates() -> None:
     estimated = Candidate("layer1", 2, 4, (1.0,) * 4)
     assert (measured.lost(4), measured.lost(8), estimated.lost(4)) == (9.0, 0.0, 2.0)
     assert set(choose_widths(parts, [measured, estimated], multiply_adds, 60_000)) == {"layer1"}
+
+
+def test_layers_that_save_only_together() -> None:
+    def steps_of_eight(parts: list[Convolution]) -> float:
+        return max(-(-part.out_channels // 8) for part in parts)
+
+    parts = chain(16, 16, 2)
+    candidates = [even("layer0", 16), even("layer1", 16)]
+    assert set(choose_widths(parts, candidates, steps_of_eight, 1)) == {"layer0", "layer1"}  # type: ignore[arg-type]
+
+
+def test_half_of_a_layer_goes_at_once_at_most() -> None:
+    (gentle,) = gently([even("layer0", 16, 0.0)])
+    assert gentle.widths == [8, 12]
+    assert gently([even("layer0", 20)])[0].widths == [12, 16]
+    # Of two moves that lose nothing, the smaller step comes first.
+    parts, candidates = chain(16, 8, 2), [even("layer0", 16, 0.0)]
+    kept = choose_widths(parts, candidates, multiply_adds, multiply_adds(parts) - 1)
+    assert len(kept["layer0"]) == 12

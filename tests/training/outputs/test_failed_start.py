@@ -246,3 +246,21 @@ def test_all_files_stay_beside_a_model(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert (tmp_path / "config.yaml").is_file()
+
+
+def test_a_rewind_file_that_was_there_stays(tmp_path: Path) -> None:
+    """Its earlier bytes, as many as the model has, are not kept until the training ends."""
+
+    def fail(run: Path) -> None:
+        with undo_failed_start(run):
+            (run / "rewind.safetensors").write_text("the same weights")
+            raise InputError(run, expected="x", found="y", remedy="z")
+
+    for name in ("resumed", "new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "resumed/rewind.safetensors").write_text("weights")
+    for name in ("resumed", "new"):
+        with pytest.raises(InputError, match="expected x"):
+            fail(tmp_path / name)
+    assert (tmp_path / "resumed/rewind.safetensors").read_text() == "the same weights"
+    assert not (tmp_path / "new/rewind.safetensors").exists()

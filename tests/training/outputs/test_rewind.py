@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segkit.config.compose import load
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.training.initialization.origin import open_origin
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.rewind import KIND, read_rewind, write_rewind
@@ -60,6 +60,33 @@ def test_a_training_that_has_no_step_left_is_refused_at_once(run: Path) -> None:
         open_origin(load(["dataset=x", f"rewind={run}", "trainer.max_steps=3"]))
     with pytest.raises(InputError, match=r"Give a larger trainer.max_steps"):
         read_rewind(run).continued(Schedule(2), in_steps=True)
+
+
+def test_minutes_do_not_continue_where_the_learning_rate_is_zero(
+    network: nn.Module, tmp_path: Path
+) -> None:
+    write_rewind(tmp_path / "rewind.safetensors", network, after(10))
+    with pytest.raises(InputError, match=r"before the last one of their training.*weights=RUN"):
+        open_origin(load(["dataset=x", f"rewind={tmp_path}", "trainer.max_minutes=1"]))
+    with pytest.raises(InputError, match="found those after step 10"):
+        read_rewind(tmp_path).continued(Schedule(100), in_steps=False)
+    # Of a longer training it is a step before the last.
+    assert read_rewind(tmp_path).continued(Schedule(20), in_steps=True).progress < 1
+
+
+def test_a_rewind_step_before_the_first_is_refused(run: Path) -> None:
+    words = ["dataset=x", f"rewind={run}", "trainer.max_steps=9"]
+    with pytest.raises(UsageError, match=r"rewind_step=2 never comes: .* after step 3"):
+        open_origin(load([*words, "trainer.rewind_step=2"]))
+    assert open_origin(load([*words, "trainer.rewind_step=3"])).rewind
+
+
+def test_the_newest_run_is_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run)
+    (run / "runs/1").mkdir(parents=True)
+    (run / "rewind.safetensors").rename("runs/1/rewind.safetensors")
+    (run / "runs/latest").write_text("1\n")
+    assert read_rewind("runs/latest").path == Path("runs/1/rewind.safetensors")
 
 
 @pytest.mark.parametrize(

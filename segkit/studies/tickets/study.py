@@ -1,0 +1,192 @@
+"""Lottery tickets: iterative magnitude pruning with rewinding, over norms and seeds, and controls.
+
+The method is that of Frankle et al. (arXiv 1912.05671): train the dense network, prune a fraction
+of the weights of its convolutions by magnitude, all layers together, set the others back to their
+values after the first few steps, train again, and so on.
+
+Files of a study, beside those of `segkit.studies.study_folder` and `segkit.studies.cells`:
+
+<norm>/seed_<seed>/level_<level>_<kind>     one training (`segkit.studies.tickets.files`)
+results.csv                                 Dice by case and label, after training and after pruning
+density.csv                                 weights that each layer keeps
+activations.csv                             shift of the activations on both sides of each norm
+summary.json, report.html                   answers with intervals, tables and figures
+NAME.png, NAME.svg                          the figures
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from segkit.config.overrides import given_keys
+from segkit.config.schema import TrainConfig
+from segkit.config.study_words import given_settings
+from segkit.dataset.dataset import Dataset
+from segkit.errors import Interrupted
+from segkit.networks.precision import ComputeMode
+from segkit.planning.fine_tuning import renormed
+from segkit.preprocessing.case_store import prepare_cases
+from segkit.progress import CaseCounter, CaseProgress
+from segkit.studies.cells import CellResult, Row, StudyCell, finished_cells, run_cells
+from segkit.studies.normalization.settings import NORMS
+from segkit.studies.study_folder import (
+    arm,
+    continued_config,
+    finish_study,
+    measured_for_all,
+    open_study,
+    started_study,
+    training_facts,
+)
+from segkit.studies.tickets.after_pruning import Bench
+from segkit.studies.tickets.cell import TicketCell
+from segkit.studies.tickets.levels import Training
+from segkit.studies.tickets.outputs import write_outputs
+from segkit.studies.tickets.settings import KIND, TicketSettings, read_words
+from segkit.studies.tickets.starts import Pruning
+from segkit.training.compute.device import device_for
+from segkit.training.data.patches import PatchDataset, PatchRules
+from segkit.training.data.split import split_cases
+from segkit.training.outputs.run_folder import prepared_folder
+from segkit.training.setup import Setup
+
+log = logging.getLogger(__name__)
+
+MEASURES_VERSION = 1
+"""Number that changes when a cell of the study measures something else."""
+PATCHES = 64
+"""Number of patches with which running statistics are measured anew."""
+
+
+def study_tickets(
+    *words: str, progress: CaseProgress | None = None
+) -> tuple[Path, list[CellResult]]:
+    """Train and prune, compare with the controls, and return the study's folder and its results.
+
+    The same call continues an unfinished study: finished trainings are not run again, and a study
+    that is stopped has a report on them. More norms, seeds, levels or controls add trainings to the
+    same study.
+
+    Args:
+        words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
+        progress: called while cases are measured.
+
+    Raises:
+        UsageError: an override or a setting that makes no sense.
+        InputError: a dataset or case that cannot be used.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
+    """
+    overrides, settings, _ = read_words(words)
+    config = shared_config(continued_config(KIND, overrides), settings, overrides)
+    hashed = {name: getattr(settings, name) for name in ("fraction", "rewind", "pruned_cases")}
+    check = partial(_check_split, config=config)
+    study = open_study(KIND, config, overrides, settings=hashed, check=check, progress=progress)
+    with started_study(study, KIND, given_settings(settings)):
+        cells = study_cells(study, settings)
+        log.info("%d trainings; the study is in %s", len(cells), study.run_dir)
+        try:
+            results = run_cells(study.run_dir, cells)
+        except Interrupted:
+            write_outputs(study, settings, finished_cells(study.run_dir, cells), len(cells))
+            raise
+        write_outputs(study, settings, results, len(cells))
+        finish_study(study, {"cells": len(results)})
+    return study.run_dir, results
+
+
+def shared_config(
+    config: TrainConfig, settings: TicketSettings, overrides: Sequence[str]
+) -> TrainConfig:
+    """Return the configuration from which the plan is made.
+
+    The trainings have no validations unless they were asked for: every finished network is
+    measured case by case.
+    """
+    config = with_norm(config, settings.planned_norm)
+    if "trainer.validations" in given_keys(overrides):
+        return config
+    trainer = dataclasses.replace(config.trainer, validations=0)
+    return dataclasses.replace(config, trainer=trainer)
+
+
+def with_norm(config: TrainConfig, norm: str) -> TrainConfig:
+    """Return the configuration with a norm of the study, a key of NORMS."""
+    groups = {"channels_per_group": "auto", "num_groups": None}
+    network = dataclasses.replace(config.network, **{**groups, **NORMS[norm]})
+    return dataclasses.replace(config, network=network)
+
+
+def _check_split(dataset: Dataset, config: TrainConfig) -> None:
+    """Raise if the fold has no cases to measure on, before any case is measured."""
+    split_cases(dataset, config.fold, config.folds)
+
+
+def study_cells(study: Setup, settings: TicketSettings) -> list[StudyCell]:
+    """Return every training as a cell, with precision, memory format and steps fixed for all.
+
+    Raises:
+        UsageError: a norm that does not fit the network.
+    """
+    timing = measured_for_all(study.run_dir, arm(study, "first", study.config), "trainings")
+    config = timing.applied_to(study.config) if timing else study.config
+    steps = config.trainer.max_steps or 1
+    pruning = Pruning(settings.fraction, int(settings.rewind * steps), steps)
+    bench = _bench(dataclasses.replace(study, config=config), settings.pruned_cases)
+    cells = []
+    for training in settings.trainings:
+        setup = _setup(study, config, training)
+        own_bench = dataclasses.replace(bench, plan=setup.plan)
+        cells.append(_study_cell(TicketCell(training, setup, own_bench, pruning)))
+    return cells
+
+
+def _setup(study: Setup, config: TrainConfig, training: Training) -> Setup:
+    """Return the study with the norm and the seed of a training; all else stays the same."""
+    config = dataclasses.replace(with_norm(config, training.norm), seed=training.seed)
+    network = renormed(study.plan.network, config.network)
+    plan = dataclasses.replace(study.plan, network=network)
+    return dataclasses.replace(study, config=config, plan=plan)
+
+
+def _study_cell(cell: TicketCell) -> StudyCell:
+    training = cell.training
+    content = {
+        "training": training_facts(cell.study),
+        "kind": training.kind,
+        "level": training.level,
+        "pruning": dataclasses.asdict(cell.pruning),
+        "pruned_cases": len(cell.bench.few_cases),
+        "measures": MEASURES_VERSION,
+    }
+    facts: Row = {
+        "norm": training.norm,
+        "seed": training.seed,
+        "kind": training.kind,
+        "level": training.level,
+    }
+    needs = tuple(parent.name for parent in training.parents)
+    return StudyCell(training.name, facts, content, cell.compute, needs)
+
+
+def _bench(study: Setup, pruned_cases: int) -> Bench:
+    """Prepare the cases of the study and return what every network is measured on."""
+    config, plan, dataset = study.config, study.plan, study.dataset
+    split = split_cases(dataset, config.fold, config.folds)
+    store = prepared_folder(config, study.run_dir)
+    with CaseCounter("preparing") as counter:
+        training, validation = (
+            prepare_cases(cases, dataset, plan, store, progress=counter.show)
+            for cases in (split.training, split.validation)
+        )
+    patches = PatchDataset(training, PatchRules(plan, config.augment, 0, config.trainer.foreground))
+    patches.plain_from(0)
+    images: list[torch.Tensor] = [patches[number]["image"] for number in range(PATCHES)]
+    mode = ComputeMode(config.trainer.precision, config.trainer.layout)
+    few = validation[:pruned_cases]
+    return Bench(plan, validation, few, images, mode, device_for(config))
