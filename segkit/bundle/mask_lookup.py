@@ -15,14 +15,16 @@ def find_mask(where: str | Path) -> MaskFile:
     """Return the mask at ``where``.
 
     Args:
-        where: a mask file, a run folder or a model (bundle folder, .segkit file or name) whose
-            training had a mask.
+        where: a mask file, a run folder (or runs/latest) or a model (bundle folder, .segkit file or
+            name) whose training had a mask.
 
     Raises:
         InputError: no such file or model, a file of another kind, or a model without a mask.
     """
     path = Path(where)
-    if path.is_file() and path.suffix != SUFFIX and path.name != LATEST.name:
+    if path.is_file() and path.name == LATEST.name:
+        path = resolve_model(path)
+    if path.is_file() and path.suffix != SUFFIX:
         return read_mask(path)
     if path.is_dir() and not is_model(path) and (path / MASK).is_file():
         return read_mask(path / MASK)  # a run that has no model yet
@@ -40,11 +42,18 @@ def find_mask(where: str | Path) -> MaskFile:
 
 def _model(where: str | Path) -> Path:
     try:
-        return resolve_model(where)
+        path = resolve_model(where)
     except InputError as error:
-        raise InputError(
-            where,
-            expected="a mask: a mask file, a run folder, or a model that 'segkit models' lists",
-            found="neither such a path nor such a name",
-            remedy="Give the path of one of them (docs/training.md).",
-        ) from error
+        raise _nothing(where, "neither such a path nor such a name") from error
+    if path.is_dir() and not is_model(path):
+        raise _nothing(where, f"a folder without a model and without {MASK}")
+    return path
+
+
+def _nothing(where: str | Path, found: str) -> InputError:
+    return InputError(
+        where,
+        expected="a mask: a mask file, a run folder, or a model that 'segkit models' lists",
+        found=found,
+        remedy="Give the path of one of them (docs/training.md).",
+    )

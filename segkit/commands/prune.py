@@ -25,7 +25,7 @@ from segkit.report.pruning_page import (
     machine_sentence,
 )
 from segkit.report.tables import text_table
-from segkit.studies.pruning.settings import Budget
+from segkit.studies.pruning.settings import Budget, decided_keys
 
 DETAILS = """\
 In each round the channels of the network are ranked by how much the training loss would change
@@ -34,7 +34,8 @@ groups are removed, so that the others keep their statistics: nothing but the re
 changes. The result is an ordinary model, smaller, which 'segkit predict' and all other commands
 take. Its plan.json lists the channels of every layer.
 
-The networks unet and residual_unet can be pruned, with the norms group, instance and batch.
+The networks unet and residual_unet can be pruned, with the norms group, instance, batch,
+batch_renorm and none.
 
 budget (one of the first three):
 {budget}
@@ -99,7 +100,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.make_epilog = lambda: DETAILS.format(
-        budget=setting_lines(Budget, "budget"), keys=key_lines()
+        budget=setting_lines(Budget, "budget"), keys=key_lines(without=decided_keys())
     )
     parser.override_hint = near_keys
     parser.add_argument(

@@ -35,6 +35,8 @@ from segkit.progress import CaseProgress
 
 log = logging.getLogger(__name__)
 
+REPLAN = "Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels."
+
 
 def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
     """Measure a dataset and return the plan for training on it.
@@ -193,13 +195,16 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     return fitting_plan(read_plan(path), dataset, path)
 
 
-def fitting_plan(decided: Plan, dataset: Dataset, where: str | Path) -> Plan:
+def fitting_plan(
+    decided: Plan, dataset: Dataset, where: str | Path, *, remedy: str = REPLAN
+) -> Plan:
     """Return ``decided`` for this dataset, as `given_plan` does.
 
     Args:
         decided: a plan.
         dataset: the dataset.
         where: file of the plan or of its model, for messages.
+        remedy: what the message says to do.
 
     Raises:
         InputError: it is a plan for another dataset.
@@ -216,10 +221,7 @@ def fitting_plan(decided: Plan, dataset: Dataset, where: str | Path) -> Plan:
                 where,
                 expected=f"the dataset's {what} {_words(found)}",
                 found=_words(planned),
-                remedy=(
-                    "Plan this dataset with 'segkit plan', or give dataset.channels and"
-                    " dataset.labels."
-                ),
+                remedy=remedy,
             )
     return dataclasses.replace(
         decided,

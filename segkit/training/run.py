@@ -23,6 +23,7 @@ from segkit.training.compute.distributed import Ranks, end_together, start_ranks
 from segkit.training.compute.slurm import was_requeued
 from segkit.training.data.split import Split, check_split, split_cases
 from segkit.training.fit import fit
+from segkit.training.initialization.origin import warn_of_seen_cases
 from segkit.training.outputs.checkpoint import has_checkpoint
 from segkit.training.outputs.failed_start import undo_failed_start
 from segkit.training.outputs.run_folder import (
@@ -119,6 +120,7 @@ def _train(
     if has_checkpoint(setup.run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(setup.run_dir, split)
     _log_setup(setup, split)
+    warn_of_seen_cases(setup.origin.rewind, split)
     start(setup, started=started)
     return setup.run_dir
 

@@ -38,7 +38,10 @@ def test_a_model_carries_its_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_run_without_a_model_has_a_mask_already(tmp_path: Path) -> None:
     written = write_mask(tmp_path / "mask.safetensors", mask().masks)
-    assert find_mask(tmp_path).hash == find_mask(tmp_path / "mask.safetensors").hash == written.hash
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/latest").write_text("..\n")
+    for where in (tmp_path, tmp_path / "mask.safetensors", tmp_path / "runs/latest"):
+        assert find_mask(where).hash == written.hash
 
 
 def test_a_damaged_mask_of_a_model_is_refused(tmp_path: Path) -> None:
@@ -54,3 +57,5 @@ def test_where_there_is_no_mask(tmp_path: Path) -> None:
         find_mask(folder)
     with pytest.raises(InputError, match=r"a mask file, a run folder, or a model .*found neither"):
         find_mask(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"a folder without a model and without mask.safetensors"):
+        find_mask(tmp_path)

@@ -157,17 +157,6 @@ def level_0(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempP
     return run
 
 
-def test_level_0_is_bitwise_a_training(
-    level_0: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
-) -> None:
-    everything = MaskFile(dense_masks(build_network(plan_for_balls)), ())
-    fit(config(), plan_for_balls, balls, tmp_path / "plain")
-    fit(config(), plan_for_balls, balls, tmp_path / "dense mask", mask=everything)
-    plain = state(tmp_path / "plain")
-    for run in (level_0, tmp_path / "dense mask"):
-        assert all(torch.equal(plain[name], value) for name, value in state(run).items())
-
-
 class Batches(L.Callback):
     """The first weights, and step, learning rate and images of each batch."""
 
@@ -185,11 +174,38 @@ class Batches(L.Callback):
         self.seen.append((module.schedule.step, rate, batch["image"].clone()))
 
 
-def test_a_rewound_ticket_continues_at_the_step_with_a_new_optimizer(
-    level_0: Path, mask: MaskFile, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+@pytest.fixture(scope="module")
+def whole(
+    balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Tensor], Batches]:
+    """Weights and batches of an ordinary training."""
+    run, seen = tmp_path_factory.mktemp("whole"), Batches()
+    fit(config(), plan_for_balls, balls, run, callbacks=[seen])
+    return state(run), seen
+
+
+def test_level_0_is_bitwise_a_training(
+    whole: tuple[dict[str, Tensor], Batches],
+    level_0: Path,
+    balls: Dataset,
+    plan_for_balls: Plan,
+    tmp_path: Path,
 ) -> None:
-    whole, rewound = Batches(), Batches()
-    fit(config(), plan_for_balls, balls, tmp_path / "whole", callbacks=[whole])
+    everything = MaskFile(dense_masks(build_network(plan_for_balls)), ())
+    fit(config(), plan_for_balls, balls, tmp_path, mask=everything)
+    for run in (level_0, tmp_path):
+        assert all(torch.equal(whole[0][name], value) for name, value in state(run).items())
+
+
+def test_a_rewound_ticket_continues_at_the_step_with_a_new_optimizer(
+    whole: tuple[dict[str, Tensor], Batches],
+    level_0: Path,
+    mask: MaskFile,
+    balls: Dataset,
+    plan_for_balls: Plan,
+    tmp_path: Path,
+) -> None:
+    dense, rewound = whole[1], Batches()
     rewind = read_rewind(level_0)
     fit(
         config(), plan_for_balls, balls, tmp_path / "n", rewind=rewind, mask=mask,
@@ -200,20 +216,19 @@ def test_a_rewound_ticket_continues_at_the_step_with_a_new_optimizer(
         assert torch.equal(value[kept], rewind.tensors[name][kept])  # norms and biases as well
         assert not value[~kept].any()
     assert rewound.momenta == 0
-    assert [seen[:2] for seen in rewound.seen] == [seen[:2] for seen in whole.seen[2:]]
-    for (_, _, own), (_, _, theirs) in zip(rewound.seen, whole.seen[2:], strict=True):
+    assert [seen[:2] for seen in rewound.seen] == [seen[:2] for seen in dense.seen[2:]]
+    for (_, _, own), (_, _, theirs) in zip(rewound.seen, dense.seen[2:], strict=True):
         assert torch.equal(own, theirs)
 
 
 def test_rewinding_to_step_0_without_a_mask_is_the_training_itself(
-    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+    whole: tuple[dict[str, Tensor], Batches], balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
-    fit(config(rewind_step=0), plan_for_balls, balls, tmp_path / "a")
+    fit(config(max_steps=1, rewind_step=0), plan_for_balls, balls, tmp_path / "a")
     rewind = read_rewind(tmp_path / "a" / "rewind.safetensors")
     assert (rewind.step, rewind.progress) == (0, 0.0)
     fit(config(), plan_for_balls, balls, tmp_path / "b", rewind=rewind)
-    first, second = state(tmp_path / "a"), state(tmp_path / "b")
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.equal(whole[0][name], value) for name, value in state(tmp_path / "b").items())
 
 
 def test_the_weights_of_the_step_are_those_of_a_shorter_look(
@@ -237,7 +252,7 @@ def test_a_step_that_is_never_reached_is_reported(
     """With a budget of minutes nobody can tell before how many steps there will be."""
     made = config(max_steps=None, max_minutes=0.001, rewind_step=500)
     fit(made, plan_for_balls, balls, tmp_path)
-    assert "no rewind.safetensors was written: the training ended after 1 steps" in caplog.text
+    assert "trainer.rewind_step=500, and the training ended after 1 steps" in caplog.text
     assert not (tmp_path / "rewind.safetensors").exists()
 
 
@@ -252,16 +267,9 @@ def test_rewound_trainings_may_have_a_budget_of_minutes(
 
 
 def test_validations_before_the_step_are_not_made_up_for(
-    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+    level_0: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
-    made = with_validations(rewind_step=3)
-    fit(made, plan_for_balls, balls, tmp_path / "0")
-    fit(
-        with_validations(),
-        plan_for_balls,
-        balls,
-        tmp_path / "1",
-        rewind=read_rewind(tmp_path / "0"),
-    )
-    validated = [[row["step"] for row in rows(tmp_path / run) if row["dice"]] for run in "01"]
-    assert validated == [["3", "6"], ["6"]]
+    """Three validations in 6 steps come after steps 2, 4 and 6; the training starts after 2."""
+    made = with_validations(validations=3)
+    fit(made, plan_for_balls, balls, tmp_path, rewind=read_rewind(level_0))
+    assert [row["step"] for row in rows(tmp_path) if row["dice"]] == ["4", "6"]

@@ -73,11 +73,11 @@ def open_cell(run_dir: str | Path) -> TrainedCell:
     config = dataclasses.replace(read_config(folder / CONFIG), run_dir=str(folder))
     bundle, device = read_bundle(folder), device_for(config)
     use_machine(config.trainer, device)
+    cases = _validation_cases(folder, config, bundle.plan)
     facts = bundle.card["training"]
     mode = ComputeMode(facts["precision"], facts["layout"])
     (network,) = bundle.networks()
     network = network_to_memory_format(network, mode.layout).to(device)
-    cases = _validation_cases(folder, config, bundle.plan)
     return TrainedCell(folder, config, bundle.plan, network, cases, mode, device)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from segkit.config.no_effect import PLANNED
+from segkit.config.rules import known_keys
 from segkit.config.study_words import number, setting, whole_number
 from segkit.errors import UsageError
 
@@ -14,6 +16,12 @@ KINDS = {
     "parameters": "the number of weights",
 }
 """Costs that a budget can limit, in words."""
+
+
+def decided_keys() -> set[str]:
+    """Return the overrides of a training that a pruning takes from the model or makes itself."""
+    planned = {key for key in known_keys() if key.startswith(PLANNED)}
+    return planned | {"weights", "mask", "rewind", "trainer.rewind_step", "preset"}
 
 
 @dataclass(frozen=True)

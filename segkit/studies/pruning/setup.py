@@ -9,7 +9,7 @@ from pathlib import Path
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import ensemble_paths, resolve_model
 from segkit.config.keys import get, put
-from segkit.config.no_effect import PLANNED, is_replaced
+from segkit.config.no_effect import is_replaced
 from segkit.config.overrides import read_overrides
 from segkit.config.rules import known_keys
 from segkit.config.run_file import config_from_dict
@@ -21,7 +21,7 @@ from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
 from segkit.networks.pruning import channel_sets
 from segkit.planning.plan_dataset import fitting_plan, open_dataset, warn_of_dataset
 from segkit.progress import CaseProgress
-from segkit.studies.pruning.settings import Budget
+from segkit.studies.pruning.settings import Budget, decided_keys
 from segkit.studies.study_folder import continued_config
 from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.initialization.origin import Origin
@@ -37,6 +37,10 @@ from segkit.training.outputs.run_folder import (
 )
 from segkit.training.setup import Setup
 
+OTHER_DATA = (
+    "Give the dataset of the model, or one with the same channels and labels; dataset.channels and"
+    " dataset.labels name them."
+)
 OF_MODEL = ("dataset.", "trainer.", "augment.", "fold", "folds", "seed")
 """Prefixes of the settings that are those of the model's training, unless the user gives others."""
 NOT_OF_MODEL = (
@@ -53,8 +57,6 @@ NOT_OF_MODEL = (
     "trainer.layout",
 )
 """Those of them that belong to a machine or to the length of a training."""
-DECIDED = ("weights", "mask", "rewind", "trainer.rewind_step", "preset")
-"""Settings, besides those of the planner, that a pruning makes itself."""
 
 
 def model_to_prune(name: str) -> Bundle:
@@ -92,7 +94,7 @@ def set_up_pruning(
     """
     config = _config(model, words, budget)
     dataset = open_dataset(config)
-    plan = fitting_plan(model.plan, dataset, model.path)
+    plan = fitting_plan(model.plan, dataset, model.path, remedy=OTHER_DATA)
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
     fingerprint = load_or_measure(dataset, prepared_folder(config, run_dir), progress)
     warn_of_dataset(dataset, fingerprint, plan)
@@ -112,8 +114,7 @@ def settings_words(budget: Budget, model: Bundle) -> list[str]:
 
 
 def _config(model: Bundle, words: Sequence[str], budget: Budget) -> TrainConfig:
-    planned = [key for key in known_keys() if key.startswith(PLANNED)]
-    leave_out({*planned, *DECIDED}, words, "a pruning takes it from the model")
+    leave_out(decided_keys(), words, "a pruning takes it from the model")
     config = continued_config(PRUNING, words)
     check_here(config, PRUNING)
     if config.run_dir and run_state(Path(config.run_dir)) != "new":

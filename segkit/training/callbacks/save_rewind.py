@@ -32,15 +32,14 @@ class SaveRewind(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         self._write_if_due(trainer, module)
 
-    def on_train_end(self, _trainer: L.Trainer, module: L.LightningModule) -> None:
-        steps = _module(module).schedule.step
-        if not _module(module).schedule.remaining and steps < self.step:
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        schedule = _module(module).schedule
+        if trainer.is_global_zero and not (schedule.remaining or self.path.is_file()):
             log.warning(
-                "no %s was written: the training ended after %d steps, before "
-                "trainer.rewind_step=%d",
+                "there is no %s: trainer.rewind_step=%d, and the training ended after %d steps",
                 self.path.name,
-                steps,
                 self.step,
+                schedule.step,
             )
 
     def _write_if_due(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -17,10 +17,12 @@ from segkit.bundle.mask_lookup import find_mask
 from segkit.config.schema import TrainConfig, TrainerConfig
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, write_text
+from segkit.files.json_file import read_json
 from segkit.networks.mask_file import MASK, MaskFile, read_mask
 from segkit.networks.masks import apply_masks
 from segkit.plans.plan import Plan
 from segkit.training.compute.distributed import Ranks
+from segkit.training.data.split import SPLIT, Split
 from segkit.training.initialization.mask_transfer import fit_mask
 from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.training.outputs.rewind import RewindFile, read_rewind
@@ -74,6 +76,26 @@ def _open_rewind(where: str, trainer: TrainerConfig) -> RewindFile:
             f"step {rewind.step} of rewind={where}. Give that step or a later one, or leave it out."
         )
     return rewind
+
+
+def warn_of_seen_cases(rewind: RewindFile | None, split: Split) -> None:
+    """Log a warning if the weights to continue from were trained on cases that now validate.
+
+    The split.json beside the rewind file says so, if the file is in its run folder.
+    """
+    if rewind is None or not rewind.step or not (rewind.path.parent / SPLIT).is_file():
+        return
+    trained_on = read_json(rewind.path.parent / SPLIT).get("training", [])
+    seen = [case.id for case in split.validation if case.id in trained_on]
+    if seen:
+        log.warning(
+            "%d of the %d validation cases were trained on before the rewind step (%s): their Dice "
+            "will be too high. Give the fold of %s",
+            len(seen),
+            len(split.validation),
+            ", ".join(seen[:3]) + (", ..." if len(seen) > 3 else ""),
+            rewind.path.parent,
+        )
 
 
 def initialize(

@@ -176,7 +176,11 @@ def test_another_budget_does_not_continue_it(
         (["budget.macs=0.01"], 2, "budget.macs=0.01 cannot be reached: with the fewest channels"),
         (["budget.macs=0.5", "network.norm=batch"], 2, "network.norm: a pruning takes it from"),
         (["budget.macs=0.5", "weights=run"], 2, "weights: a pruning takes it from the model"),
-        (["budget.macs=0.5", "dataset.labels={a:1}"], 3, "expected the dataset's labels a=1"),
+        (
+            ["budget.macs=0.5", "dataset.labels={a:1}"],
+            3,
+            "Give the dataset of the model, or one with",
+        ),
         (["budget.macs=0.5", "run_dir=run"], 2, "run_dir=run holds a training"),
         (["budget.macs=0.5", "compute=ddp"], 2, "compute=ddp: a pruning study trains in this"),
     ],

@@ -9,19 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.mask_lookup import find_mask
 from segkit.cli import main
+from segkit.config.compose import load
 from segkit.networks import build_network
 from segkit.networks.mask_file import MaskFile, write_mask
 from segkit.networks.masks import dense_masks, kept_and_total, prune_by_magnitude
+from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.training.compute.distributed import ALONE
-from segkit.training.initialization.origin import Origin, initialize
+from segkit.training.data.split import split_cases
+from segkit.training.initialization.origin import Origin, initialize, warn_of_seen_cases
+from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.checkpoint import newest_checkpoint
-from segkit.training.outputs.rewind import read_rewind
+from segkit.training.outputs.rewind import read_rewind, write_rewind
 from tests.small_training import QUICK, SMALL
 
 WORDS = [*SMALL, *QUICK[1:], "trainer.max_steps=4", "trainer.batch_size=2"]
@@ -74,6 +78,21 @@ def test_a_ticket_is_trained_by_one_command(phantom: Path, level_0: Path, tmp_pa
     assert (report["step"], report["mask"]["dense"]) == (1, [])
     counts = kept_and_total(find_mask(level_0.parent / "mask.safetensors").masks)
     assert (report["mask"]["kept"], report["mask"]["weights"]) == counts
+
+
+def test_validation_cases_that_the_weights_have_seen_are_named(
+    phantom: Path, level_0: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rewind, dataset = read_rewind(level_0), open_dataset(load([f"dataset={phantom}"]))
+    same, other = (split_cases(dataset, fold) for fold in (0, 1))
+    warn_of_seen_cases(rewind, same)
+    write_rewind(tmp_path / "rewind.safetensors", nn.Linear(1, 1), Schedule(3, step=1))
+    warn_of_seen_cases(read_rewind(tmp_path), other)  # from where, nobody can tell
+    assert not caplog.text
+    warn_of_seen_cases(rewind, other)
+    count = len(other.validation)
+    assert f"{count} of the {count} validation cases were trained on before" in caplog.text
+    assert other.validation[0].id in caplog.text
 
 
 @pytest.mark.slow
