@@ -154,4 +154,5 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _interval(interval: Interval) -> dict[str, Any]:
     values = dataclasses.asdict(interval)
-    return {**values, "confidence": values.pop("level")}  # "level" is that of pruning
+    confidence = values.pop("level")  # "level" is that of pruning
+    return {**values, "confidence": confidence}
