@@ -91,6 +91,7 @@ def test_pruned_weights_are_zero_after_each_step_and_in_each_file(
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_pruned_weights_are_zero_on_a_gpu(
     precision: str, mask: MaskFile, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
