@@ -301,7 +301,7 @@ def test_a_signal_in_the_last_step_finishes_the_run_and_is_reported(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        Interrupted, match="stopped in the last step.*the training is finished"
+        Interrupted, match=r"stopped in the last step.*the training is finished"
     ) as caught:
         fit(
             config(max_steps=2),
