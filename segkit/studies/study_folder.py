@@ -25,7 +25,7 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
-from segkit.errors import Interrupted
+from segkit.errors import InputError, Interrupted
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
@@ -33,6 +33,7 @@ from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
+from segkit.training.data.split import split_cases
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     FINISHED,
@@ -73,6 +74,23 @@ def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
     if run_state(run_dir) == "unfinished":
         check_free(run_dir)
     return resumed_config(config, overrides)
+
+
+def check_validation_cases(dataset: Dataset, config: TrainConfig) -> None:
+    """Check that the fold has cases to measure Dice on.
+
+    Raises:
+        UsageError: a fold that the dataset does not have.
+        InputError: cases of one patient only.
+    """
+    if split_cases(dataset, config.fold, config.folds).validation:
+        return
+    raise InputError(
+        dataset.root,
+        expected="cases of at least two patients, so that one can train and another be measured",
+        found=f"{len(dataset.cases)} cases, none of them for validation",
+        remedy="Add cases.",
+    )
 
 
 def open_study(

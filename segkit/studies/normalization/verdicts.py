@@ -74,7 +74,9 @@ def _others(found: Sequence[Comparison]) -> str:
     if not found:
         return "There is nothing to compare: give several norms or batch sizes."
     if not certain:
-        return "No two of the norms and batch sizes that were compared differ beyond chance."
+        return (
+            "There is no evidence that any of the norms and batch sizes that were compared differ."
+        )
     return f"{len(certain)} of {len(found)} comparisons show a difference beyond chance."
 
 
