@@ -10,8 +10,8 @@ differ between the two, divided by the number of voxels that have a label in eit
 it is 0. Dice is that of the first prediction.
 
 * as it is: windows are averaged with Gaussian weights, as in segkit.
-* frozen: mean and variance of every group norm are measured once per scan, over windows without
-  overlap, and used in all windows. Batch norms are frozen by nature.
+* frozen: mean and variance of every group norm are measured once per scan, over all windows without
+  overlap together, and used in all windows. Batch norms are frozen by nature.
 * aligned: windows begin at multiples of the network's strides. Two windows at other distances are
   not shifted copies of each other for a network with strides.
 * replicated: convolutions continue the border of a window instead of adding zeros.
@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -157,13 +157,13 @@ class Measured:
 
 def rows(
     bundle: Bundle, scans: Sequence[Scan], arguments: argparse.Namespace
-) -> list[tuple[str, float, float, float, float]]:
-    """Return name, overlap, relative work, mismatch and Dice, means over the scans."""
+) -> Iterator[tuple[str, float, float, float, float]]:
+    """Yield name, overlap, relative work, mismatch and Dice, means over the scans."""
     (network,) = bundle.networks()
     network = network_to_memory_format(network, "channels_last")
     has_groups = any(isinstance(layer, nn.GroupNorm) for layer in network.modules())
     measured = [Measured(bundle.plan, network, scan, arguments.context) for scan in scans]
-    found, usual = [], 0.0
+    usual = 0.0
     for overlap in sorted(arguments.overlaps, reverse=True):
         for variant in VARIANTS:
             needless = variant.frozen and not has_groups and not variant.context
@@ -173,8 +173,7 @@ def rows(
             figures = [each.figures(variant, overlap) for each in measured]
             work, mismatch, dice = (mean(column) for column in zip(*figures, strict=True))
             usual = usual or work
-            found.append((variant.name, overlap, work / usual, mismatch, dice))
-    return found
+            yield variant.name, overlap, work / usual, mismatch, dice
 
 
 def scans_of(run: Path, bundle: Bundle, arguments: argparse.Namespace) -> list[Scan]:
@@ -212,10 +211,10 @@ def main() -> None:
             parser.error(f"{run}: labels that overlap are not compared here")
         scans = scans_of(run, bundle, arguments)
         with torch.inference_mode():
-            found = rows(bundle, scans, arguments)
-        for name, overlap, work, mismatch, dice in found:
-            figures = f"{work:.2f} | {mismatch:.4f} | {dice:.4f}"
-            print(f"| {run.name} | {len(scans)} | {overlap:g} | {name} | {figures} |", flush=True)
+            for name, overlap, work, mismatch, dice in rows(bundle, scans, arguments):
+                cells = [run.name, str(len(scans)), f"{overlap:g}", name, f"{work:.2f}"]
+                cells += [f"{mismatch:.4f}", f"{dice:.4f}"]
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 
@@ -73,23 +73,27 @@ class Tiles:
 
     def _scores(self, network: nn.Module, image: Tensor, corner: Sequence[int]) -> Tensor:
         """Return the scores (K, ...) of one window, predicted with its context."""
-        begin = [
-            min(max(0, start - (edge - window) // 2), size - edge)
-            for start, window, edge, size in zip(
-                corner, self.plan.patch, self.edges, self.shape, strict=True
-            )
-        ]
-        box = [slice(start, start + edge) for start, edge in zip(begin, self.edges, strict=True)]
+        box = self.box(corner)
         self.work += math.prod(self.edges)
         fast = ComputeMode("float32", "channels_last").wrap(network)
         scores = apply_network(fast, image[None, :, *box], self.plan.slice_axis)
         if isinstance(scores, list):
             raise TypeError("the network is in training mode")
         inside = [
-            slice(start - first, start - first + window)
-            for start, first, window in zip(corner, begin, self.plan.patch, strict=True)
+            slice(start - part.start, start - part.start + window)
+            for start, part, window in zip(corner, box, self.plan.patch, strict=True)
         ]
         return scores[0][:, *inside]
+
+    def box(self, corner: Sequence[int]) -> list[slice]:
+        """Return the box that the network gets for the window that begins at ``corner``."""
+        begin = [
+            min(max(0, start - (edge - window) // 2), size - edge)
+            for start, window, edge, size in zip(
+                corner, self.plan.patch, self.edges, self.shape, strict=True
+            )
+        ]
+        return [slice(start, start + edge) for start, edge in zip(begin, self.edges, strict=True)]
 
     def _nearest(self, corner: Sequence[int], starts: list[list[int]]) -> Tensor:
         """Return 1 where no other window's center is nearer than this one's, else 0."""
@@ -121,41 +125,43 @@ def _moved(starts: list[int]) -> list[int]:
     return sorted({starts[0], *between, starts[-1]})
 
 
-class FixedNorm(nn.Module):
-    """Group norm whose mean and variance do not depend on its input."""
+class PooledNorm(nn.Module):
+    """Group norm with statistics over all samples of a batch, which it then keeps."""
 
-    def __init__(self, norm: nn.GroupNorm, means: Tensor, squares: Tensor) -> None:
+    def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
-        scale = norm.weight.double() * torch.rsqrt(squares - means**2 + norm.eps)
-        self.scale, self.shift = scale.float(), (norm.bias.double() - means * scale).float()
+        self.norm = norm
+        self.scale: Tensor | None = None
+        self.shift: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalize (B, C, ...), by the statistics of the first batch that it was given."""
+        if self.scale is None or self.shift is None:
+            groups = x.double().reshape(len(x), self.norm.num_groups, -1).transpose(0, 1).flatten(1)
+            per_group = self.norm.num_channels // self.norm.num_groups
+            mean = groups.mean(1).repeat_interleave(per_group)
+            variance = groups.var(1, correction=0).repeat_interleave(per_group)
+            scale = self.norm.weight.double() * torch.rsqrt(variance + self.norm.eps)
+            self.shift = (self.norm.bias.double() - mean * scale).float()
+            self.scale = scale.float()
         shape = (1, -1, *[1] * (x.ndim - 2))
         return x * self.scale.view(shape) + self.shift.view(shape)
 
 
 def frozen(network: nn.Module, tiles: Tiles, image: Tensor) -> nn.Module:
-    """Return a copy whose group norms use the statistics of windows without overlap."""
-    sums: dict[str, list[Tensor]] = {}
+    """Return a copy whose group norms use the statistics of all windows without overlap.
 
-    def watch(name: str, norm: nn.GroupNorm) -> Callable[[nn.Module, tuple[Tensor]], None]:
-        def note(_module: nn.Module, inputs: tuple[Tensor]) -> None:
-            groups = inputs[0].double().reshape(norm.num_groups, -1)
-            sums.setdefault(name, []).append(torch.stack([groups.mean(1), (groups**2).mean(1)]))
-
-        return note
-
-    norms = {name: m for name, m in network.named_modules() if isinstance(m, nn.GroupNorm)}
-    watched = copy.deepcopy(network)
-    for name, norm in norms.items():
-        watched.get_submodule(name).register_forward_pre_hook(watch(name, norm))
-    tiles.predict(watched, image, tiles.starts(0.0, moved=False))
+    These windows are computed as one batch, layer by layer, so that the statistics of a layer are
+    those of inputs that were normalized with frozen statistics too.
+    """
     fixed = copy.deepcopy(network)
-    for name, norm in norms.items():
-        per_group = norm.num_channels // norm.num_groups
-        means, squares = torch.stack(sums[name]).mean(0).repeat_interleave(per_group, dim=1)
-        parent, _, last = name.rpartition(".")
-        setattr(fixed.get_submodule(parent), last, FixedNorm(norm, means, squares))
+    for name, norm in list(fixed.named_modules()):
+        if isinstance(norm, nn.GroupNorm):
+            parent, _, last = name.rpartition(".")
+            setattr(fixed.get_submodule(parent), last, PooledNorm(norm))
+    corners = product(*tiles.starts(0.0, moved=False))
+    windows = torch.stack([image[:, *tiles.box(corner)] for corner in corners])
+    apply_network(fixed, windows, tiles.plan.slice_axis)
     return fixed
 
 

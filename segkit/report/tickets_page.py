@@ -74,8 +74,8 @@ METHOD = (
     "memory format, steps and patches are the same for all."
 )
 LIMITS = (
-    "Intervals are bootstrap percentiles over cases and seeds; those of several levels are widened "
-    "so that they hold together. With one seed they say nothing about other seeds. The cases were "
+    "Intervals come from a bootstrap over cases and seeds; those of several levels are widened so "
+    "that they hold together. With one seed they say nothing about other seeds. The cases were "
     "held out of all trainings, but the smallest ticket is chosen by them, so its Dice is slightly "
     "optimistic. Masked weights are zeros: these networks are not faster."
 )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,14 @@ from scipy.special import ndtri, stdtrit
 
 Values = Mapping[tuple[str, int], float]
 """A value, such as Dice, for each case and seed."""
+
+Limits = tuple[float, float]
+"""Smallest and largest value."""
+UNLIMITED: Limits = (-math.inf, math.inf)
+SHARE: Limits = (0.0, 1.0)
+"""Limits of Dice and of other shares."""
+SHARE_DIFFERENCE: Limits = (-1.0, 1.0)
+"""Limits of a difference of two shares."""
 
 LEVEL = 0.95
 DRAWS = 10_000
@@ -50,7 +58,9 @@ class Interval:
         return self.cases > 1 and (self.low > 0 or self.high < 0)
 
 
-def mean_interval(values: Values, *, level: float = LEVEL) -> Interval | None:
+def mean_interval(
+    values: Values, *, level: float = LEVEL, limits: Limits = UNLIMITED
+) -> Interval | None:
     """Return the mean over cases and seeds with its interval; None without any complete case.
 
     Cases that some seed lacks, or that are not finite with some seed, are left out.
@@ -61,12 +71,19 @@ def mean_interval(values: Values, *, level: float = LEVEL) -> Interval | None:
     Args:
         values: the values.
         level: probability with which the interval should contain the mean.
+        limits: smallest and largest mean that there can be; the interval ends there.
     """
     table = _table(values)
-    return _interval(table, level) if table.size else None
+    if not table.size:
+        return None
+    found = _interval(table, level)
+    low, high = (min(max(end, limits[0]), limits[1]) for end in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
-def paired_difference(a: Values, b: Values, *, level: float = LEVEL) -> Interval | None:
+def paired_difference(
+    a: Values, b: Values, *, level: float = LEVEL, limits: Limits = UNLIMITED
+) -> Interval | None:
     """Return the mean of ``a - b`` over cases and seeds that both have, with its interval.
 
     None if they have no case and seed in common.
@@ -78,8 +95,10 @@ def paired_difference(a: Values, b: Values, *, level: float = LEVEL) -> Interval
         a: values of one arm.
         b: values of the other arm.
         level: probability with which the interval should contain the difference.
+        limits: smallest and largest difference that there can be.
     """
-    return mean_interval({key: a[key] - b[key] for key in a if key in b}, level=level)
+    differences = {key: a[key] - b[key] for key in a if key in b}
+    return mean_interval(differences, level=level, limits=limits)
 
 
 def shared_level(comparisons: int, *, level: float = LEVEL) -> float:

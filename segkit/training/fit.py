@@ -21,7 +21,7 @@ from torch import nn
 from segkit.bundle.bundle import Bundle
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
 from segkit.networks.mask_file import MaskFile
@@ -34,6 +34,7 @@ from segkit.training.callbacks.scheduled_validation import due_until
 from segkit.training.callbacks.step_end import StepEndParts, step_end_parts
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
+from segkit.training.compute.slurm import REQUEUE
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import Split, check_split, split_cases, write_split
 from segkit.training.initialization.origin import Origin, initialize, resumed_mask
@@ -92,7 +93,8 @@ def fit(
         UsageError: a batch that does not divide among the ranks.
         InputError: a case that cannot be used, or none left to train on; or a run folder that holds
             a model but no checkpoint to continue from.
-        Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
+        Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written. If it arrives in the last
+            step or the last validation, the run is finished all the same.
     """
     timing = Timing(time.monotonic() if started is None else started)
     timing.started = time.monotonic() - ranks.share(timing.elapsed)  # other ranks started later
@@ -127,6 +129,7 @@ def fit(
         callbacks=callbacks,
     )
     _finish(run, parts, module.schedule.step)
+    _raise_if_stopped_late(run.folder, parts.stop.received)
     return run.folder / BUNDLE
 
 
@@ -283,3 +286,13 @@ def _finish(run: _Run, parts: StepEndParts, steps: int) -> None:
         parts.rows.tracker.finalize("success")
     content = json.dumps({"steps": steps}) + "\n"
     run.ranks.share(lambda: write_text(run.folder / FINISHED, content))
+
+
+def _raise_if_stopped_late(folder: Path, number: int) -> None:
+    """Raise if a signal has arrived since the last step began: a study must not go on."""
+    if number and number != REQUEUE:
+        raise Interrupted(
+            f"stopped in the last step or the last validation, which may cover fewer cases; "
+            f"the training is finished, and {folder / BUNDLE} is usable",
+            number,
+        )

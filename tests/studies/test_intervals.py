@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from segkit.studies.intervals import (
+    SHARE,
     Interval,
     Values,
     mean_interval,
@@ -98,6 +101,16 @@ def test_nothing_in_common_is_no_interval() -> None:
     assert paired_difference({("a", 0): 1.0}, {("b", 0): 1.0}) is None
     assert mean_interval({}) is None
     assert verdict(None, "A", "B").startswith("A and B cannot be compared: they have no case")
+
+
+def test_an_interval_ends_at_the_limits() -> None:
+    apart = values(np.array([[0.1, 0.9], [0.1, 0.9]]))  # two seeds that differ a lot
+    free = mean_interval(apart)
+    limited = mean_interval(apart, limits=SHARE)
+    assert free is not None
+    assert free.low < 0
+    assert free.high > 1
+    assert limited == replace(free, low=0.0, high=1.0)
 
 
 def test_a_single_case_is_no_evidence() -> None:

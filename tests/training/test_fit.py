@@ -297,10 +297,20 @@ def test_a_second_signal_stops_immediately(
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_signal_in_the_last_step_comes_too_late(
+def test_a_signal_in_the_last_step_finishes_the_run_and_is_reported(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
-    fit(config(max_steps=2), plan_for_balls, balls, tmp_path, callbacks=[StopAt(1, signal.SIGINT)])
+    with pytest.raises(
+        Interrupted, match=r"stopped in the last step.*the training is finished"
+    ) as caught:
+        fit(
+            config(max_steps=2),
+            plan_for_balls,
+            balls,
+            tmp_path,
+            callbacks=[StopAt(1, signal.SIGINT)],
+        )
+    assert caught.value.exit_code == 130
     assert json.loads((tmp_path / "finished.json").read_text()) == {"steps": 2}
 
 

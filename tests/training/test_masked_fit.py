@@ -90,6 +90,21 @@ def test_pruned_weights_are_zero_after_each_step_and_in_each_file(
     assert (state(tmp_path)[first][mask.masks[first]] != 0).all()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_pruned_weights_are_zero_on_a_gpu(
+    precision: str, mask: MaskFile, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    """In float32 and bfloat16 the steps are recorded as a CUDA graph, in float16 they are not."""
+    watch = Watch(mask)
+    made = config(max_steps=4, precision=precision)
+    made.compute.name = "gpu"
+    fit(made, plan_for_balls, balls, tmp_path, mask=mask, callbacks=[watch])
+    assert watch.largest == [0.0] * 8
+    assert largest_pruned(state(tmp_path), mask) == 0.0
+
+
 def test_without_masking_the_pruned_weights_would_move(
     mask: MaskFile,
     balls: Dataset,

@@ -13,8 +13,15 @@ from segkit.planning.fine_tuning import renormed
 from segkit.plans.plan import Plan
 from segkit.studies.cells import Row, StudyCell, Tables
 from segkit.studies.normalization.measure import cell_callbacks, fixed_memory, measure_cell
-from segkit.studies.normalization.settings import NO_MEMORY, NORMS, NormalizationSettings, Training
+from segkit.studies.normalization.settings import (
+    NO_MEMORY,
+    NORMS,
+    REFERENCE,
+    NormalizationSettings,
+    Training,
+)
 from segkit.studies.study_folder import arm, train_arm, training_facts
+from segkit.training.outputs.run_folder import safe_name
 from segkit.training.setup import Setup
 from segkit.units import parse_size
 
@@ -32,11 +39,11 @@ TABLES = {
 
 
 def shared_config(config: TrainConfig, settings: NormalizationSettings) -> TrainConfig:
-    """Return the configuration from which the plan is made.
+    """Return the configuration from which the plan is made, the same for any norms and seeds.
 
     The largest batch must fit into the memory, since every training has the same patch.
     """
-    first = Training(settings.reference, settings.largest_batch, config.seed)
+    first = Training(REFERENCE, settings.largest_batch, config.seed)
     return arm_config(config, settings, first)
 
 
@@ -132,5 +139,5 @@ def _memory_cell(settings: NormalizationSettings, norm: str) -> StudyCell:
 
     content = {"memory": memory, "batch_sizes": batch_sizes, "measures": MEASURES_VERSION}
     facts: Row = {"norm": norm, "batch_size": None, "seed": None}
-    name = f"{trained}-in-{memory}-to-batch{settings.largest_batch}"
+    name = f"{trained}-in-{safe_name(settings.memory)}-to-batch{settings.largest_batch}"
     return StudyCell(name, facts, content, measure, needs=(trained,))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segkit.report.figures import add_band_note, draw_lines, new_figure, save_figure
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import Values
+from segkit.studies.intervals import SHARE, SHARE_DIFFERENCE, Values
 from segkit.studies.normalization.bottleneck_figure import bottleneck_figure
 from segkit.studies.normalization.lines import (
     Rows,
@@ -51,7 +51,9 @@ def write_figures(
 
 
 def _dice(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
-    lines = over_batches(settings, rows, lambda found: values_of(found, "dice", overlap=OVERLAP))
+    lines = over_batches(
+        settings, rows, lambda found: values_of(found, "dice", overlap=OVERLAP), SHARE
+    )
     if not lines:
         return None
     figure, (axes,) = new_figure()
@@ -63,7 +65,9 @@ def _dice(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture 
 
 
 def _gap(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
-    lines = over_batches(settings, rows, lambda found: values_of(found, "train_eval_gap"))
+    lines = over_batches(
+        settings, rows, lambda found: values_of(found, "train_eval_gap"), SHARE_DIFFERENCE
+    )
     if not lines:
         return None
     figure, (axes,) = new_figure()

@@ -7,7 +7,7 @@ from statistics import mean
 
 from segkit.report.figures import Line
 from segkit.studies.cells import Row
-from segkit.studies.intervals import Interval, Values, mean_interval
+from segkit.studies.intervals import SHARE, UNLIMITED, Interval, Limits, Values, mean_interval
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, overlaps_of, values_of
 
@@ -29,14 +29,18 @@ ORDER = (
 
 
 def over_batches(
-    settings: NormalizationSettings, rows: Rows, values: Callable[[Sequence[Row]], Values]
+    settings: NormalizationSettings,
+    rows: Rows,
+    values: Callable[[Sequence[Row]], Values],
+    limits: Limits = UNLIMITED,
 ) -> list[Line]:
     """Return a line per norm: mean and interval at every batch size."""
     lines: list[Line] = []
     sizes = sorted(settings.batch_sizes)
     for norm in settings.norms:
         found = {
-            float(size): mean_interval(values(rows.get(Arm(norm, size), ()))) for size in sizes
+            float(size): mean_interval(values(rows.get(Arm(norm, size), ())), limits=limits)
+            for size in sizes
         }
         lines += _with_intervals(norm, found)
     return lines
@@ -50,7 +54,7 @@ def over_overlaps(
     for norm in settings.norms:
         found = rows.get(Arm(norm, size), ())
         intervals = {
-            overlap: mean_interval(values_of(found, measure, overlap=overlap))
+            overlap: mean_interval(values_of(found, measure, overlap=overlap), limits=SHARE)
             for overlap in overlaps_of(found)
         }
         lines += _with_intervals(norm, intervals)

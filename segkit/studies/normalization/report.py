@@ -9,7 +9,7 @@ from segkit.plans.plan import Plan
 from segkit.report.study_page import Section, study_page
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import Interval, mean_interval
+from segkit.studies.intervals import SHARE, Interval, mean_interval
 from segkit.studies.normalization.figures import Picture
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (
@@ -204,7 +204,7 @@ def _memory_text(settings: NormalizationSettings) -> str:
 
 
 def _dice(rows: Sequence[Row], label: str | None = None) -> Interval | None:
-    return mean_interval(values_of(rows, "dice", label=label, overlap=OVERLAP))
+    return mean_interval(values_of(rows, "dice", label=label, overlap=OVERLAP), limits=SHARE)
 
 
 def _mean(rows: Sequence[Row], measure: str, overlap: float | None = None) -> float | None:

@@ -11,7 +11,10 @@ from typing import Any
 
 from segkit.studies.cells import CellResult, Row
 from segkit.studies.intervals import (
+    SHARE,
+    SHARE_DIFFERENCE,
     Interval,
+    Limits,
     Values,
     mean_interval,
     paired_difference,
@@ -124,9 +127,12 @@ def comparisons(settings: NormalizationSettings, rows: dict[Arm, list[Row]]) -> 
     level = shared_level(len(pairs))
     dice = {arm: values_of(found, "dice", overlap=OVERLAP) for arm, found in rows.items()}
     return [
-        Comparison(a, b, paired_difference(dice.get(a, {}), dice.get(b, {}), level=level))
-        for a, b in pairs
+        Comparison(a, b, _difference(dice.get(a, {}), dice.get(b, {}), level)) for a, b in pairs
     ]
+
+
+def _difference(a: Values, b: Values, level: float) -> Interval | None:
+    return paired_difference(a, b, level=level, limits=SHARE_DIFFERENCE)
 
 
 def _with_reference(settings: NormalizationSettings) -> Iterator[tuple[Arm, Arm]]:
@@ -191,7 +197,7 @@ def _arm_summary(rows: Sequence[Row]) -> dict[str, Any]:
             for overlap in overlaps
         },
         "dice_batch_statistics": _interval(values_of(rows, "dice_batch_statistics")),
-        "train_eval_gap": _interval(values_of(rows, "train_eval_gap")),
+        "train_eval_gap": _interval(values_of(rows, "train_eval_gap"), SHARE_DIFFERENCE),
         **{
             measure: {
                 f"{overlap:g}": _interval(values_of(rows, measure, overlap=overlap))
@@ -203,8 +209,8 @@ def _arm_summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _interval(values: Values) -> dict[str, Any] | None:
-    found = mean_interval(values)
+def _interval(values: Values, limits: Limits = SHARE) -> dict[str, Any] | None:
+    found = mean_interval(values, limits=limits)
     return None if found is None else dataclasses.asdict(found)
 
 

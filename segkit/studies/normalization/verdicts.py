@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import Interval, extent, mean_interval
+from segkit.studies.intervals import SHARE_DIFFERENCE, Interval, extent, mean_interval
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
 
@@ -88,7 +88,7 @@ def gap_sentences(results: Sequence[CellResult]) -> list[str]:
     sentences = []
     for arm, rows in rows_by_arm(results).items():
         values = values_of(rows, "train_eval_gap")
-        interval = mean_interval(values)
+        interval = mean_interval(values, limits=SHARE_DIFFERENCE)
         if interval is not None and any(values.values()):
             sentences.append(_gap(arm, interval))
     return sentences

@@ -16,7 +16,7 @@ from segkit.studies.pruning.settings import Budget
 
 ROUNDS = "rounds.json"
 """File with the facts of every finished round."""
-RESERVE = 0.08
+RESERVE = 0.12
 """Share of trainer.max_minutes that is kept for the comparison at the end."""
 LEAST_MINUTES = 0.05
 """Length of a round for which no time is left."""

@@ -66,8 +66,8 @@ log = logging.getLogger(__name__)
 
 RESULT, REPORT = "pruning.json", "report.html"
 
-RANKING_SHARE = 0.05
-"""Largest share of trainer.max_minutes for measuring the loss without channels, in all rounds."""
+RANKING_SHARE = 0.1
+"""Largest share of trainer.max_minutes for measuring the loss without channels, in each round."""
 
 Ranking = Callable[[Bundle, Setup, list[PreparedCase], str], list[Candidate]]
 """Function from a model, its settings, its training cases and a precision to what can be narrowed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ from segkit.training.validation import validate
 
 PATCHES_FOR_MOMENTS = 8
 """Number of patches on which activations are measured."""
+BATCHES = 32
+"""Number of batches with which running statistics are measured anew."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Bench:
     """Held-out cases, for networks that were trained."""
     few_cases: Sequence[PreparedCase]
     """Some of them, for networks right after pruning."""
-    patches: Sequence[Tensor]
-    """Images (C, X, Y, Z) of the training cases without augmentation, of the plan's patch size."""
+    patch: Callable[[int], Tensor]
+    """Function from a number to a patch (C, X, Y, Z) of the training cases, not augmented."""
     mode: ComputeMode
     """Precision and memory format of the trainings."""
     device: torch.device
@@ -61,14 +63,13 @@ class Bench:
 
     def moments(self, network: nn.Module) -> dict[str, NormMoments]:
         """Return the activations' statistics on both sides of every norm, in float32."""
-        patches = [patch.to(self.device) for patch in self.patches[:PATCHES_FOR_MOMENTS]]
+        patches = [self.patch(number).to(self.device) for number in range(PATCHES_FOR_MOMENTS)]
         return norm_moments(self._ready(network), self.plan, patches)
 
     def recalibrate(self, network: nn.Module) -> bool:
         """Measure the stored statistics of all norms anew; return whether there are any.
 
-        They become the mean over batches of the training's size, of the patches; a last batch that
-        is smaller is left out.
+        They become the mean over BATCHES batches of the training's size.
         """
         norms = [module for module in network.modules() if uses_running_statistics(module)]
         if not norms:
@@ -76,9 +77,10 @@ class Bench:
         size = self.plan.batch_size
         predict = self.mode.wrap(self._ready(network))
         with torch.no_grad(), _measuring(norms), self.mode.autocast(self.device):
-            for first in range(0, len(self.patches) - size + 1, size):
-                images = torch.stack(list(self.patches[first : first + size])).to(self.device)
-                apply_network(predict, images, self.plan.slice_axis)
+            for batch in range(BATCHES):
+                numbers = range(batch * size, (batch + 1) * size)
+                images = torch.stack([self.patch(number) for number in numbers])
+                apply_network(predict, images.to(self.device), self.plan.slice_axis)
         return True
 
     def _ready(self, network: nn.Module) -> nn.Module:

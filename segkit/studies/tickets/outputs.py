@@ -153,4 +153,6 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def _interval(interval: Interval) -> dict[str, Any]:
-    return dataclasses.asdict(interval)
+    values = dataclasses.asdict(interval)
+    confidence = values.pop("level")  # "level" is that of pruning
+    return {**values, "confidence": confidence}

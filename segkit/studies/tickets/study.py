@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
+from torch import Tensor
 
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
@@ -60,8 +60,6 @@ log = logging.getLogger(__name__)
 
 MEASURES_VERSION = 2
 """Number that changes when a cell of the study measures something else."""
-PATCHES = 64
-"""Number of patches with which running statistics are measured anew."""
 
 
 def study_tickets(
@@ -182,7 +180,11 @@ def _bench(study: Setup, pruned_cases: int) -> Bench:
         )
     patches = PatchDataset(training, PatchRules(plan, config.augment, 0, config.trainer.foreground))
     patches.plain_from(0)
-    images: list[torch.Tensor] = [patches[number]["image"] for number in range(PATCHES)]
+
+    def patch(number: int) -> Tensor:
+        image: Tensor = patches[number]["image"]
+        return image
+
     mode = ComputeMode(config.trainer.precision, config.trainer.layout)
     few = validation[:pruned_cases]
-    return Bench(plan, validation, few, images, mode, device_for(config))
+    return Bench(plan, validation, few, patch, mode, device_for(config))

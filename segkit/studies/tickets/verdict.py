@@ -111,9 +111,14 @@ def _smallest(norm: str, comparisons: Sequence[Comparison], curves: Curves) -> s
             f"{percent(first.remaining)} of the weights the difference from the dense network is "
             f"{_range(first)}."
         )
+    short = (
+        " The dense network is worse than its ticket: longer trainings may turn this around."
+        if smallest.difference.low > MARGIN
+        else ""
+    )
     return (
         f"{start}: down to {percent(smallest.remaining)} of the weights no level loses more than "
-        f"{MARGIN} Dice; there the difference from the dense network is {_range(smallest)}."
+        f"{MARGIN} Dice; there the difference from the dense network is {_range(smallest)}.{short}"
     )
 
 
@@ -157,7 +162,9 @@ def _recalibrated(curves: Curves, norms: Sequence[str]) -> Answer:
             found = recalibrated(curves, norm, measure, stored)
             comparisons += found
             if found:
-                text = _by_outcome(found, "measuring anew", "the stored statistics")
+                text = _by_outcome(
+                    found, "the network with new statistics", "that with the stored ones"
+                )
                 sentences.append(f"{norm}, {name}: {text}")
     question = "Right after pruning, does measuring the running statistics anew help?"
     return Answer(question, tuple(sentences), tuple(comparisons))

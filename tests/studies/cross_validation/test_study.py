@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from segkit.bundle.bundle import read_bundle
+from segkit.bundle.mask_lookup import find_mask
 from segkit.bundle.overlap_dice import overlap_entry
 from segkit.cli import main
 from segkit.config.run_file import read_config
@@ -25,8 +26,11 @@ from segkit.dataset.phantom import write_phantom
 from segkit.files.locks import sole_use
 from segkit.inference import load
 from segkit.io import read_labels
+from segkit.networks.mask_file import write_mask
+from segkit.networks.masks import dense_masks, prune_at_random
 from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
+from segkit.training.run import train
 from tests.small_training import QUICK, SMALL
 from tools.reference import files_without_row
 
@@ -180,6 +184,21 @@ def test_a_fold_leaves_nothing_in_memory(
     assert folder.name.startswith("cross_validation-")
     assert not multiprocessing.active_children()
     assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
+
+
+@pytest.mark.slow
+def test_the_ensemble_of_masked_folds_has_their_mask(phantom: Path, tmp_path: Path) -> None:
+    words = [f"dataset={phantom}", *SMALL, *QUICK]
+    dense = read_bundle(train(*words, f"run_dir={tmp_path / 'dense'}"))
+    masks = prune_at_random(dense_masks(dense.networks()[0]), 0.5, seed=0)
+    mask = write_mask(tmp_path / "mask.safetensors", masks, ["MRI"])
+    start = [f"mask={tmp_path / 'mask.safetensors'}", f"run_dir={tmp_path / 'study'}"]
+    study = cross_validate(*words, *start)
+    assert find_mask(study).hash == mask.hash
+    ensemble = read_bundle(study)
+    for fold in ensemble.folds:
+        state = ensemble.state(fold)
+        assert not any(state[name][~kept].any() for name, kept in masks.items())
 
 
 def test_all_folds_train_alike(

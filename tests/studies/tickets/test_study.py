@@ -167,6 +167,8 @@ def test_the_report_answers_and_shows(finished: Path) -> None:
     summary = json.loads((finished / "study/summary.json").read_text(encoding="utf-8"))
     page = (finished / "study/report.html").read_text(encoding="utf-8")
     assert summary["failed"] == {}
+    assert {entry["level"] for entry in summary["dice"]} == {0, 1, 2}
+    assert {entry["confidence"] for entry in summary["dice"]} == {0.95}
     assert "6 of 6 trainings are finished. Norms: batch; seeds: 4; 2 levels of 30 %" in page
     assert all(answer["question"] in page for answer in summary["answers"])
     assert page.count("data:image/png;base64,") == 5

@@ -58,6 +58,12 @@ def test_a_ticket_that_loses_too_much_is_not_called_small(dice_rows: MakeRows) -
     )
 
 
+def test_a_ticket_far_above_its_dense_network_is_no_success(dice_rows: MakeRows) -> None:
+    rows = [*dice_rows(DENSE), *dice_rows(less(-0.25), level=1)]
+    (small,) = answers(read_curves(rows), ["group"], [])
+    assert small.sentences[0].endswith("longer trainings may turn this around.")
+
+
 def test_norms_are_compared_by_what_each_loses(dice_rows: MakeRows) -> None:
     rows = []
     for norm, loss in (("group", 0.0625), ("batch", 0.25)):
@@ -115,8 +121,8 @@ def test_new_statistics_and_activations_are_answered(dice_rows: MakeRows) -> Non
     ]
     statistics, spread = answers(read_curves(rows), ["batch"], [], activations)
     assert statistics.sentences == (
-        "batch, the dense network pruned at once: measuring anew is better than the stored "
-        "statistics at 25 % (by 0.250 to 0.250) of the weights. Cases: 3, seeds: 2.",
+        "batch, the dense network pruned at once: the network with new statistics is better than "
+        "that with the stored ones at 25 % (by 0.250 to 0.250) of the weights. Cases: 3, seeds: 2.",
     )
     assert spread.sentences == (
         "batch: at 25 % of the weights 0.50 of the standard deviation is left before the norms, "
