@@ -128,17 +128,17 @@ def open_study(
 def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[None]:
     """Lock the folder of a study within the block, and write the files of its start.
 
-    A study that fails before its first cell begins leaves no files.
+    A study that fails before its first cell begins leaves the folder as it was.
 
     Args:
         study: the study.
         kind: its name.
         settings: its own settings as words (`given_settings`).
     """
-    folder = study.run_dir
+    folder, files = study.run_dir, (*START_FILES, MEASURED, FINISHED)
     with (
         sole_use(folder),
-        undo_failed_start(folder, lambda: _subfolders(folder), files=(*START_FILES, MEASURED)),
+        undo_failed_start(folder, lambda: _subfolders(folder), files=files),
     ):
         remove_leftovers(folder)
         write_study(folder, kind, settings)

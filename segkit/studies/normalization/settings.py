@@ -130,7 +130,7 @@ class NormalizationSettings:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What all cells have in common; studies that differ in it have different folders."""
+        """The settings that all cells share; studies that differ in them have different folders."""
         shared: dict[str, Any] = {"match": self.match, "cases": self.cases}
         # Each cell then measures the memory of its step.
         return shared if self.memory == NO_MEMORY else {**shared, "memory": True}

@@ -160,7 +160,10 @@ def test_a_norm_that_does_not_fit_is_refused_before_anything_is_trained(
 def test_other_samples_are_refused_in_the_same_folder(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    names = ("finished.json", "study.json", "config.yaml", "results.csv")
+    before = [(here / "study" / name).read_bytes() for name in names]
     assert main([*STUDY, "run_dir=study", "study.samples=8"]) == 3
+    assert [(here / "study" / name).read_bytes() for name in names] == before
     assert "group-batch1-seed0.json: expected the result of a cell with" in capsys.readouterr().err
 
 
