@@ -2,9 +2,9 @@
 
 All trainings follow one plan, made for the largest batch, and share patch, precision, memory format
 and the number of patches that they see. With ``study.match=steps`` small batches are accumulated,
-so that the number of optimizer steps is the same as well, and a norm without batch statistics
-trains alike at every batch size. Files of a study, besides those of `segkit.studies.cells` and
-`segkit.studies.study_folder`:
+so that the number of optimizer steps is the same as well. The loss is still computed over a batch,
+so that also a norm without batch statistics trains a little differently at another batch size.
+Files of a study, besides those of `segkit.studies.cells` and `segkit.studies.study_folder`:
 
 <norm>-batch<B>-seed<S>/    the run of each training
 results.csv                 measurements of every cell, tidy

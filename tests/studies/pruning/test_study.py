@@ -128,7 +128,7 @@ def test_a_finished_pruning_is_not_run_again(
     before = (here / "small" / "bundle" / "bundle.json").stat().st_mtime_ns
     assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
     assert (here / "small" / "bundle" / "bundle.json").stat().st_mtime_ns == before
-    assert "is finished and is not run again" in caplog.text
+    assert "The pruning in small is finished and is not run again" in caplog.text
     assert "multiply-adds" in capsys.readouterr().out
 
 
