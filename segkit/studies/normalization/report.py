@@ -66,7 +66,7 @@ LOSS_OF_BATCH = (
     "for all norms alike. How much that matters is seen in norms without statistics of the batch, "
     "such as group; norms are compared at one batch size."
 )
-"""What else than the norm depends on the size of a batch."""
+"""Sentences on what depends on the batch size besides the statistics of a norm."""
 _GAP = (
     "Dice of the same windows, once with running statistics (evaluation mode) and once with those "
     "of a batch of patches (training mode). The gap of group, instance and layer norm is 0 by "

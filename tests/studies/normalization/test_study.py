@@ -78,7 +78,8 @@ def test_all_trainings_see_the_same_patches_in_the_same_steps(finished: Path) ->
     assert patches == {(16, 16, 16)}
 
 
-def test_group_norm_trains_alike_at_every_batch_size(finished: Path) -> None:
+def test_group_norm_trains_alike_where_the_loss_does(finished: Path) -> None:
+    # All patches are of one case, so that the loss of a batch is that of each of its patches.
     rows = rows_of(finished / "study" / "convergence.csv")
     losses = {
         (row["norm"], row["batch_size"], row["samples"]): float(row["value"])
