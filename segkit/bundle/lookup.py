@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from segkit.errors import InputError, UsageError
-from segkit.files.names import CARD, natural_key
+from segkit.files.names import CARD, STUDY, natural_key
 
 DEFAULT_FOLDER = "models"
 LATEST = Path("runs") / "latest"
@@ -80,7 +80,18 @@ def ensemble_paths(path: Path) -> list[Path]:
     """Return the models of an ensemble, in natural order.
 
     This is the model at ``path`` itself, or all models inside a folder; ``path`` if there is none.
+
+    Raises:
+        InputError: the folder of a study without a model of its own: its trainings are arms of a
+            comparison, or rounds of an unfinished pruning, and no ensemble.
     """
+    if (path / STUDY).is_file() and not is_model(path):
+        raise InputError(
+            path,
+            expected="a model, or a folder of models",
+            found="a study, whose trainings are no ensemble",
+            remedy="Give the folder of one of its trainings.",
+        )
     inside = models_in(path) if path.is_dir() and not is_model(path) else ()
     return [model for folder in inside for model in ensemble_paths(folder)] or [path]
 

@@ -18,6 +18,7 @@ from segkit.config.study_words import setting_lines, split_words
 from segkit.errors import UsageError
 from segkit.progress import CaseCounter
 from segkit.report.pruning_page import (
+    budget_sentence,
     channel_table,
     cost_table,
     dice_sentences,
@@ -77,6 +78,7 @@ def summary(folder: Path) -> str:
     lines = [
         text_table(*cost_table(result)),
         machine_sentence(result),
+        budget_sentence(result),
         "",
         *([text_table(header, dice)] if dice else []),
         dice_sentences(result),

@@ -116,14 +116,30 @@ def prune_at_random(
     return _without_lowest(scores, masks, fraction, keep_per_layer)
 
 
-def shuffle_within_layers(masks: Masks, *, seed: int) -> dict[str, Tensor]:
-    """Return masks that keep as many weights of each kernel, but at random places."""
+def shuffle_within_layers(
+    masks: Masks, *, seed: int, within: Masks | None = None
+) -> dict[str, Tensor]:
+    """Return masks that keep as many weights of each kernel, but at random places.
+
+    >>> before = {"kernel": torch.tensor([True, False, True])}
+    >>> after = {"kernel": torch.tensor([True, False, False])}
+    >>> shuffle_within_layers(after, seed=1, within=before)
+    {'kernel': tensor([False, False,  True])}
+
+    Args:
+        masks: the masks, which are not changed.
+        seed: seed of the places.
+        within: masks to whose kept weights the places are limited, at least as many as in
+            ``masks``; default: all places.
+    """
     random = torch.Generator().manual_seed(seed)
     shuffled = {}
     for name in sorted(masks):
         mask = masks[name].cpu()
-        order = torch.randperm(mask.numel(), generator=random)
-        shuffled[name] = mask.flatten()[order].reshape(mask.shape)
+        places = torch.ones_like(mask) if within is None else within[name].cpu()
+        inside = mask[places]
+        shuffled[name] = torch.zeros_like(mask)
+        shuffled[name][places] = inside[torch.randperm(len(inside), generator=random)]
     return shuffled
 
 

@@ -11,6 +11,8 @@ from segkit.report.tables import Cell, html_table
 
 Table = tuple[Sequence[str], list[list[Cell]]]
 """Header and rows."""
+COSTS = {"latency": "seconds", "macs": "multiply_adds", "parameters": "parameters"}
+"""Key of the cost that each kind of budget limits, in pruning.json."""
 
 
 def cost_table(result: Mapping[str, Any]) -> Table:
@@ -79,6 +81,21 @@ def channel_table(result: Mapping[str, Any]) -> Table:
     return ("channels", "before", "after"), rows
 
 
+def budget_sentence(result: Mapping[str, Any]) -> str:
+    """Return the budget, what was reached, and whether that is too much.
+
+    Args:
+        result: content of pruning.json.
+    """
+    ((kind, share),) = result["budget"].items()
+    ratio = result["after"][COSTS[kind]] / result["before"][COSTS[kind]]
+    reached = f"Budget: {kind} {share:g} of the original model; {ratio:.3f} were reached"
+    if ratio <= share:
+        return f"{reached}."
+    reason = " Two timings are never the same." if kind == "latency" else ""
+    return f"{reached}, which is more than the budget.{reason}"
+
+
 def round_table(result: Mapping[str, Any]) -> Table:
     """Return every round: the share that it aimed at, its steps, and the Dice after it."""
     rows: list[list[Cell]] = [
@@ -115,12 +132,11 @@ def pruning_page(result: Mapping[str, Any]) -> str:
     Args:
         result: content of pruning.json.
     """
-    ((kind, share),) = result["budget"].items()
     name = html.escape(str(result["model"]["name"]))
     header, dice = dice_table(result)
     parts = [
         f"<h1>Pruning of {name}</h1>",
-        paragraph(f"Budget: {kind} {share:g} of the original model."),
+        paragraph(budget_sentence(result)),
         html_table(*cost_table(result)),
         paragraph(machine_sentence(result)),
         "<h2>Dice on validation cases</h2>",

@@ -5,9 +5,13 @@ other, since a case is measured with every seed, and a seed with every case (Owe
 pigeonhole bootstrap"). Percentiles of few values are too narrow; they are expanded as Hesterberg
 (2015, "What teachers should know about the bootstrap") does: deviations by sqrt(n / (n - 1)), and
 the interval by the ratio of Student's t to the normal distribution, with Satterthwaite's degrees of
-freedom for the sum of the two variances. Two seeds that differ much thus give a wide interval. With
-a single seed its variation cannot be seen, and the interval leaves it out; a single case is no
-evidence. Ties and constants are no trouble: the interval of a constant is a point.
+freedom for the sum of the two variances. That is still too narrow for two or three seeds, whose
+bootstrap has only a few different means, above all at the high levels of many comparisons. So no
+interval is narrower than that of Student's t, whose half-widths over cases and over seeds, each
+with its own degrees of freedom, are added as roots of a sum of squares. Two seeds that differ thus
+give a very wide interval. With a single seed its variation cannot be seen, and the interval leaves
+it out; a single case is no evidence. Ties and constants are no trouble: the interval of a constant
+is a point.
 """
 
 from __future__ import annotations
@@ -177,9 +181,24 @@ def _interval(table: NDArray[np.float64], level: float) -> Interval:
     drawn = mean + _expansion(sides, level) * drawn
     tail = 50 * (1 - level)
     low, high = (float(value) for value in np.percentile(drawn, [tail, 100 - tail]))
-    # Rounding must not put the mean of a constant outside of its interval.
+    half = _half_width(sides, level)  # also keeps a constant's mean inside of its interval
     cases, seeds = table.shape
-    return Interval(mean, min(low, mean), max(high, mean), cases, seeds, level)
+    return Interval(mean, min(low, mean - half), max(high, mean + half), cases, seeds, level)
+
+
+def _half_width(sides: Sequence[NDArray[np.float64]], level: float) -> float:
+    """Return half the width of the interval by Student's t for a sum of independent means.
+
+    >>> round(_half_width([np.array([0.0, 2.0])], 0.95), 3)  # 12.706 x 1, one degree of freedom
+    12.706
+
+    Args:
+        sides: as of `_expansion`.
+        level: probability of the interval.
+    """
+    tail = (1 + level) / 2
+    variances = (stdtrit(len(side) - 1, tail) ** 2 * side.var(ddof=1) / len(side) for side in sides)
+    return math.sqrt(sum(variances))
 
 
 def _expansion(sides: Sequence[NDArray[np.float64]], level: float) -> float:

@@ -25,7 +25,7 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
-from segkit.errors import Interrupted
+from segkit.errors import InputError, Interrupted
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
@@ -33,6 +33,7 @@ from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
+from segkit.training.data.split import split_cases
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     FINISHED,
@@ -75,6 +76,23 @@ def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
     return resumed_config(config, overrides)
 
 
+def check_validation_cases(dataset: Dataset, config: TrainConfig) -> None:
+    """Check that the fold has cases to measure Dice on.
+
+    Raises:
+        UsageError: a fold that the dataset does not have.
+        InputError: cases of one patient only.
+    """
+    if split_cases(dataset, config.fold, config.folds).validation:
+        return
+    raise InputError(
+        dataset.root,
+        expected="cases of at least two patients, so that one can train and another be measured",
+        found=f"{len(dataset.cases)} cases, none of them for validation",
+        remedy="Add cases.",
+    )
+
+
 def open_study(
     kind: str,
     config: TrainConfig,
@@ -110,17 +128,17 @@ def open_study(
 def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[None]:
     """Lock the folder of a study within the block, and write the files of its start.
 
-    A study that fails before its first cell begins leaves no files.
+    A study that fails before its first cell begins leaves the folder as it was.
 
     Args:
         study: the study.
         kind: its name.
         settings: its own settings as words (`given_settings`).
     """
-    folder = study.run_dir
+    folder, files = study.run_dir, (*START_FILES, MEASURED, FINISHED)
     with (
         sole_use(folder),
-        undo_failed_start(folder, lambda: _subfolders(folder), files=(*START_FILES, MEASURED)),
+        undo_failed_start(folder, lambda: _subfolders(folder), files=files),
     ):
         remove_leftovers(folder)
         write_study(folder, kind, settings)

@@ -151,7 +151,7 @@ def _in_unfinished_run(setup: Setup) -> Setup:
     return dataclasses.replace(setup, run_dir=run_dir) if run_dir else setup
 
 
-def is_done(run_dir: Path, resume: Resume) -> bool:
+def is_done(run_dir: Path, resume: Resume, kind: str = "training") -> bool:
     """Return whether the run is finished, and make runs/latest name it if so.
 
     Raises:
@@ -164,7 +164,7 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
             "Continue it with --resume, or give another run_dir=."
         )
     if run == "finished":
-        log.info("The training in %s is finished and is not run again.", run_dir)
+        log.info("The %s in %s is finished and is not run again.", kind, run_dir)
         point_latest(run_dir)
     return run == "finished"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segkit.bundle.bundle import pack_bundle
-from segkit.bundle.lookup import named_models, resolve_model
+from segkit.bundle.lookup import ensemble_paths, named_models, resolve_model
 from segkit.errors import InputError, UsageError
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -21,6 +21,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_path_is_itself(here: Path) -> None:
     assert resolve_model(FROZEN, {}) == FROZEN
+
+
+def test_a_study_is_no_ensemble_of_its_trainings(here: Path) -> None:
+    for name in ("group-batch1-seed0", "batch-batch1-seed0"):
+        shutil.copytree(FROZEN, here / "study" / name)
+    assert len(ensemble_paths(Path("study"))) == 2
+    (here / "study" / "study.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"study: .*found a study, whose trainings are no ensemble"
+    ):
+        ensemble_paths(Path("study"))
+    assert ensemble_paths(Path("study/batch-batch1-seed0")) == [Path("study/batch-batch1-seed0")]
 
 
 def test_names_from_the_search_path(here: Path) -> None:

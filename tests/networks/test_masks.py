@@ -155,6 +155,16 @@ def test_shuffled_masks_keep_as_many_weights_of_each_kernel() -> None:
     assert not torch.equal(shuffled["body.2.weight"], masks["body.2.weight"])
 
 
+def test_masks_shuffled_within_others_bring_no_weight_back() -> None:
+    network = net()
+    before = prune_by_magnitude(network.state_dict(), dense_masks(network), 0.5)
+    after = prune_by_magnitude(network.state_dict(), before, 0.5)
+    shuffled = shuffle_within_layers(after, seed=0, within=before)
+    assert layer_counts(shuffled) == layer_counts(after)
+    assert not any((shuffled[name] & ~mask).any() for name, mask in before.items())
+    assert any(not torch.equal(shuffled[name], mask) for name, mask in after.items())
+
+
 def test_applied_masks_leave_zeros_and_all_other_weights() -> None:
     network = net()
     before = {name: value.clone() for name, value in network.state_dict().items()}

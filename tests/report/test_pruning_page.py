@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from segkit.report.pruning_page import (
+    budget_sentence,
     channel_table,
     cost_table,
     dice_sentences,
@@ -53,6 +56,21 @@ RESULT: dict[str, Any] = {
         }
     ],
 }
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        ({"latency": 0.5}, "latency 0.5 of the original model; 0.450 were reached."),
+        ({"latency": 0.4}, "0.450 were reached, which is more than the budget. Two timings are"),
+        ({"macs": 0.3}, "macs 0.3 of the original model; 0.250 were reached."),
+        ({"parameters": 0.5}, "parameters 0.5 of the original model; 0.499 were reached."),
+    ],
+)
+def test_a_budget_that_is_missed_is_said(budget: dict[str, float], text: str) -> None:
+    result = {**RESULT, "budget": budget}
+    assert text in budget_sentence(result)
+    assert text in pruning_page(result)
 
 
 def test_costs_have_units_and_ratios() -> None:

@@ -40,7 +40,7 @@ def test_the_interval_of_a_constant_is_a_point() -> None:
 def test_a_majority_of_ties_has_a_finite_interval() -> None:
     interval = interval_of(np.array([[1.0]] * 9 + [[0.0]]))
     assert interval.mean == 0.9
-    assert 0.6 < interval.low < 0.9 < interval.high < 1.1
+    assert 0.6 < interval.low < 0.9 < interval.high < 1.15
 
 
 def test_the_width_of_many_cases_is_that_of_the_normal_distribution() -> None:
@@ -60,7 +60,19 @@ def test_an_interval_contains_the_truth_about_as_often_as_it_says(cases: int, se
         interval = interval_of(means + trainings)
         hits += interval.low <= 0 <= interval.high
     # Over cases alone, 30 cases and 2 seeds would contain it in 126 of 200 (normal distribution).
-    assert 175 <= hits <= 200
+    assert 184 <= hits <= 200
+
+
+@pytest.mark.parametrize(("cases", "seeds"), [(10, 2), (40, 2), (10, 3)])
+def test_few_seeds_at_the_level_of_many_comparisons(cases: int, seeds: int) -> None:
+    random = np.random.default_rng(2)
+    misses = 0
+    for _ in range(200):
+        trainings, rest = random.normal(0, 1, (1, seeds)), random.normal(0, 0.3, (cases, seeds))
+        interval = interval_of(trainings + rest, level=0.995)
+        misses += not interval.low <= 0 <= interval.high
+    # Percentiles of the bootstrap alone miss it in 6 to 12 of 200.
+    assert misses <= 4
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:

@@ -60,6 +60,13 @@ def report_page(
     return study_page(f"Normalization on {study.dataset.name}", headline(settings, found), sections)
 
 
+LOSS_OF_BATCH = (
+    "The loss is computed over a batch, not over all patches of a step: Dice of the sums over its "
+    "patches, and weights of its rare labels. A smaller batch therefore changes the loss as well, "
+    "for all norms alike. How much that matters is seen in norms without statistics of the batch, "
+    "such as group; norms are compared at one batch size."
+)
+"""Sentences on what depends on the batch size besides the statistics of a norm."""
 _GAP = (
     "Dice of the same windows, once with running statistics (evaluation mode) and once with those "
     "of a batch of patches (training mode). The gap of group, instance and layer norm is 0 by "
@@ -95,10 +102,12 @@ def method(plan: Plan, settings: NormalizationSettings, results: Sequence[CellRe
         "learning rate."
     )
     done = sum(result.status == "done" for result in results)
+    loss = [LOSS_OF_BATCH] if len(settings.batch_sizes) > 1 else []
     return [
         f"Every training sees {settings.samples} patches of {patch} voxels, in batches of {sizes}, "
         f"with {len(settings.seeds)} {'seed' if len(settings.seeds) == 1 else 'seeds'}. {length} "
         "Plan, precision and memory format are the same in all of them.",
+        *loss,
         f"{done} of {len(results)} cells have results. Intervals are percentiles of a bootstrap "
         "over cases and seeds; with one seed they leave out how much trainings differ by chance.",
     ]

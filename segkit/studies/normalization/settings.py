@@ -128,6 +128,13 @@ class NormalizationSettings:
         """Norm with which the others are compared."""
         return REFERENCE if REFERENCE in self.norms else self.norms[0]
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that all cells share; studies that differ in them have different folders."""
+        shared: dict[str, Any] = {"match": self.match, "cases": self.cases}
+        # Each cell then measures the memory of its step.
+        return shared if self.memory == NO_MEMORY else {**shared, "memory": True}
+
     def steps(self, batch_size: int) -> int:
         """Return the number of optimizer steps of a training with ``batch_size``."""
         return self.samples // (batch_size * self.accumulate(batch_size))

@@ -2,9 +2,9 @@
 
 All trainings follow one plan, made for the largest batch, and share patch, precision, memory format
 and the number of patches that they see. With ``study.match=steps`` small batches are accumulated,
-so that the number of optimizer steps is the same as well, and a norm without batch statistics
-trains alike at every batch size. Files of a study, besides those of `segkit.studies.cells` and
-`segkit.studies.study_folder`:
+so that the number of optimizer steps is the same as well. The loss is still computed over a batch,
+so that also a norm without batch statistics trains a little differently at another batch size.
+Files of a study, besides those of `segkit.studies.cells` and `segkit.studies.study_folder`:
 
 <norm>-batch<B>-seed<S>/    the run of each training
 results.csv                 measurements of every cell, tidy
@@ -20,10 +20,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.dataset.dataset import Dataset
-from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.progress import CaseProgress
 from segkit.studies.cells import CellResult, StudyCell, run_cells
@@ -39,13 +37,13 @@ from segkit.studies.normalization.summary import comparisons, rows_by_arm, summa
 from segkit.studies.normalization.verdicts import headline
 from segkit.studies.study_folder import (
     arm,
+    check_validation_cases,
     continued_config,
     finish_study,
     measured_for_all,
     open_study,
     started_study,
 )
-from segkit.training.data.split import split_cases
 from segkit.training.setup import Setup
 
 SUMMARY, REPORT = "summary.json", "report.html"
@@ -70,13 +68,12 @@ def study_normalization(
     """
     overrides, settings, _ = read_words(words)
     config = shared_config(continued_config(KIND, overrides), settings)
-    hashed = {"match": settings.match, "cases": settings.cases}
 
     def check_split(dataset: Dataset) -> None:  # before anything is measured
         check_validation_cases(dataset, config)
 
     study = open_study(
-        KIND, config, overrides, settings=hashed, check=check_split, progress=progress
+        KIND, config, overrides, settings=settings.identity, check=check_split, progress=progress
     )
     with started_study(study, KIND, given_settings(settings)):
         results = run_cells(study.run_dir, _cells(study, settings))
@@ -84,23 +81,6 @@ def study_normalization(
         if all(result.status == "done" for result in results):
             finish_study(study, {"cells": len(results)})
     return study.run_dir, results
-
-
-def check_validation_cases(dataset: Dataset, config: TrainConfig) -> None:
-    """Check that the fold has cases to measure Dice on.
-
-    Raises:
-        UsageError: a fold that the dataset does not have.
-        InputError: cases of one patient only.
-    """
-    if split_cases(dataset, config.fold, config.folds).validation:
-        return
-    raise InputError(
-        dataset.root,
-        expected="cases of at least two patients, so that one can train and another be measured",
-        found=f"{len(dataset.cases)} cases, none of them for validation",
-        remedy="Add cases.",
-    )
 
 
 def _cells(study: Setup, settings: NormalizationSettings) -> list[StudyCell]:

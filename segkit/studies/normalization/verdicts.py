@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.studies.cells import CellResult
 from segkit.studies.intervals import SHARE_DIFFERENCE, Interval, extent, mean_interval
-from segkit.studies.normalization.settings import NormalizationSettings
+from segkit.studies.normalization.settings import NORMS, NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
 
 BATCH_NORM = "batch"
@@ -27,7 +28,19 @@ def headline(settings: NormalizationSettings, found: Sequence[Comparison]) -> li
     with_largest = by_arms.get((arm, Arm(BATCH_NORM, largest)))
     if with_largest:
         sentences.append(_against_largest(with_largest, smallest, largest))
+        sentences += _without_batch_statistics(settings, by_arms)
     return [*(sentences or [_others(found)]), *_of_one_seed(settings, found)]
+
+
+def _without_batch_statistics(
+    settings: NormalizationSettings, by_arms: Mapping[tuple[Arm, Arm], Comparison]
+) -> list[str]:
+    """Return what the batch size changes for the reference: the loss also depends on it."""
+    norm = settings.reference
+    arms = Arm(norm, min(settings.batch_sizes)), Arm(norm, settings.largest_batch)
+    if arms not in by_arms or uses_batch_statistics(NORMS[norm]["norm"]):
+        return []
+    return [f"Without statistics of the batch: {by_arms[arms].verdict}."]
 
 
 def _of_one_seed(settings: NormalizationSettings, found: Sequence[Comparison]) -> list[str]:
@@ -74,7 +87,9 @@ def _others(found: Sequence[Comparison]) -> str:
     if not found:
         return "There is nothing to compare: give several norms or batch sizes."
     if not certain:
-        return "No two of the norms and batch sizes that were compared differ beyond chance."
+        return (
+            "There is no evidence that any of the norms and batch sizes that were compared differ."
+        )
     return f"{len(certain)} of {len(found)} comparisons show a difference beyond chance."
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from segkit.bundle.bundle import Bundle
+from segkit.config.run_file import config_from_dict
 from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
@@ -22,6 +23,7 @@ from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.selection import empty_window
 from segkit.studies.pruning.window_memory import window_memory
 from segkit.training.compute.device import device_for
+from segkit.training.data.split import split_cases
 from segkit.training.setup import Setup
 from segkit.training.validation import ValidationScore, validate
 
@@ -181,12 +183,22 @@ def _as_json(interval: Any) -> dict[str, Any] | None:
 
 def _note(original: Bundle, study: Setup) -> str:
     """Return whether the original model was trained on other cases, in words."""
-    training, dataset = original.card.get("training", {}), original.card.get("dataset", {})
-    same_data = dataset.get("hash") == study.dataset.content_hash()
-    same_fold = training.get("fold") == str(study.config.fold)
-    if same_data and same_fold:
+    if _were_held_out(original, study):
         return "Neither model was trained on these cases."
     return (
         "The original model has another dataset or fold, and may have been trained on these cases:"
         " its Dice, and that of the pruned model, may be too high."
     )
+
+
+def _were_held_out(original: Bundle, study: Setup) -> bool:
+    """Return whether the validation cases of a pruning were also those of the original model."""
+    same_data = original.card.get("dataset", {}).get("hash") == study.dataset.content_hash()
+    if original.config is None or not same_data:
+        return False
+    config = config_from_dict(original.config, original.path)
+    before, now = (
+        {case.id for case in split_cases(study.dataset, one.fold, one.folds).validation}
+        for one in (config, study.config)
+    )
+    return now <= before

@@ -144,8 +144,8 @@ def smaller_model(
         if ratio <= share:
             break
         aim = max(aim * AIM * share / ratio, goal.least)
-    kept_share = f"at most {share:.2f} of {KINDS[goal.kind]} of {goal.original.name}"
-    reason = f"Pruned: whole groups of channels removed, {kept_share}."
+    aimed = f"to {share:.2f} of {KINDS[goal.kind]} of {goal.original.name}"
+    reason = f"Pruned: whole groups of channels removed, {aimed} or less."
     plan = replace(plan, reasons={**plan.reasons, "network": reason})
     card = {
         "name": folder.name,

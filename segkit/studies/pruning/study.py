@@ -103,7 +103,7 @@ def prune(
     _ = budget.kind  # reports a missing budget before anything is read
     original = model_to_prune(model)
     study = set_up_pruning(original, overrides, budget, progress)
-    if is_done(study.run_dir, "auto"):
+    if is_done(study.run_dir, "auto", PRUNING):
         return study.run_dir
     with started_study(study, PRUNING, settings_words(budget, original)):
         _run(study, original, budget, ranking or by_loss, started)

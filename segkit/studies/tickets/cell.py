@@ -18,7 +18,7 @@ from segkit.studies.tickets.activations import NormMoments, shift_rows
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.files import RUN, Masks, TicketFiles
 from segkit.studies.tickets.levels import TICKET, Training
-from segkit.studies.tickets.starts import Pruning, pruned_at_once, random_masks, start_of
+from segkit.studies.tickets.starts import Pruning, fewer_at_random, pruned_at_once, start_of
 from segkit.training.outputs.run_folder import CHECKPOINTS
 from segkit.training.setup import Setup
 
@@ -75,7 +75,7 @@ class TicketCell:
         rows = self._shifts("pruned", reference, network)
         dice = self._dice_twice(network, *names)
         network = self._files.network(before)
-        apply_masks(network, random_masks(masks, self.training))
+        apply_masks(network, fewer_at_random(masks, self.training, self._files))
         dice += self.bench.dice_rows(network, curves.PRUNED_AT_RANDOM, few=True)
         return {RESULTS: dice, ACTIVATIONS: rows}
 

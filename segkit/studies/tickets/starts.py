@@ -69,7 +69,26 @@ def new_masks(training: Training, files: TicketFiles, pruning: Pruning) -> Masks
 
 def random_masks(masks: Masks, training: Training) -> Masks:
     """Return masks with as many weights of each layer, at places that seed and level determine."""
-    return shuffle_within_layers(masks, seed=1000 * training.seed + training.level)
+    return shuffle_within_layers(masks, seed=_places(training))
+
+
+def fewer_at_random(masks: Masks, training: Training, files: TicketFiles) -> Masks:
+    """Return masks that prune the level before as far as ``masks``, but at random places.
+
+    Weights that the level before has pruned stay pruned: it is one level of random pruning.
+
+    Args:
+        masks: masks of the ticket ``training``.
+        training: a ticket above level 0.
+        files: files of the study.
+    """
+    before = files.masks(training.ticket_of(training.level - 1))
+    return shuffle_within_layers(masks, seed=_places(training), within=before)
+
+
+def _places(training: Training) -> int:
+    """Return the seed of the random places of a training."""
+    return 1000 * training.seed + training.level
 
 
 def pruned_at_once(dense: Training, files: TicketFiles, pruning: Pruning, level: int) -> Masks:

@@ -27,7 +27,6 @@ from torch import Tensor
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
-from segkit.dataset.dataset import Dataset
 from segkit.errors import Interrupted
 from segkit.networks.precision import ComputeMode
 from segkit.planning.fine_tuning import renormed
@@ -37,6 +36,7 @@ from segkit.studies.cells import CellResult, Row, StudyCell, finished_cells, run
 from segkit.studies.normalization.settings import NORMS
 from segkit.studies.study_folder import (
     arm,
+    check_validation_cases,
     continued_config,
     finish_study,
     measured_for_all,
@@ -58,7 +58,7 @@ from segkit.training.setup import Setup
 
 log = logging.getLogger(__name__)
 
-MEASURES_VERSION = 1
+MEASURES_VERSION = 2
 """Number that changes when a cell of the study measures something else."""
 
 
@@ -83,7 +83,7 @@ def study_tickets(
     overrides, settings, _ = read_words(words)
     config = shared_config(continued_config(KIND, overrides), settings, overrides)
     hashed = {name: getattr(settings, name) for name in ("fraction", "rewind", "pruned_cases")}
-    check = partial(_check_split, config=config)
+    check = partial(check_validation_cases, config=config)
     study = open_study(KIND, config, overrides, settings=hashed, check=check, progress=progress)
     with started_study(study, KIND, given_settings(settings)):
         cells = study_cells(study, settings)
@@ -94,7 +94,8 @@ def study_tickets(
             write_outputs(study, settings, finished_cells(study.run_dir, cells), len(cells))
             raise
         write_outputs(study, settings, results, len(cells))
-        finish_study(study, {"cells": len(results)})
+        if all(result.status == "done" for result in results):
+            finish_study(study, {"cells": len(results)})
     return study.run_dir, results
 
 
@@ -118,11 +119,6 @@ def with_norm(config: TrainConfig, norm: str) -> TrainConfig:
     groups = {"channels_per_group": "auto", "num_groups": None}
     network = dataclasses.replace(config.network, **{**groups, **NORMS[norm]})
     return dataclasses.replace(config, network=network)
-
-
-def _check_split(dataset: Dataset, config: TrainConfig) -> None:
-    """Raise if the fold has no cases to measure on, before any case is measured."""
-    split_cases(dataset, config.fold, config.folds)
 
 
 def study_cells(study: Setup, settings: TicketSettings) -> list[StudyCell]:

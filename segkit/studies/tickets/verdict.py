@@ -65,7 +65,18 @@ def answers(
         )
     ]
     found += [_recalibrated(curves, norms), _spread(activations, norms, curves)]
+    found.append(_of_one_seed(found))
     return [answer for answer in found if answer.sentences]
+
+
+def _of_one_seed(found: Sequence[Answer]) -> Answer:
+    """Return a reservation if the answers rest on one seed."""
+    seeds = {each.difference.seeds for answer in found for each in answer.comparisons}
+    text = (
+        "With one seed a difference, or its absence, may be due to chance in two trainings: repeat "
+        "it with three or more seeds."
+    )
+    return Answer("What do these answers leave out?", (text,) if seeds == {1} else ())
 
 
 def percent(share: float) -> str:

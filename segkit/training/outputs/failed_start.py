@@ -13,12 +13,12 @@ from pathlib import Path
 
 from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
-from segkit.files.names import CARD
+from segkit.files.names import CARD, STUDY
 from segkit.networks.mask_file import MASK
 from segkit.training.data.split import SPLIT
 from segkit.training.outputs.checkpoint import LAST, NONE_YET
 from segkit.training.outputs.rewind import REWIND
-from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN, STUDY
+from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN
 from segkit.training.outputs.run_log import LOG
 from segkit.training.outputs.trackers import MLFLOW_RUN, TENSORBOARD
 from segkit.training.transfer import WEIGHTS

@@ -18,6 +18,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, is_leftover, remove_leftovers, write_text
 from segkit.files.locks import HOLDER, LOCK
+from segkit.files.names import STUDY
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
 
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 CONFIG, PLAN, FINISHED = "config.yaml", "plan.json", "finished.json"
 FOLDS = "folds.json"
 """File that only the folder of a cross-validation has."""
-STUDY = "study.json"
-"""File that only the folder of another study has: its kind and its settings."""
 TRAINING, CROSS_VALIDATION, PRUNING = "training", "cross_validation", "pruning"
 """Kinds of folders, besides the names of the other studies."""
 BUNDLE, CHECKPOINTS = "bundle", "checkpoints"

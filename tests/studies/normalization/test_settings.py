@@ -95,3 +95,11 @@ def test_a_folder_alone_continues_with_its_settings(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     _, settings, _ = read_words([f"run_dir={tmp_path}", "study.seeds=[5,6]"])
     assert (settings.seeds, settings.samples) == ((5, 6), 8)
+
+
+def test_studies_with_and_without_memory_have_different_folders() -> None:
+    without, small, large = (
+        NormalizationSettings(memory=memory).identity for memory in ("none", "1GB", "4GB")
+    )
+    assert without != small == large  # another size adds cells, but changes none
+    assert without != NormalizationSettings(memory="none", cases=3).identity

@@ -78,7 +78,8 @@ def test_all_trainings_see_the_same_patches_in_the_same_steps(finished: Path) ->
     assert patches == {(16, 16, 16)}
 
 
-def test_group_norm_trains_alike_at_every_batch_size(finished: Path) -> None:
+def test_group_norm_trains_alike_where_the_loss_does(finished: Path) -> None:
+    # All patches are of one case, so that the loss of a batch is that of each of its patches.
     rows = rows_of(finished / "study" / "convergence.csv")
     losses = {
         (row["norm"], row["batch_size"], row["samples"]): float(row["value"])
@@ -160,7 +161,10 @@ def test_a_norm_that_does_not_fit_is_refused_before_anything_is_trained(
 def test_other_samples_are_refused_in_the_same_folder(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    names = ("finished.json", "study.json", "config.yaml", "results.csv")
+    before = [(here / "study" / name).read_bytes() for name in names]
     assert main([*STUDY, "run_dir=study", "study.samples=8"]) == 3
+    assert [(here / "study" / name).read_bytes() for name in names] == before
     assert "group-batch1-seed0.json: expected the result of a cell with" in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,11 +17,12 @@ from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.layouts import read_dataset
+from segkit.dataset.phantom import write_phantom
 from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
-from segkit.studies.pruning.comparison import _difference
+from segkit.studies.pruning.comparison import _difference, _note
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
 from segkit.studies.pruning.study import prune
@@ -126,7 +128,7 @@ def test_a_finished_pruning_is_not_run_again(
     before = (here / "small" / "bundle" / "bundle.json").stat().st_mtime_ns
     assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
     assert (here / "small" / "bundle" / "bundle.json").stat().st_mtime_ns == before
-    assert "is finished and is not run again" in caplog.text
+    assert "The pruning in small is finished and is not run again" in caplog.text
     assert "multiply-adds" in capsys.readouterr().out
 
 
@@ -207,6 +209,25 @@ def test_an_ensemble_is_refused(
     shutil.copytree("run/bundle", "both/two")
     assert main(["prune", "both", str(phantom), "budget.macs=0.5"]) == 2
     assert "both is an ensemble of 2 networks, and one is pruned" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        ([], "Neither model was"),
+        (["fold=1"], "The original model has another"),
+        (["folds=2"], "The original model has another"),  # fold 0 with more cases
+    ],
+)
+def test_the_note_compares_the_cases_that_were_held_out(
+    here: Path, words: list[str], start: str
+) -> None:
+    data = write_phantom(here / "four", 4)
+    model = model_to_prune("run")
+    card = {**model.card, "dataset": {"hash": read_dataset(data).content_hash()}}
+    model = dataclasses.replace(model, card=card)
+    setup = set_up_pruning(model, [f"dataset={data}", *words], Budget(macs=0.5))
+    assert _note(model, setup).startswith(start)
 
 
 def test_without_validation_cases_there_is_no_dice() -> None:

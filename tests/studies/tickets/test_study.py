@@ -19,6 +19,9 @@ from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 from segkit.networks.mask_file import read_mask
 from segkit.networks.masks import kept_and_total, layer_counts
+from segkit.studies.tickets.files import TicketFiles
+from segkit.studies.tickets.levels import Training
+from segkit.studies.tickets.starts import fewer_at_random
 from segkit.training.outputs.rewind import read_rewind
 from tests.small_training import SMALL
 from tools.reference import files_without_row
@@ -129,6 +132,15 @@ def test_a_random_mask_has_as_many_weights_of_each_layer(finished: Path) -> None
     assert any(not torch.equal(ticket[name], random[name]) for name in ticket)
 
 
+def test_one_level_of_random_pruning_takes_weights_that_are_left(finished: Path) -> None:
+    training = Training("batch", 4, "ticket", 2)
+    files = TicketFiles(finished / "study")
+    before, ticket = files.masks(training.ticket_of(1)), files.masks(training)
+    fewer = fewer_at_random(ticket, training, files)
+    assert set(layer_counts(fewer)) == set(layer_counts(ticket))
+    assert not any((fewer[name] & ~mask).any() for name, mask in before.items())
+
+
 def test_tables_are_tidy(finished: Path) -> None:
     rows = table(finished, "results")
     assert {row["measure"] for row in rows} == {
@@ -181,6 +193,16 @@ def test_the_same_command_continues(
     assert (here / "study/results.csv").read_text() == before
     assert (here / SEED / "level_01_ticket/run/training.csv").stat().st_mtime_ns == kept
     assert "5 of 6 cells are finished and are not run again" in capsys.readouterr().err
+
+
+def test_a_study_with_a_failed_training_is_not_finished(here: Path, phantom: Path) -> None:
+    failing = SEED / "level_02_finetune"
+    shutil.rmtree(here / failing)
+    (here / failing).write_text("a file where the folder should be")
+    (here / "study/cells/batch/seed_4/level_02_finetune.json").unlink()
+    assert main([*STUDY, str(phantom), "run_dir=study", *TRAINING, *LEVELS]) == 5
+    assert not (here / "study/finished.json").exists()
+    assert "Failed trainings" in (here / "study/report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from segkit.studies.tickets.curves import (
     ONE_SHOT,
     ONE_SHOT_RECALIBRATED,
@@ -96,9 +98,16 @@ def test_one_case_cannot_tell(dice_rows: MakeRows) -> None:
     dense, sparse = {("a", 0): 0.5}, {("a", 0): 0.25}
     rows = [*dice_rows(dense), *dice_rows(dense, level=1)]
     rows += dice_rows(sparse, level=1, kind="random")
-    small, control = answers(read_curves(rows), ["group"], ["random"])
+    small, control, _ = answers(read_curves(rows), ["group"], ["random"])
     assert "a loss of more than 0.01 Dice cannot be excluded for any ticket" in small.sentences[0]
     assert "at 50 % (+0.250 in one case, which cannot tell)" in control.sentences[0]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_seed_is_a_reservation(dice_rows: MakeRows, seeds: int) -> None:
+    dense = {(case, seed): 0.5 for case in "ab" for seed in range(seeds)}
+    found = answers(read_curves([*dice_rows(dense), *dice_rows(dense, level=1)]), ["group"], [])
+    assert ("With one seed" in found[-1].sentences[0]) is (seeds == 1)
 
 
 def test_new_statistics_and_activations_are_answered(dice_rows: MakeRows) -> None:
