@@ -26,8 +26,9 @@ help:
 demo: $(STAMP)
 	$(BIN)/segkit demo
 
+# One thread for each of the two processes: with two each on two cores, tests of windows take five times as long.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --cov=segkit --cov-report=term:skip-covered
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --cov=segkit --cov-report=term:skip-covered
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
