@@ -14,9 +14,9 @@ from segkit.commands.train import key_lines
 from segkit.commands.train_words import add_words, training_words
 from segkit.config.compose import to_yaml
 from segkit.config.study_words import given_settings, setting_lines
-from segkit.errors import SomeCasesFailed
 from segkit.progress import CaseCounter
 from segkit.report.tables import Cell, text_table
+from segkit.studies.cells import check_all_done
 from segkit.studies.normalization.settings import (
     SET_BY_STUDY,
     NormalizationSettings,
@@ -59,11 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     with CaseCounter("measuring") as counter:
         folder, results = segkit.studies.study_normalization(*words, progress=counter.show)
     print(_summary(folder))
-    failed = sum(result.status != "done" for result in results)
-    if failed:
-        raise SomeCasesFailed(
-            f"{failed} of {len(results)} cells failed; {folder / 'results.csv'} says why"
-        )
+    check_all_done(folder, results)
     return 0
 
 

@@ -13,8 +13,8 @@ from segkit.commands.train import key_lines
 from segkit.commands.train_words import add_words, training_words
 from segkit.config.compose import to_yaml
 from segkit.config.study_words import given_settings, setting_lines
-from segkit.errors import SomeCasesFailed
 from segkit.progress import CaseCounter
+from segkit.studies.cells import check_all_done
 from segkit.studies.tickets.settings import SET_BY_STUDY, TicketSettings, read_words
 
 DETAILS = """\
@@ -55,11 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     with CaseCounter("measuring") as counter:
         folder, results = segkit.studies.study_tickets(*words, progress=counter.show)
     print(_summary(folder))
-    failed = sum(result.status != "done" for result in results)
-    if failed:
-        raise SomeCasesFailed(
-            f"{failed} of {len(results)} trainings failed; {folder / 'results.csv'} says why"
-        )
+    check_all_done(folder, results, "trainings")
     return 0
 
 

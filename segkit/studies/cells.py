@@ -23,7 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from segkit.errors import InputError, Interrupted, SegkitError, is_out_of_memory
+from segkit.errors import (
+    InputError,
+    Interrupted,
+    SegkitError,
+    SomeCasesFailed,
+    is_out_of_memory,
+)
 from segkit.files.atomic import write_text
 from segkit.progress import duration
 from segkit.report.tables import Cell, csv_text
@@ -88,15 +94,15 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
     """
     hashes = hashes_of(cells)
     results = {result.cell.name: result for result in finished_cells(folder, cells)}
-    todo = [cell for cell in cells if cell.name not in results]
+    pending = [cell for cell in cells if cell.name not in results]
     if results:
         log.info("%d of %d cells are finished and are not run again", len(results), len(cells))
     _log_others(folder, cells)
     seconds: list[float] = []
     write_tables(folder, _in_order(cells, results))
-    for number, cell in enumerate(todo):
-        left = time_left(len(todo) - number, seconds, None)
-        log.info("cell %d of %d: %s%s", number + 1, len(todo), cell.name, left)
+    for number, cell in enumerate(pending):
+        left = time_left(len(pending) - number, seconds, None)
+        log.info("cell %d of %d: %s%s", number + 1, len(pending), cell.name, left)
         started = time.monotonic()
         result = _missing_need(cell, results) or _run(folder, cell, hashes[cell.name])
         results[cell.name] = result
@@ -116,6 +122,21 @@ def finished_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]
     hashes = hashes_of(cells)
     found = (_finished(folder, cell, hashes[cell.name]) for cell in cells)
     return [result for result in found if result]
+
+
+def check_all_done(folder: Path, results: Sequence[CellResult], cells: str = "cells") -> None:
+    """Raise SomeCasesFailed if some cells have no result.
+
+    Args:
+        folder: the study's folder.
+        results: the results of all cells.
+        cells: what the message calls them, in the plural.
+    """
+    failed = sum(result.status != "done" for result in results)
+    if failed:
+        raise SomeCasesFailed(
+            f"{failed} of {len(results)} {cells} failed; {folder / f'{RESULTS}.csv'} says why"
+        )
 
 
 def hashes_of(cells: Sequence[StudyCell]) -> dict[str, str]:
