@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from segkit.inference.files.label_warnings import label_warnings
 from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
 from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
-from segkit.inference.scoring.decisions import Decision, decisions_of
-from segkit.inference.scoring.probabilities import STEPS
-from segkit.inference.scoring.result_memory import bytes_after_scoring
 from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
-from segkit.inference.scoring.timing import Stopwatch
+from segkit.inference.scoring.stopwatch import Stopwatch
+from segkit.inference.scoring.to_scan_grid import Decision, bytes_after_scoring, decisions_of
+from segkit.inference.scoring.voxel_values import STEPS
 from segkit.io.scaled import ScaledArray
 from segkit.labels.postprocessing import apply_rules
 from segkit.plans.plan import Plan

@@ -27,6 +27,7 @@ from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.preprocessing.resample import (
     axis_matrices,
     grid_shape,
+    matrices_of_part,
     resample,
     resample_bytes,
     resample_labels,
@@ -115,12 +116,8 @@ class ScanParts:
 
     def part(self, box: Box) -> NDArray[np.float32]:
         """Return the voxels (C, X, Y, Z) of a box of network space as float32."""
-        needed, matrices = list(box), dict(self._matrices)
-        for axis, matrix in matrices.items():
-            rows = matrix[box[axis]]
-            needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
-            matrices[axis] = rows[:, needed[axis]]
-        mask = None if self.mask is None else self.mask[tuple(needed)]
+        needed, matrices = matrices_of_part(self._matrices, box)
+        mask = None if self.mask is None else self.mask[needed]
         return resample(
             apply_normalizers(self.normalizers, self.voxels[:, *needed], mask), matrices
         )
@@ -160,8 +157,8 @@ def prepare(
 def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
     """Return the scan in network space, to be computed part by part.
 
-    The arguments are those of `prepare`. Nothing is logged. Every voxel is a finite number, which the
-    readers of `segkit.io` check.
+    The arguments are those of `prepare`. Nothing is logged. Whether all voxels are finite is not
+    checked: the readers of `segkit.io` do.
 
     Raises:
         InputError: the scan has a different number of channels or unit than the plan, voxels that

@@ -9,14 +9,14 @@ others are scaled to a sum of 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-from segkit.volume import Shape
+from segkit.volume import Box, Shape
 
 Kind = Literal["cubic", "linear"]
 
@@ -83,6 +83,19 @@ def axis_matrices(
     }
 
 
+def matrices_of_part(
+    matrices: Mapping[int, sparse.csr_array], box: Box
+) -> tuple[Box, dict[int, sparse.csr_array]]:
+    """Return the box of the input that a box of the output needs, and the matrices between them."""
+    needed, cut = list(box), {}
+    for axis, matrix in matrices.items():
+        rows = matrix[box[axis]]
+        needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
+        cut[axis] = rows[:, needed[axis]]
+    x, y, z = needed
+    return (x, y, z), cut
+
+
 def resample(
     array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]
 ) -> NDArray[np.float32]:
@@ -90,6 +103,71 @@ def resample(
     for axis, matrix in matrices.items():
         array = apply_matrix(matrix, array, 1 + axis)
     return array
+
+
+def resample_slabs(
+    slabs: Iterable[NDArray[np.float32]],
+    matrices: Mapping[int, sparse.csr_array],
+    *,
+    axis: int,
+    planes: int,
+) -> Iterator[NDArray[np.float32]]:
+    """Resample an array (C, X, Y, Z) that arrives slab by slab, and yield it slab by slab.
+
+    Only the planes are held that the next ones still need.
+
+    Args:
+        slabs: consecutive planes along ``axis``; each is used before the next one is requested.
+        matrices: matrix of each axis that changes.
+        axis: 0, 1 or 2 for X, Y or Z.
+        planes: largest number of planes of one channel that are yielded together; with several
+            channels there are correspondingly fewer.
+    """
+    in_plane = {index: matrix for index, matrix in matrices.items() if index != axis}
+    thin_slabs = _cut_slabs(slabs, axis=axis, planes=planes)
+    for slab in _resampled_along(thin_slabs, matrices.get(axis), axis=axis, planes=planes):
+        yield resample(slab, in_plane)
+
+
+def _cut_slabs(
+    slabs: Iterable[NDArray[np.float32]], *, axis: int, planes: int
+) -> Iterator[NDArray[np.float32]]:
+    for slab in slabs:
+        count = max(1, planes // slab.shape[0])
+        for start in range(0, slab.shape[1 + axis], count):
+            box = [slice(None)] * 3
+            box[axis] = slice(start, start + count)
+            yield slab[:, *box]
+
+
+def _resampled_along(
+    slabs: Iterable[NDArray[np.float32]],
+    matrix: sparse.csr_array | None,
+    *,
+    axis: int,
+    planes: int,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield planes resampled along ``axis`` as soon as all planes that they need have arrived."""
+    if matrix is None:
+        yield from slabs
+        return
+    first = np.minimum.reduceat(matrix.indices, matrix.indptr[:-1])
+    last = np.maximum.reduceat(matrix.indices, matrix.indptr[:-1])
+    done = begin = 0
+    held: NDArray[np.float32] | None = None
+    for slab in slabs:
+        held = slab if held is None else np.concatenate([held, slab], axis=1 + axis)
+        end = begin + held.shape[1 + axis]
+        ready = int(np.searchsorted(last, end))  # rows whose last plane has arrived
+        count = max(1, planes // held.shape[0])
+        for start in range(done, ready, count):
+            rows = matrix[start : min(start + count, ready)][:, begin:end]
+            yield apply_matrix(rows, held, 1 + axis)
+        done = ready
+        kept_from = int(first[done]) - begin if done < len(first) else end - begin
+        # Copied, because the slab that these planes are part of is overwritten.
+        held = np.take(held, range(kept_from, end - begin), axis=1 + axis)
+        begin += kept_from
 
 
 def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -> int:

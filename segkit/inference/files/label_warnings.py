@@ -47,8 +47,8 @@ def label_warnings(
     for name, usual in training.labels.items():
         if name in measured:
             volume = measured[name].voxels * grid.voxel_volume
-            is_unusual = is_far(volume, usual.volume, VOLUMES_APART)
-            pieces = _pieces(measured[name], labels, values_by_name[name], always=is_unusual)
+            values = values_by_name[name]
+            pieces = _pieces(measured[name], labels, values, volume=volume, usual=usual)
             warning = label_warning(volume, pieces, usual, cases=training.cases, unit=grid.unit)
             if warning:
                 warnings[name] = warning
@@ -90,13 +90,19 @@ def _volumes(volumes: Range, unit: Unit) -> str:
 
 
 def _pieces(
-    label: MeasuredLabel, labels: NDArray[Any], values: tuple[int, ...], *, always: bool
+    label: MeasuredLabel,
+    labels: NDArray[Any],
+    values: tuple[int, ...],
+    *,
+    volume: float,
+    usual: LabelRange,
 ) -> int | None:
-    """Return the number of components; None in a large box, where they are not counted."""
+    """Return the number of components; None in a large box, if the volume is not unusual."""
     if not label.voxels:
         return 0
     box = tuple(slice(first, last + 1) for first, last in label.ends)
-    if math.prod(span.stop - span.start for span in box) > COUNTED_VOXELS and not always:
+    is_large = math.prod(span.stop - span.start for span in box) > COUNTED_VOXELS
+    if is_large and not is_far(volume, usual.volume, VOLUMES_APART):
         return None
     return len(find_components(labels[box], merged=values).values)
 
