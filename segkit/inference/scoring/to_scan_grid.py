@@ -6,6 +6,7 @@ slab by slab, and only a few planes are held at the scan's resolution.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.gantry_tilt import SliceShifts
-from segkit.preprocessing.resample import axis_matrices, matrices_of_part, resample_slabs
+from segkit.preprocessing.resample import SlabResampler, axis_matrices, matrices_of_part
 from segkit.volume import Box, Shape
 
 SLAB_BYTES = 16 << 20
@@ -204,8 +205,8 @@ def write_on_scan_grid(
     # The in-plane resampling steps pass through grids of either resolution.
     sizes = zip(inverse.network_shape, inverse.cropped_shape, strict=True)
     plane = math.prod(max(pair) for index, pair in enumerate(sizes) if index != axis)
-    planes = int(slab_bytes / 4 / plane)
-    for values in resample_slabs(slabs, matrices, axis=axis, planes=planes):
+    resampler = SlabResampler(matrices, axis=axis, planes=int(slab_bytes / 4 / plane))
+    for values in itertools.chain.from_iterable(map(resampler.add, slabs)):
         written[axis] = slice(done, done + values.shape[1 + axis])
         done += values.shape[1 + axis]
         voxels = slab_bytes // (4 * max(classes, values.shape[0]))
