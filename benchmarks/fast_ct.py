@@ -154,7 +154,8 @@ def _measured(given: argparse.Namespace, arm: Arm, scan: Path, turn: int) -> dic
     out = given.folder / "predicted" / arm.name.replace(" ", "_") / scan.name
     out.parent.mkdir(parents=True, exist_ok=True)
     command = [*_python(arm.build), "-m", "segkit", "predict", str(scan), "-o", str(out)]
-    command += ["-m", str(arm.model), "--threads", str(given.threads), "--overwrite", *arm.flags]
+    command += ["-m", str(arm.model), "--device", "cpu", "--threads", str(given.threads)]
+    command += ["--overwrite", *arm.flags]
     # Two samples a second: a sample costs CPU time.
     run = run_measured(command, shared_out_memory, per_second=2)
     if run.code:
