@@ -2,7 +2,8 @@
 of windows, a pruned network and OpenVINO save, each alone and together, and at what cost in Dice?
 
     python benchmarks/fast_ct.py FOLDER --old CHECKOUT [--threads 2] [--minutes 15]
-        [--budgets latency=0.5] [--prune-minutes 12] [--rounds 1] [--tests 2] [--training 24]
+        [--budgets latency=0.5] [--prune-minutes 12] [--overlaps auto] [--rounds 1] [--tests 2]
+        [--training 24]
         [--until data|train|prune|predict] [--train KEY=VALUE ...]
 
 Phantoms (`benchmarks/ct_phantom.py`) are written, `segkit train` trains the dense model in the
@@ -116,21 +117,26 @@ def _pruned(given: argparse.Namespace, budget: str) -> Path:
 def _arms(given: argparse.Namespace) -> Iterator[Arm]:
     """Yield every way to predict: each change alone, then together."""
     dense = given.folder / "dense"
-    auto, engine = ("--overlap", "auto"), ("--engine", "openvino")
-    openvino = find_spec("openvino") is not None
     yield Arm(TODAY, given.old, dense, ())
     yield Arm("new build", NEW, dense, ())
-    yield Arm("overlap auto", NEW, dense, auto)
-    if openvino:
-        yield Arm("openvino", NEW, dense, engine)
-        yield Arm("overlap auto, openvino", NEW, dense, (*auto, *engine))
+    yield from _faster(given, "", dense)
     for budget in given.budgets:
-        yield Arm(f"pruned {budget}", NEW, _pruned(given, budget), ())
-        yield Arm(f"pruned {budget}, overlap auto", NEW, _pruned(given, budget), auto)
+        name, model = f"pruned {budget}", _pruned(given, budget)
+        yield Arm(name, NEW, model, ())
+        yield from _faster(given, f"{name}, ", model)
+
+
+def _faster(given: argparse.Namespace, prefix: str, model: Path) -> Iterator[Arm]:
+    """Yield the ways to predict a model faster: other overlaps, OpenVINO, and both."""
+    engine = ("--engine", "openvino")
+    openvino = find_spec("openvino") is not None
+    if openvino:
+        yield Arm(f"{prefix}openvino", NEW, model, engine)
+    for overlap in given.overlaps:
+        flags = ("--overlap", overlap)
+        yield Arm(f"{prefix}overlap {overlap}", NEW, model, flags)
         if openvino:
-            both = (*auto, *engine)
-            name = f"pruned {budget}, overlap auto, openvino"
-            yield Arm(name, NEW, _pruned(given, budget), both)
+            yield Arm(f"{prefix}overlap {overlap}, openvino", NEW, model, (*flags, *engine))
 
 
 def _predict(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -239,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tests", type=int, default=2, help="test scans")
     parser.add_argument("--minutes", type=float, default=15, help="of the training")
     parser.add_argument("--budgets", nargs="*", default=["latency=0.5"])
+    parser.add_argument("--overlaps", nargs="+", default=["auto"], help="such as auto 0.25 0")
     parser.add_argument("--prune-minutes", type=float, default=12, help="for each budget")
     parser.add_argument("--train", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
     parser.add_argument("--threads", type=int, default=2)
