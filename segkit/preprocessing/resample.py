@@ -86,7 +86,12 @@ def axis_matrices(
 def matrices_of_part(
     matrices: Mapping[int, sparse.csr_array], box: Box
 ) -> tuple[Box, dict[int, sparse.csr_array]]:
-    """Return the box of the input that a box of the output needs, and the matrices between them."""
+    """Return the box of the input that a box of the output needs, and the matrices between them.
+
+    >>> whole = slice(0, 5)
+    >>> matrices_of_part({0: axis_matrix(2, 4, "linear")}, (slice(0, 1), whole, whole))[0]
+    (slice(0, 1, None), slice(0, 5, None), slice(0, 5, None))
+    """
     needed, cut = list(box), {}
     for axis, matrix in matrices.items():
         rows = matrix[box[axis]]

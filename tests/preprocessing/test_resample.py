@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.preprocessing.resample import (
+    SlabResampler,
     apply_matrix,
     axis_matrices,
     axis_matrix,
@@ -136,3 +137,16 @@ def test_ignored_voxels_stay_ignored_at_twice_the_resolution() -> None:
     assert resample_labels(
         np.zeros((4, 1, 1), np.uint8), (2, 1, 1), ignored=2
     ).ravel().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_planes_that_arrive_one_by_one_give_what_the_whole_gives(axis: int) -> None:
+    array = np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype(np.float32)
+    matrices = axis_matrices((4, 5, 6), (7, 5, 3), "linear")
+    resampler = SlabResampler(matrices, axis=axis, planes=4)
+    slabs = np.split(array, array.shape[1 + axis], axis=1 + axis)
+    planes = [part for slab in slabs for part in resampler.add(slab)]
+    assert max(part.shape[1 + axis] for part in planes) <= 2  # 4 planes of 2 channels
+    np.testing.assert_allclose(
+        np.concatenate(planes, axis=1 + axis), resample(array, matrices), atol=1e-6
+    )

@@ -24,8 +24,6 @@ Scores = NDArray[np.float32]
 """Scores (K, X, Y, Z) of some planes."""
 Decide = Callable[[Scores], NDArray[Any]]
 """Function from scores to one value (X, Y, Z) or several values (K, X, Y, Z) of each voxel."""
-
-
 Kind = Literal["uint8", "float32"]
 """Number type of probabilities; uint8 holds steps of 1/255."""
 STEPS = 255
