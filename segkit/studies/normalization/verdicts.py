@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.studies.cells import CellResult
 from segkit.studies.intervals import SHARE_DIFFERENCE, Interval, extent, mean_interval
-from segkit.studies.normalization.settings import NORMS, NormalizationSettings
+from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
+from segkit.studies.norms.choices import NORMS
 
 BATCH_NORM = "batch"
 

@@ -64,9 +64,10 @@ def compared(
         ],
         empty_window(original.plan),
     )
+    memory = window_memory([model.path for model in models], precision=precision, device=device)
     facts = [
-        {**costs(model.plan), "seconds": value, "bytes": _bytes(model, precision, device)}
-        for model, value in zip(models, times, strict=True)
+        {**costs(model.plan), "seconds": value, "bytes": size}
+        for model, value, size in zip(models, times, memory, strict=True)
     ]
     scores = _scores(original, smaller, cases, precision=precision, device=device, seconds=seconds)
     for own, score in zip(facts, scores, strict=True):
@@ -93,10 +94,6 @@ def costs(plan: Plan) -> dict[str, Any]:
         "multiply_adds": multiply_adds(parts),
         "channels": [[layer.channels for layer in stage.layers] for stage in stages],
     }
-
-
-def _bytes(model: Bundle, precision: str, device: torch.device) -> int | None:
-    return window_memory(model.path, precision=precision, device=device)
 
 
 def validated(

@@ -218,8 +218,7 @@ def _training_copy(network: nn.Module) -> nn.Module:
 
 def _batches(patches: PatchDataset, size: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images (B, C, X, Y, Z) and labels (B, X, Y, Z) of patches without augmentation."""
-    plain = PatchDataset(patches.cases, patches.rules)
-    plain.plain_from(0)
+    plain = patches.plain()
     for batch in range(count):
         items = [plain[batch * size + number] for number in range(size)]
         images, labels = (

@@ -34,8 +34,8 @@ from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import MEMORY_FORMAT
 from segkit.networks.precision import ComputeMode
 from segkit.networks.pruning import channel_sets
-from segkit.preprocessing.case_store import PreparedCase, prepare_cases
-from segkit.progress import CaseCounter, CaseProgress
+from segkit.preprocessing.case_store import PreparedCase
+from segkit.progress import CaseProgress
 from segkit.report.pruning_page import pruning_page
 from segkit.studies.pruning.clock import Clock
 from segkit.studies.pruning.comparison import compared, costs
@@ -44,10 +44,15 @@ from segkit.studies.pruning.selection import Goal, smaller_model
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning, settings_words
 from segkit.studies.pruning.widths import Candidate
-from segkit.studies.study_folder import arm, finish_study, started_study, train_arm
+from segkit.studies.study_folder import (
+    arm,
+    finish_study,
+    prepared_split,
+    started_study,
+    train_arm,
+)
 from segkit.training.compute.device import device_for, use_machine
-from segkit.training.data.patches import PatchDataset, PatchRules
-from segkit.training.data.split import split_cases
+from segkit.training.data.patches import training_patches
 from segkit.training.initialization.origin import Origin
 from segkit.training.optimization.losses import build_loss
 from segkit.training.outputs.run_folder import (
@@ -56,7 +61,6 @@ from segkit.training.outputs.run_folder import (
     PLAN,
     PRUNING,
     point_latest,
-    prepared_folder,
     run_state,
 )
 from segkit.training.run import is_done
@@ -116,9 +120,8 @@ def by_loss(
 ) -> list[Candidate]:
     """Return what can be narrowed in ``model``, and what that costs in loss on training patches."""
     config, plan, device = study.config, model.plan, device_for(study.config)
-    rules = PatchRules(plan, config.augment, config.seed, config.trainer.foreground)
     network, loss = model.networks()[0], build_loss(config.trainer, plan)
-    patches = PatchDataset(cases, rules)
+    patches = training_patches(cases, plan, config)
     minutes = config.trainer.max_minutes
     importance = loss_change(network, plan, loss, patches, device=device)
     return with_losses(
@@ -138,7 +141,7 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
     device = device_for(study.config)
     use_machine(study.config.trainer, device)
     clock = Clock(study.run_dir, study.config.trainer, budget, started)
-    training, validation = _prepared(study)
+    training, validation = prepared_split(study)
     precision, _ = choose_precision("auto", device, [original])
     goal = Goal(original, budget.kind, precision, device)
     goal.check(budget.share)
@@ -169,18 +172,6 @@ def _continued_by_the_same_command(part: str) -> Iterator[None]:
         raise Interrupted(
             f"stopped in {part}; the same command continues", error.exit_code - SIGNAL_CODES
         ) from error
-
-
-def _prepared(study: Setup) -> tuple[list[PreparedCase], list[PreparedCase]]:
-    """Return training and validation cases."""
-    split = split_cases(study.dataset, study.config.fold, study.config.folds)
-    store = prepared_folder(study.config, study.run_dir)
-    with CaseCounter("preparing") as counter:
-        training, validation = (
-            prepare_cases(cases, study.dataset, study.plan, store, progress=counter.show)
-            for cases in (split.training, split.validation)
-        )
-    return training, validation
 
 
 def _train_round(study: Setup, pruned: Bundle, budget: Budget, number: int, clock: Clock) -> Bundle:

@@ -32,26 +32,21 @@ from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.run import train
 from tests.small_training import QUICK, SMALL
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 STUDY = ["study", "cross_validation"]
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a finished study in ``cv``."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK]) == 0
-    return folder
+    return run_once([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK])
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def unfinish(study: Path, *folds: int) -> None:

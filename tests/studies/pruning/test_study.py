@@ -29,6 +29,7 @@ from segkit.studies.pruning.study import prune
 from segkit.studies.pruning.widths import Candidate
 from segkit.training.validation import ValidationScore
 from tests.small_training import QUICK
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 SMALL = (
@@ -40,22 +41,18 @@ SMALL = (
 PRUNE = ("budget.macs=0.5", "budget.rounds=2", "trainer.max_steps=4", *QUICK[1:])
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a model in ``run`` and a finished pruning in ``small``."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(["train", str(phantom), "run_dir=run", *SMALL, *QUICK]) == 0
-        assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
-    return folder
+    return run_once(
+        ["train", str(phantom), "run_dir=run", *SMALL, *QUICK],
+        ["prune", "run", str(phantom), "run_dir=small", *PRUNE],
+    )
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def test_the_model_costs_what_was_asked_for(finished: Path) -> None:

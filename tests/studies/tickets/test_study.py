@@ -24,6 +24,7 @@ from segkit.studies.tickets.levels import Training
 from segkit.studies.tickets.starts import fewer_at_random
 from segkit.training.outputs.rewind import read_rewind
 from tests.small_training import SMALL
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 STUDY = ["study", "tickets"]
@@ -45,21 +46,15 @@ LEVELS = (
 SEED = Path("study/batch/seed_4")
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a finished study in ``study``."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main([*STUDY, str(phantom), "run_dir=study", *TRAINING, *LEVELS]) == 0
-    return folder
+    return run_once([*STUDY, str(phantom), "run_dir=study", *TRAINING, *LEVELS])
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def state(cell: Path) -> Mapping[str, Tensor]:
