@@ -17,7 +17,8 @@ from torch import Tensor
 import segkit
 from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
-from segkit.networks.mask_file import read_mask
+from segkit.dataset.layouts import read_dataset
+from segkit.networks.mask_file import MaskOrigin, read_mask
 from segkit.networks.masks import kept_and_total, layer_counts
 from segkit.studies.tickets.files import TicketFiles
 from segkit.studies.tickets.levels import Training
@@ -67,10 +68,14 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_each_level_prunes_three_tenths_and_keeps_what_was_pruned(finished: Path) -> None:
+def test_each_level_prunes_three_tenths_and_keeps_what_was_pruned(
+    finished: Path, phantom: Path
+) -> None:
     masks = [
         read_mask(finished / SEED / f"level_0{level}_ticket/mask.safetensors") for level in (1, 2)
     ]
+    hash_ = read_dataset(phantom).content_hash()
+    assert {mask.origin for mask in masks} == {MaskOrigin("phantom", hash_, 1)}
     total = kept_and_total(masks[0].masks)[1]
     kept = total - math.ceil(total * 3 / 10)
     assert kept_and_total(masks[0].masks)[0] == kept
