@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -61,24 +62,30 @@ class MemoryProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
 
-    def bytes_of(self, request: Request) -> int | None:
+    def bytes_of(self, request: Request, *, seconds: float | None = None) -> int | None:
         """Return the bytes that a computation takes, or None if there are too few.
+
+        Args:
+            request: what to compute.
+            seconds: time after which the result is None; the process must then be left.
 
         Raises:
             SegkitError: it failed for another reason.
         """
-        answer = self._ask(json.dumps(request))
+        answer = self._ask(json.dumps(request), seconds)
         if "error" in answer:
             raise SegkitError(f"{self._what} failed: {answer['error']}")
         return int(answer["bytes"]) if answer else None
 
-    def _ask(self, line: str) -> dict[str, Any]:
+    def _ask(self, line: str, seconds: float | None) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise ValueError("a process without pipes")
         try:
             stdin.write(f"{line}\n")
             stdin.flush()
+            if not select.select([stdout], [], [], seconds)[0]:
+                return {}
             answer = stdout.readline()
         except BrokenPipeError:
             answer = ""

@@ -71,7 +71,8 @@ log = logging.getLogger(__name__)
 RESULT, REPORT = "pruning.json", "report.html"
 
 RANKING_SHARE = 0.1
-"""Largest share of trainer.max_minutes for measuring the loss without channels, in each round."""
+"""Largest share of trainer.max_minutes for ranking the channels, in each round: half of it for the
+estimates, half for the loss without channels."""
 
 Ranking = Callable[[Bundle, Setup, list[PreparedCase], str], list[Candidate]]
 """Function from a model, its settings, its training cases and a precision to what can be narrowed
@@ -123,7 +124,8 @@ def by_loss(
     network, loss = model.networks()[0], build_loss(config.trainer, plan)
     patches = training_patches(cases, plan, config)
     minutes = config.trainer.max_minutes
-    importance = loss_change(network, plan, loss, patches, device=device)
+    seconds = math.inf if minutes is None else 60 * RANKING_SHARE * minutes
+    importance = loss_change(network, plan, loss, patches, device=device, seconds=seconds / 2)
     return with_losses(
         candidates(channel_sets(plan), importance),
         network,
@@ -132,7 +134,7 @@ def by_loss(
         patches,
         mode=ComputeMode(precision, MEMORY_FORMAT),
         device=device,
-        seconds=math.inf if minutes is None else 60 * RANKING_SHARE * minutes,
+        seconds=seconds / 2,
     )
 
 
@@ -157,7 +159,7 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
             smaller = _train_round(study, read_bundle(folder), budget, number, clock)
     with _continued_by_the_same_command("the comparison"):
         result = compared(
-            original, smaller, study, validation, precision=precision, seconds=clock.left()
+            original, smaller, study, validation, precision=precision, left=clock.left
         )
     facts = {"budget": {budget.kind: budget.share}, "rounds": clock.rounds, **result}
     _conclude(study, original, smaller, facts)

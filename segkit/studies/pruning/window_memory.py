@@ -6,6 +6,8 @@ Run as a program, this module answers requests {"model": ..., "precision": ..., 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,11 @@ from segkit.studies.memory_process import MemoryProcess, is_measurable, peak_byt
 
 
 def window_memory(
-    models: Sequence[Path], *, precision: str, device: torch.device
+    models: Sequence[Path],
+    *,
+    precision: str,
+    device: torch.device,
+    seconds: float = math.inf,
 ) -> list[int | None]:
     """Return for each model the bytes that weights and one window take above an idle process.
 
@@ -29,17 +35,22 @@ def window_memory(
         models: folders of bundles.
         precision: float32, bfloat16 or float16.
         device: where to compute.
+        seconds: time for all of them, after which the others have None.
 
     Raises:
         SegkitError: a network could not score the window.
     """
     if not is_measurable(device.type):
         return [None] * len(models)
+    end = time.monotonic() + seconds
+    found: list[int | None] = []
     with MemoryProcess(__name__, "a window") as process:
-        return [
-            process.bytes_of({"model": str(model), "precision": precision, "device": str(device)})
-            for model in models
-        ]
+        for model in models:
+            request = {"model": str(model), "precision": precision, "device": str(device)}
+            left = end - time.monotonic()
+            limit = None if math.isinf(left) else left
+            found.append(process.bytes_of(request, seconds=limit) if left > 0 else None)
+    return found
 
 
 def measured_here(request: dict[str, Any]) -> int:

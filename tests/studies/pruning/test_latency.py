@@ -46,15 +46,20 @@ def test_networks_take_turns(plan: Plan) -> None:
             order.append(self.name)
 
     order: list[str] = []
-    first, second = window_seconds([Scorer("a"), Scorer("b")], torch.zeros(1))  # type: ignore[list-item]
+    times = window_seconds([Scorer("a"), Scorer("b")], torch.zeros(1))  # type: ignore[list-item]
     assert order == ["a", "b"] * 28
-    assert min(first, second) >= 0
+    assert len(times.seconds) == 2
+    assert min(times.seconds) >= 0
+    assert times.runs == 25
+    order.clear()
+    short = window_seconds([Scorer("a")], torch.zeros(1), seconds=-1)  # type: ignore[list-item]
+    assert (order, short.runs) == (["a"] * 8, 5)
 
 
 def test_a_real_network_is_timed(plan: Plan) -> None:
     network = build_network(plan).eval()
     scorer = WindowScorer([network], plan, device=CPU, precision="float32", tta=False)
-    (seconds,) = window_seconds([scorer], torch.zeros(1, 1, *plan.patch))
+    (seconds,) = window_seconds([scorer], torch.zeros(1, 1, *plan.patch)).seconds
     assert seconds > 0
 
 
@@ -66,3 +71,6 @@ def test_memory_is_at_least_that_of_the_largest_features(plan: Plan, tmp_path: P
     assert first is not None
     assert 4 * 2 * 8 * voxels <= first < 1e9  # input and output of a convolution of 8 channels
     assert second == pytest.approx(first, rel=0.3)  # not less because the first had memory
+    assert (
+        window_memory([tmp_path] * 2, precision="float32", device=CPU, seconds=0.01) == [None] * 2
+    )
