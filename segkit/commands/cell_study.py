@@ -38,7 +38,7 @@ class CellStudyCommand(Generic[S]):
     study: Callable[..., tuple[Path, list[CellResult]]]
     """Function of `segkit.studies` that runs the study with words and ``progress=``."""
     description: str
-    """What it does, in a sentence."""
+    """Sentence on the study, for the help."""
     details: str
     """Text of the help, in front of settings and overrides."""
     size: Callable[[S], str]
@@ -46,7 +46,7 @@ class CellStudyCommand(Generic[S]):
     lines: Callable[[dict[str, Any]], Sequence[str]]
     """Function from the content of summary.json to the lines that are printed."""
     cells: str = "cells"
-    """What messages call its cells, in the plural."""
+    """Name of its cells in messages, in the plural."""
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run the study, print its results and files, and return the exit code.

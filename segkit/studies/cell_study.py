@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CellStudy(Generic[S]):
-    """What distinguishes a study of cells from the others."""
+    """Study of cells: its settings, its cells and its report."""
 
     kind: StudyKind[S]
     """Its name, its settings, and the overrides that it sets itself."""
@@ -87,7 +87,8 @@ class CellStudy(Generic[S]):
         try:
             results = run_cells(study.run_dir, cells)
         except Interrupted:
-            self.report(study, settings, finished_cells(study.run_dir, cells), len(cells))
+            if finished := finished_cells(study.run_dir, cells):
+                self.report(study, settings, finished, len(cells))
             raise
         self.report(study, settings, results, len(cells))
         return results

@@ -25,7 +25,7 @@ from segkit.errors import SegkitError, is_out_of_memory
 STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 Request = Mapping[str, Any]
-"""What to measure, in JSON types."""
+"""Computation to measure, in JSON types."""
 Measure = Callable[[dict[str, Any]], int]
 """Function from a request to the bytes that its computation takes."""
 

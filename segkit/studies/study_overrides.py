@@ -37,7 +37,7 @@ class StudyKind(Generic[S]):
     """A kind of study whose cells are trainings on the same cases, with Dice on held-out ones."""
 
     name: str
-    """What a user types after ``segkit study``."""
+    """Name of the study, as typed after ``segkit study``."""
     settings: type[S]
     """Class of its own settings."""
     set_by_study: Mapping[str, str]

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ ROUNDS = "rounds.json"
 """File with the facts of every finished round."""
 RESERVE = 0.12
 """Share of trainer.max_minutes that is kept for the comparison at the end."""
+TIMING_SHARE, TRIES_SHARE = 0.05, 0.15
+"""Shares of trainer.max_minutes after which, in a round, no further convolution and no further
+choice of channels is timed."""
 LEAST_MINUTES = 0.05
 """Length of a round for which no time is left."""
 
@@ -48,6 +52,16 @@ class Clock:
         """Return the seconds that are left of trainer.max_minutes; infinite without it."""
         minutes = self._trainer.max_minutes
         return math.inf if minutes is None else 60 * minutes - self.elapsed()
+
+    def window(self, share: float) -> Callable[[], float]:
+        """Return a function that returns what is left of a time that begins now.
+
+        Args:
+            share: the time as a share of trainer.max_minutes; it is infinite without these.
+        """
+        minutes = self._trainer.max_minutes
+        end = math.inf if minutes is None else time.monotonic() + 60 * minutes * share
+        return lambda: end - time.monotonic()
 
     def trainer(self, number: int) -> TrainerConfig:
         """Return the settings of the training of round ``number``, which begins now."""

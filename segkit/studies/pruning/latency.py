@@ -16,7 +16,7 @@ from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
 from segkit.networks.blocks import ConvBlock, convolution, upsampling
 from segkit.networks.precision import autocast, network_to_memory_format, to_memory_format
 from segkit.networks.unet import spatial_axes
-from segkit.plans.convolutions import Convolution, is_deep_head, layer_at
+from segkit.plans.convolutions import Convolution, is_deep_head, layer_at, multiply_adds
 from segkit.plans.plan import LayerPlan, Plan
 
 LAYER_REPEATS, LEAST_LAYER_REPEATS = 7, 2
@@ -24,7 +24,7 @@ LAYER_REPEATS, LEAST_LAYER_REPEATS = 7, 2
 interrupted."""
 LAYER_SECONDS = 0.5
 """Time after which a convolution is not run more often than it must be."""
-WARM, REPEATS, LEAST_REPEATS = 3, 25, 5
+WARM, REPEATS, LEAST_REPEATS = 3, 25, 3
 """Runs of a whole network before the timing, and most and fewest timed runs."""
 
 
@@ -41,8 +41,12 @@ class ConvolutionTimes:
     """Seconds of convolutions of any width, with their norm and activation, on this machine.
 
     Each one is measured when it is first asked for. Their sum leaves out only concatenations and
-    sums; it says how fast a network is in relation to another one.
+    sums; it says how fast a network is in relation to another one. When the time for it is over,
+    a convolution takes as long per multiply-add as those before.
     """
+
+    left: Callable[[], float]
+    """Function that returns the seconds that are left for timing."""
 
     def __init__(self, plan: Plan, *, precision: str, device: torch.device) -> None:
         """
@@ -52,7 +56,10 @@ class ConvolutionTimes:
             device: where to compute.
         """
         self.plan, self.precision, self.device = plan, precision, device
+        self.left = lambda: math.inf
         self._known: dict[tuple[object, ...], float] = {}
+        self._work = 0
+        """Multiply-adds of all convolutions that were measured."""
 
     def __call__(self, parts: Sequence[Convolution]) -> float:
         """Return the sum of the seconds of all convolutions that a prediction needs."""
@@ -69,8 +76,12 @@ class ConvolutionTimes:
             bool(part.norm),
             part.transposed,
         )
-        if key not in self._known:
-            self._known[key] = self._measured(part)
+        if key in self._known:
+            return self._known[key]
+        if self._known and self.left() <= 0:
+            return sum(self._known.values()) / self._work * multiply_adds([part])
+        self._known[key] = self._measured(part)
+        self._work += multiply_adds([part])
         return self._known[key]
 
     def _measured(self, part: Convolution) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -100,14 +101,25 @@ class Goal:
         """Return the target of the choice of channels: for a latency a little less than asked."""
         return max(AIM * share, self.least) if self.kind == "latency" else share
 
-    def measured(self, network: nn.Module, plan: Plan) -> float:
-        """Return the time of a window of the whole network, as a share of the original's."""
+    def limit(self, left: Callable[[], float]) -> None:
+        """Set the function that returns the seconds left for timing convolutions."""
+        if isinstance(self.cost, ConvolutionTimes):
+            self.cost.left = left
+
+    def measured(self, network: nn.Module, plan: Plan, *, seconds: float = math.inf) -> float:
+        """Return the time of a window of the whole network, as a share of the original's.
+
+        Args:
+            network: the network.
+            plan: its plan.
+            seconds: time after which the timing ends early (`window_seconds`).
+        """
         pairs = [(self.original.networks()[0], self.original.plan), (network, plan)]
         scorers = [
             WindowScorer([one], own, device=self.device, precision=self.precision, tta=False)
             for one, own in pairs
         ]
-        before, after = window_seconds(scorers, empty_window(plan)).seconds
+        before, after = window_seconds(scorers, empty_window(plan), seconds=seconds).seconds
         return after / before
 
 
@@ -124,6 +136,7 @@ def smaller_model(
     folder: Path,
     *,
     last: bool,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> Bundle:
     """Write and return the model without its least important channels, before any training.
 
@@ -135,12 +148,13 @@ def smaller_model(
         folder: folder of the new bundle.
         last: whether nothing will be removed later. A latency is then also measured on the whole
             network, and more or less is removed until that is as asked for.
+        left: function that returns the seconds that are left for this.
 
     Raises:
         UsageError: no smaller network costs so little; see `Goal.check`.
     """
     kept = (
-        _kept_for_time(model, found, goal, share, folder)
+        _kept_for_time(model, found, goal, share, folder, left=left)
         if goal.kind == "latency" and last
         else goal.kept(model.plan, found, goal.aim(share))
     )
@@ -159,24 +173,32 @@ def smaller_model(
 
 
 def _kept_for_time(
-    model: Bundle, found: Sequence[Candidate], goal: Goal, share: float, folder: Path
+    model: Bundle,
+    found: Sequence[Candidate],
+    goal: Goal,
+    share: float,
+    folder: Path,
+    *,
+    left: Callable[[], float],
 ) -> Kept:
     """Return the channels to keep so that a window of the whole network takes ``share`` or less.
 
     The sum over convolutions, by which channels are chosen, leaves out a part of the time. So the
-    target of the sum is corrected, in both directions, until the whole network's time is close. Of
-    the choices that are fast enough the slowest is taken, and if there is none, the last one.
+    target of the sum is corrected, in both directions, until the whole network's time is close, or
+    no time is left for another try. Of the choices that are fast enough the slowest is taken, and
+    if there is none, the last one.
     """
     state, aim = model.state(model.folds[0]), goal.aim(share)
     fast_enough: list[tuple[float, Kept]] = []
     tried: list[Kept] = []
-    while len(tried) < MOST_TRIES:
+    while len(tried) < MOST_TRIES and (not tried or left() > 0):
         kept = goal.kept(model.plan, found, aim)
         if kept in tried:
             break
         tried.append(kept)
         plan, smaller = smaller_plan(model.plan, kept), smaller_state(model.plan, state, kept)
-        ratio = goal.measured(fill_network(plan, smaller, folder), plan)
+        network = fill_network(plan, smaller, folder)
+        ratio = goal.measured(network, plan, seconds=left() / 2)
         log.info("a window takes %.2f of the original network's time", ratio)
         if ratio <= share:
             fast_enough.append((ratio, kept))

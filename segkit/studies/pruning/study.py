@@ -37,7 +37,7 @@ from segkit.networks.pruning import channel_sets
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.progress import CaseProgress
 from segkit.report.pruning_page import pruning_page
-from segkit.studies.pruning.clock import Clock
+from segkit.studies.pruning.clock import TIMING_SHARE, TRIES_SHARE, Clock
 from segkit.studies.pruning.comparison import compared, costs
 from segkit.studies.pruning.ranking import candidates, loss_change, with_losses
 from segkit.studies.pruning.selection import Goal, smaller_model
@@ -146,6 +146,7 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
     training, validation = prepared_split(study)
     precision, _ = choose_precision("auto", device, [original])
     goal = Goal(original, budget.kind, precision, device)
+    goal.limit(clock.window(TIMING_SHARE))
     goal.check(budget.share)
     smaller = original
     for number in range(1, budget.rounds + 1):
@@ -155,7 +156,9 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
                 log.info("round %d of %d: ranking the channels", number, budget.rounds)
                 found = ranking(smaller, study, training, precision)
                 share, last = budget.share_after(number), number == budget.rounds
-                smaller_model(smaller, found, goal, share, folder, last=last)
+                goal.limit(clock.window(TIMING_SHARE))
+                left = clock.window(TRIES_SHARE)
+                smaller_model(smaller, found, goal, share, folder, last=last, left=left)
             smaller = _train_round(study, read_bundle(folder), budget, number, clock)
     with _continued_by_the_same_command("the comparison"):
         result = compared(

@@ -10,7 +10,7 @@ import torch
 from segkit.bundle.bundle import write_bundle
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.networks import build_network
-from segkit.plans.convolutions import convolutions, resized
+from segkit.plans.convolutions import convolutions, multiply_adds, resized
 from segkit.plans.plan import Plan
 from segkit.studies.memory_process import is_measurable
 from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
@@ -35,6 +35,23 @@ def test_every_convolution_of_a_prediction_is_timed_once(plan: Plan, precision: 
     )
 
 
+def test_when_the_time_is_over_convolutions_are_estimated_by_their_multiply_adds(
+    plan: Plan,
+) -> None:
+    times = ConvolutionTimes(plan, precision="float32", device=CPU)
+    first, second, third, *_ = convolutions(plan)
+    times.left = lambda: -1.0
+    measured = times.seconds(first)  # without any there is nothing to estimate by
+    assert times.seconds(first) == measured
+    estimate = measured * multiply_adds([second]) / multiply_adds([first])
+    assert times.seconds(second) == pytest.approx(estimate)
+    times.left = lambda: 1.0
+    both = measured + times.seconds(second)  # measured after all
+    times.left = lambda: 0.0
+    work = multiply_adds([first, second])
+    assert times.seconds(third) == pytest.approx(both * multiply_adds([third]) / work)
+
+
 def test_networks_take_turns(plan: Plan) -> None:
     class Scorer:
         device = CPU
@@ -53,7 +70,7 @@ def test_networks_take_turns(plan: Plan) -> None:
     assert times.runs == 25
     order.clear()
     short = window_seconds([Scorer("a")], torch.zeros(1), seconds=-1)  # type: ignore[list-item]
-    assert (order, short.runs) == (["a"] * 8, 5)
+    assert (order, short.runs) == (["a"] * 6, 3)
 
 
 def test_a_real_network_is_timed(plan: Plan) -> None:
