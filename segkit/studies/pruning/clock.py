@@ -17,8 +17,8 @@ from segkit.studies.pruning.settings import Budget
 
 ROUNDS = "rounds.json"
 """File with the facts of every finished round."""
-RESERVE = 0.12
-"""Share of trainer.max_minutes that is kept for the comparison at the end."""
+RESERVE, MOST_RESERVE = 0.12, 0.3
+"""Smallest and largest share of trainer.max_minutes that is kept for the comparison at the end."""
 TIMING_SHARE, TRIES_SHARE = 0.05, 0.15
 """Shares of trainer.max_minutes after which, in a round, no further convolution and no further
 choice of channels is timed."""
@@ -30,7 +30,13 @@ class Clock:
     """Seconds that a pruning has taken, its finished rounds, and the length of those to come."""
 
     def __init__(
-        self, folder: Path, trainer: TrainerConfig, budget: Budget, started: float
+        self,
+        folder: Path,
+        trainer: TrainerConfig,
+        budget: Budget,
+        started: float,
+        *,
+        startup: float = 0.0,
     ) -> None:
         """
         Args:
@@ -38,7 +44,10 @@ class Clock:
             trainer: max_steps or max_minutes hold for all rounds together.
             budget: the number of rounds.
             started: start of this process by `time.monotonic`.
+            startup: seconds that it took to import everything. As much is kept for the comparison,
+                if that is more than RESERVE: on a busy machine everything takes longer.
         """
+        self._startup = startup
         self._file, self._trainer, self._budget = folder / ROUNDS, trainer, budget
         self.rounds = _read(self._file)
         self._before = sum(float(facts["seconds"]) for facts in self.rounds)
@@ -68,9 +77,13 @@ class Clock:
         if self._trainer.max_minutes is None:
             return dataclasses.replace(self._trainer, max_steps=self._steps(number))
         shares = [self._budget.training_share(n) for n in range(number, self._budget.rounds + 1)]
-        left = self.left() / 60 - RESERVE * self._trainer.max_minutes
+        left = self.left() / 60 - self._reserve(self._trainer.max_minutes)
         minutes = max(LEAST_MINUTES, left * shares[0] / sum(shares))
         return dataclasses.replace(self._trainer, max_minutes=minutes)
+
+    def _reserve(self, minutes: float) -> float:
+        """Return the minutes of ``minutes`` that are kept for the comparison."""
+        return max(RESERVE * minutes, min(MOST_RESERVE * minutes, self._startup / 60))
 
     def finish_round(self, facts: dict[str, Any]) -> None:
         """Keep the facts of a round that ends now, and its seconds."""

@@ -146,8 +146,9 @@ def window_seconds(
     """
     started, times = time.monotonic(), []
     for turn in range(WARM + REPEATS):
-        if turn >= WARM + LEAST_REPEATS and time.monotonic() - started > seconds:
+        if turn > LEAST_REPEATS and time.monotonic() - started > seconds:
             break
         times.append([seconds_of(partial(scorer, window), scorer.device) for scorer in scorers])
-    timed = list(zip(*times[WARM:], strict=True))
-    return WindowTimes([statistics.median(own) for own in timed], len(times) - WARM)
+    warm = min(WARM, len(times) - LEAST_REPEATS)  # at least one
+    timed = list(zip(*times[warm:], strict=True))
+    return WindowTimes([statistics.median(own) for own in timed], len(times) - warm)

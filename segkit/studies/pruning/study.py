@@ -103,7 +103,8 @@ def prune(
         InputError: a model, dataset or case that cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
-    started = time.monotonic() if started is None else started
+    now = time.monotonic()
+    started = now if started is None else started
     overrides, budget = split_words(words, Budget, "budget")
     _ = budget.kind  # reports a missing budget before anything is read
     original = model_to_prune(model)
@@ -111,7 +112,8 @@ def prune(
     if is_done(study.run_dir, "auto", PRUNING):
         return study.run_dir
     with started_study(study, PRUNING, settings_words(budget, original)):
-        _run(study, original, budget, ranking or by_loss, started)
+        clock = Clock(study.run_dir, study.config.trainer, budget, started, startup=now - started)
+        _run(study, original, budget, ranking or by_loss, clock)
     point_latest(study.run_dir)
     return study.run_dir
 
@@ -138,11 +140,10 @@ def by_loss(
     )
 
 
-def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, started: float) -> None:
+def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, clock: Clock) -> None:
     """Run the rounds that are not finished, then compare, and write the model and the report."""
     device = device_for(study.config)
     use_machine(study.config.trainer, device)
-    clock = Clock(study.run_dir, study.config.trainer, budget, started)
     training, validation = prepared_split(study)
     precision, _ = choose_precision("auto", device, [original])
     goal = Goal(original, budget.kind, precision, device)
