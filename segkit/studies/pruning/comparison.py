@@ -67,6 +67,7 @@ def compared(
     device, models = device_for(study.config), (original, smaller)
     facts, runs = _measured_costs(models, precision=precision, device=device, left=left)
     scores = _scores(models, cases, precision=precision, device=device, left=left)
+    before, after = scores
     for own, score in zip(facts, scores, strict=True):
         own["dice"], own["mean_dice"] = score.labels, score.mean
     return {
@@ -79,7 +80,7 @@ def compared(
         },
         "before": facts[0],
         "after": facts[1],
-        "dice": _difference(*scores, _note(original, study)),
+        "dice": _difference(before, after, _note(original, study)),
     }
 
 
