@@ -19,6 +19,8 @@ ROUNDS = "rounds.json"
 """File with the facts of every finished round."""
 RESERVE, MOST_RESERVE = 0.12, 0.3
 """Smallest and largest share of trainer.max_minutes that is kept for the comparison at the end."""
+STARTUPS = 1.5
+"""Time of a comparison in times of the start of a process."""
 TIMING_SHARE, TRIES_SHARE = 0.05, 0.15
 """Shares of trainer.max_minutes after which, in a round, no further convolution and no further
 choice of channels is timed."""
@@ -44,8 +46,8 @@ class Clock:
             trainer: max_steps or max_minutes hold for all rounds together.
             budget: the number of rounds.
             started: start of this process by `time.monotonic`.
-            startup: seconds that it took to import everything. As much is kept for the comparison,
-                if that is more than RESERVE: on a busy machine everything takes longer.
+            startup: seconds that it took to import everything. STARTUPS times as much is kept for
+                the comparison, if that is more than RESERVE: on a busy machine all takes longer.
         """
         self._startup = startup
         self._file, self._trainer, self._budget = folder / ROUNDS, trainer, budget
@@ -83,7 +85,7 @@ class Clock:
 
     def _reserve(self, minutes: float) -> float:
         """Return the minutes of ``minutes`` that are kept for the comparison."""
-        return max(RESERVE * minutes, min(MOST_RESERVE * minutes, self._startup / 60))
+        return max(RESERVE * minutes, min(MOST_RESERVE * minutes, STARTUPS * self._startup / 60))
 
     def finish_round(self, facts: dict[str, Any]) -> None:
         """Keep the facts of a round that ends now, and its seconds."""

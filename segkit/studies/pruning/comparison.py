@@ -38,7 +38,7 @@ from segkit.training.validation import ValidationScore, validate
 log = logging.getLogger(__name__)
 
 BEFORE, AFTER = "the original", "the pruned model"
-TIMES_SHARE, MEMORY_SHARE = 0.25, 0.5
+TIMES_SHARE, MEMORY_SHARE = 0.25, 0.35
 """Shares of the time that is left for timing windows, and then for measuring their memory."""
 FINISH_SECONDS = 1.0
 """Time that is kept for writing the model and the report."""
