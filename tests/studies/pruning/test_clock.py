@@ -37,7 +37,7 @@ def test_a_round_gets_its_share_of_the_minutes_that_are_left(tmp_path: Path) -> 
     assert times.left() == pytest.approx(528, abs=2)
 
 
-@pytest.mark.parametrize(("startup", "minutes"), [(3.0, 8.8), (80.0, 8.0), (600.0, 7.0)])
+@pytest.mark.parametrize(("startup", "minutes"), [(3.0, 8.8), (60.0, 8.0), (600.0, 7.0)])
 def test_on_a_busy_machine_more_is_kept_for_the_comparison(
     tmp_path: Path, startup: float, minutes: float
 ) -> None:
