@@ -170,17 +170,6 @@ def test_other_overrides_are_refused(here: Path, capsys: pytest.CaptureFixture[s
     assert "the training in cv was started with seed=0, not 3" in capsys.readouterr().err
 
 
-def test_a_fold_leaves_nothing_in_memory(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    folder = cross_validate(f"dataset={phantom}", "trainer.workers=1", *SMALL, *QUICK)
-    assert folder.parent == Path("runs/phantom")
-    assert folder.name.startswith("cross_validation-")
-    assert not multiprocessing.active_children()
-    assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
-
-
 @pytest.mark.slow
 def test_the_ensemble_of_masked_folds_has_their_mask(phantom: Path, tmp_path: Path) -> None:
     words = [f"dataset={phantom}", *SMALL, *QUICK]
@@ -196,13 +185,16 @@ def test_the_ensemble_of_masked_folds_has_their_mask(phantom: Path, tmp_path: Pa
         assert not any(state[name][~kept].any() for name, kept in masks.items())
 
 
-def test_all_folds_train_alike(
+def test_all_folds_train_alike_and_leave_nothing_in_memory(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = cross_validate(
-        f"dataset={phantom}", "folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1"
-    )
+    words = ("folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1", "trainer.workers=1")
+    folder = cross_validate(f"dataset={phantom}", *words)
+    assert folder.parent == Path("runs/phantom")
+    assert folder.name.startswith("cross_validation-")
+    assert not multiprocessing.active_children()
+    assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
     measured = json.loads((folder / "measured.json").read_text())
     for fold in (0, 1):
         trainer = read_config(folder / f"fold_{fold}" / "config.yaml").trainer
