@@ -18,8 +18,8 @@ from segkit.cli import VERBS
 from segkit.commands.flags import Parser
 from segkit.commands.study import STUDIES
 from segkit.config.compose import load
+from segkit.config.keys import known_keys
 from segkit.config.overrides import GROUPS, PATHS, PRESET
-from segkit.config.rules import known_keys
 from segkit.config.study_words import split_words
 from segkit.config.sweep import combinations
 from segkit.errors import SegkitError

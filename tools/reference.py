@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 from segkit.cli import VERBS  # noqa: E402
 from segkit.commands.study import STUDIES  # noqa: E402
 from segkit.config.choices import own_choices  # noqa: E402
-from segkit.config.keys import get  # noqa: E402
+from segkit.config.keys import get, known_keys  # noqa: E402
 from segkit.config.overrides import GROUPS, PATHS, PRESET  # noqa: E402
-from segkit.config.rules import CHECKS, known_keys  # noqa: E402
+from segkit.config.rules import CHECKS  # noqa: E402
 from segkit.config.schema import TrainConfig  # noqa: E402
 from segkit.config.study_words import setting_rows  # noqa: E402
 from tools.command_lines import parser_of  # noqa: E402

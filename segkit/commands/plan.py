@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
+from segkit.config.checks import PLANNED
 from segkit.config.compose import load
-from segkit.config.no_effect import PLANNED
 from segkit.config.overrides import given_keys
 from segkit.errors import UsageError, printable
 from segkit.files.atomic import write_text

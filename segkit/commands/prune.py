@@ -13,7 +13,8 @@ import segkit.studies
 from segkit.commands.flags import Parser
 from segkit.commands.train import key_lines
 from segkit.commands.train_words import CONFIG_HELP, DATASET_HELP, training_words
-from segkit.config.compose import load, near_keys
+from segkit.config.checks import near_keys
+from segkit.config.compose import load
 from segkit.config.study_words import setting_lines, split_words
 from segkit.errors import UsageError
 from segkit.progress import CaseCounter

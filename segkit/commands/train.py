@@ -15,9 +15,9 @@ from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
 from segkit.config.choices import choices
 from segkit.config.compose import load, to_yaml
-from segkit.config.keys import get
+from segkit.config.keys import get, known_keys
 from segkit.config.overrides import PATHS
-from segkit.config.rules import CHECKS, known_keys
+from segkit.config.rules import CHECKS
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 from segkit.progress import CaseCounter

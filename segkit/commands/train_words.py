@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 
 from segkit.commands.flags import Parser
-from segkit.config.compose import near_keys
-from segkit.config.no_effect import is_replaced
+from segkit.config.checks import is_replaced, near_keys
+from segkit.config.keys import known_keys
 from segkit.config.override_file import file_words
 from segkit.config.overrides import (
     CONFIG,
@@ -23,7 +23,6 @@ from segkit.config.overrides import (
     given_keys,
     read_overrides,
 )
-from segkit.config.rules import known_keys
 from segkit.errors import UsageError
 
 log = logging.getLogger(__name__)

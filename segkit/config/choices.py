@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from segkit.errors import UsageError
 from segkit.plans.network_catalogue import plugin_networks
 
 
@@ -20,20 +18,6 @@ def choices(group: str) -> list[str]:
 def own_choices(group: str) -> list[str]:
     """Return the names of the files in configs/GROUP, sorted."""
     return sorted(file.stem for file in (configs_folder() / group).glob("*.yaml"))
-
-
-def known_choice(group: str, name: str) -> str:
-    """Return ``name`` if it is one of the choices of ``group``.
-
-    Raises:
-        UsageError: ``name`` is not a choice; the message names similar ones.
-    """
-    # segkit's own choices come first: searching other packages takes a tenth of a second.
-    if name in own_choices(group) or name in choices(group):
-        return name
-    near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(f"unknown choice {group}={name}. {hint}Choices: {', '.join(choices(group))}.")
 
 
 def configs_folder() -> Path:

@@ -6,7 +6,6 @@ No other module imports hydra. The settings and their defaults are in `segkit.co
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -20,11 +19,18 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segkit.config.choices import configs_folder, known_choice, own_choices
-from segkit.config.keys import get, put
-from segkit.config.no_effect import PLANNED, check_effects, is_replaced
+from segkit.config.checks import (
+    PLANNED,
+    check,
+    check_effects,
+    check_value,
+    is_replaced,
+    known_choice,
+    near_keys,
+)
+from segkit.config.choices import configs_folder, own_choices
+from segkit.config.keys import get, known_keys, put
 from segkit.config.overrides import GROUPS, PRESET, Overrides, read_overrides
-from segkit.config.rules import check, check_value, known_keys
 from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
@@ -165,38 +171,3 @@ def _same_plan(config: TrainConfig, run: TrainConfig) -> bool:
     """Return whether the keys that determine a plan have the same values."""
     keys = [key for key in known_keys() if key.startswith(PLAN_KEYS) and key != "plan.file"]
     return all(get(config, key) == get(run, key) for key in keys)
-
-
-NAMES_ELSEWHERE = {
-    "lr": "trainer.learning_rate",
-    "wd": "trainer.weight_decay",
-    "steps": "trainer.max_steps",
-    "iterations": "trainer.max_steps",
-    "epochs": "trainer.max_steps",
-    "minutes": "trainer.max_minutes",
-    "hours": "trainer.max_minutes",
-    "num_workers": "trainer.workers",
-    "clip": "trainer.gradient_clip",
-    "device": "compute",
-    "gpus": "compute.devices",
-    "model": "network",
-    "data": "dataset",
-    "output": "run_dir",
-    "pretrained": "weights",
-}
-"""Names that other programs give to settings, each with the key here."""
-
-
-def near_keys(key: str) -> str:
-    """Return a hint for an unknown key: the keys that the user may have meant.
-
-    >>> near_keys("data")
-    "Did you mean dataset? 'segkit train --help' lists the overrides."
-    """
-    keys = [*known_keys(), *GROUPS]
-    last = key.rpartition(".")[2]
-    near = [NAMES_ELSEWHERE[last]] if last in NAMES_ELSEWHERE else []
-    near += [known for known in keys if known.rpartition(".")[2] == last]
-    near += difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
-    hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
-    return f"{hint}'segkit train --help' lists the overrides."

@@ -1,10 +1,12 @@
-"""Dotted keys of nested dataclasses: list, get, set, and build from a dict."""
+"""Dotted keys of the configuration's nested dataclasses: list, get, set, and build from a dict."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, cast
+
+from segkit.config.schema import TrainConfig
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[str]:
@@ -15,6 +17,11 @@ def leaves(node: Any, prefix: str = "") -> Iterator[str]:
             yield from leaves(value, f"{prefix}{item.name}.")
         else:
             yield prefix + item.name
+
+
+def known_keys() -> list[str]:
+    """Return every dotted key that an override can set, in the order of the dataclasses."""
+    return [key for key in leaves(TrainConfig()) if key != "format_version"]
 
 
 def get(config: Any, key: str) -> Any:

@@ -1,16 +1,13 @@
-"""Rules of the settings: the values that each may have, and settings that exclude each other."""
+"""Rules of the settings: the values that each may have. `segkit.config.checks` checks them."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable
 from typing import Any
 
-from segkit.config.keys import get, leaves
 from segkit.config.loss_catalogue import LOSSES, plugin_losses
-from segkit.config.schema import TrainConfig
-from segkit.errors import SegkitError, UsageError
+from segkit.errors import SegkitError
 from segkit.labels.scheme import own_values
 from segkit.plans.norm_catalogue import NORMS
 from segkit.units import is_number, is_whole, parse_size
@@ -231,66 +228,3 @@ CHECKS: dict[str, Rule] = {
     "logger": _among("none", "tensorboard", "mlflow"),
 }
 """Rule of each setting; a setting without a rule takes any value of its type."""
-
-
-def check(config: TrainConfig) -> None:
-    """Check every value, and the settings that exclude each other.
-
-    Raises:
-        UsageError: a value that is not allowed; the message names the setting and what is allowed.
-    """
-    for key in known_keys():
-        check_value(key, get(config, key))
-    network, trainer = config.network, config.trainer
-    if network.num_groups is not None and network.channels_per_group != "auto":
-        raise UsageError("give network.channels_per_group or network.num_groups, not both")
-    if NORMS[network.norm].groups != "fitted" and (
-        network.num_groups is not None or network.channels_per_group != "auto"
-    ):
-        with_groups = [name for name, entry in NORMS.items() if entry.groups == "fitted"]
-        raise UsageError(
-            f"groups go with network.norm={' or '.join(with_groups)} only,"
-            f" not with network.norm={network.norm}"
-        )
-    if config.dataset.labels and config.dataset.regions:
-        raise UsageError("give dataset.labels or dataset.regions, not both")
-    if trainer.max_steps is not None and trainer.max_minutes is not None:
-        raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
-    if config.weights and config.rewind:
-        raise UsageError("give weights or rewind, not both: each has all weights of the network")
-    if trainer.max_steps is not None and (trainer.rewind_step or 0) > trainer.max_steps:
-        raise UsageError(
-            f"trainer.rewind_step={trainer.rewind_step} is after the last step: give at most "
-            f"trainer.max_steps={trainer.max_steps}"
-        )
-
-
-def known_keys() -> list[str]:
-    """Return every dotted key that an override can set, in the order of the dataclasses."""
-    return [key for key in leaves(TrainConfig()) if key != "format_version"]
-
-
-def check_value(key: str, value: Any) -> None:
-    """Check one value; None is allowed if it is the default.
-
-    Raises:
-        UsageError: a value that is not allowed; the message names the setting and what is allowed.
-    """
-    if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
-        return
-    is_allowed, allowed = CHECKS[key]
-    if value is None or not is_allowed(value):
-        raise UsageError(f"{key} must be {allowed}, not {value!r}{_hint(key, value)}")
-
-
-def _hint(key: str, value: Any) -> str:
-    """Return what to do about a loss that no installed package offers."""
-    if key != "trainer.loss" or not isinstance(value, str):
-        return ""
-    near = difflib.get_close_matches(value, [*LOSSES, *plugin_losses()], n=2)
-    if near:
-        return f". Did you mean {' or '.join(near)}?"
-    return (
-        f". If {value} is a loss of a package of your own, "
-        "install that package here (docs/own_parts.md)."
-    )

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import yaml
 
+from segkit.config.checks import check
 from segkit.config.keys import build
-from segkit.config.rules import check
 from segkit.config.schema import FORMAT_VERSION, TrainConfig
 from segkit.errors import InputError, UsageError
 from segkit.files.names import CARD

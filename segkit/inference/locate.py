@@ -228,7 +228,9 @@ def warn_of_cut_labels(
         names: value of each label by name.
         where: the scan's name in messages.
     """
-    faces = list(_inner_faces(inverse.view(labels)[box], box, inverse.cropped_shape))
+    x, y, z = (slice(0, size) for size in inverse.cropped_shape)
+    content, on_scan = box_on_scan((x, y, z), inverse), box_on_scan(box, inverse)
+    faces = list(_inner_faces(labels[on_scan], on_scan, content))
     cut = [name for name, value in names.items() if any(np.any(face == value) for face in faces)]
     if cut:
         log.warning(
@@ -239,10 +241,10 @@ def warn_of_cut_labels(
         )
 
 
-def _inner_faces(labels: NDArray[Any], box: Box, shape: Shape) -> Iterator[NDArray[Any]]:
-    """Yield the faces of ``labels`` inside a box that are not faces of the grid of ``shape``."""
-    for axis, (span, size) in enumerate(zip(box, shape, strict=True)):
-        if span.start > 0:
+def _inner_faces(labels: NDArray[Any], box: Box, content: Box) -> Iterator[NDArray[Any]]:
+    """Yield the faces of ``labels`` in a box that lie inside the box of the scan's content."""
+    for axis, (span, whole) in enumerate(zip(box, content, strict=True)):
+        if span.start > whole.start:
             yield labels.take(0, axis)
-        if span.stop < size:
+        if span.stop < whole.stop:
             yield labels.take(-1, axis)

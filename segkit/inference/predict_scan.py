@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from segkit.inference.files.label_warnings import label_warnings
 from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
 from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
-from segkit.inference.scoring.decisions import Decision, decisions_of
-from segkit.inference.scoring.probabilities import STEPS
-from segkit.inference.scoring.result_memory import bytes_after_scoring
 from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
-from segkit.inference.scoring.timing import Stopwatch
+from segkit.inference.scoring.stopwatch import Stopwatch
+from segkit.inference.scoring.to_scan_grid import Decision, bytes_after_scoring, decisions_of
+from segkit.inference.scoring.voxel_values import STEPS
 from segkit.io.scaled import ScaledArray
 from segkit.labels.postprocessing import apply_rules
 from segkit.plans.plan import Plan
+from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.gantry_tilt import SliceShifts, without_tilt
-from segkit.preprocessing.scan_warnings import scan_warnings
+from segkit.preprocessing.scan_warnings import comparable_labels, scan_warnings
 from segkit.volume import Box, Volume
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class PreparedScan:
     parts: ScanParts
     warnings: list[str]
     """Sentences on what is unusual about the scan."""
+    training: DataRanges | None
+    """Ranges that the labels of the result are compared with; None where they cannot be."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class ScanPredictor:
         arrays = scored.arrays
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
-        label_warnings = self._label_warnings(arrays["labels"][0], scan.parts, where)
+        label_warnings = self._label_warnings(arrays["labels"][0], scan, where)
         volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
@@ -101,7 +103,7 @@ class ScanPredictor:
             decisions,
             scan.parts.inverse.source_voxels,
             rules=len(self.rules),
-            is_compared=self.plan.training is not None,
+            is_compared=scan.training is not None,
             is_tilted=bool(scan.tilt.shifts),
         )
         return Scoring(
@@ -123,12 +125,12 @@ class ScanPredictor:
         return labels[None]
 
     def _label_warnings(
-        self, labels: NDArray[Any], parts: ScanParts, where: Path
+        self, labels: NDArray[Any], scan: PreparedScan, where: Path
     ) -> dict[str, str]:
         """Return, and log, what is unusual about each label; nothing for a coarse model."""
-        if self.quiet:
+        if self.quiet or scan.training is None:
             return {}
-        unusual = label_warnings(labels, self.plan, parts.grid)
+        unusual = label_warnings(labels, self.plan, scan.training, scan.parts.grid)
         self._log([f"{label}: {text}" for label, text in unusual.items()], where)
         return unusual
 
@@ -155,7 +157,8 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
         corner=parts.corner,
         other_modality=given.other_modality,
     )
-    return PreparedScan(upright, tilt, parts, [*given.other_modality.values(), *unusual])
+    warnings = [*given.other_modality.values(), *unusual]
+    return PreparedScan(upright, tilt, parts, warnings, comparable_labels(parts.grid, plan))
 
 
 def volumes_on_scan(

@@ -12,7 +12,7 @@ from typing import Literal, TypedDict
 from numpy.typing import ArrayLike
 
 from segkit.errors import UsageError
-from segkit.inference.scoring.probabilities import Kind
+from segkit.inference.scoring.voxel_values import Kind
 from segkit.io import from_object
 from segkit.plans.plan import Plan
 from segkit.progress import WindowProgress

@@ -131,7 +131,7 @@ class Predictor:
     def predict_with_uncertainty(
         self, scan: object, **options: Unpack[Options]
     ) -> tuple[Volume, Volume]:
-        """Return the label map, and the uncertainty (1, X, Y, Z) of `scoring.decisions.entropy`.
+        """Return the label map, and the uncertainty (1, X, Y, Z) of `scoring.voxel_values.entropy`.
 
         A constant border, which the networks do not see, has uncertainty 0.
         """

@@ -13,10 +13,9 @@ from pathlib import Path
 from segkit.bundle.card import bundle_path, read_card_and_plan
 from segkit.bundle.lookup import resolve_model
 from segkit.config.compose import load
-from segkit.config.keys import get
+from segkit.config.keys import get, known_keys
 from segkit.config.loss_catalogue import losses_of_regions
 from segkit.config.overrides import given_keys
-from segkit.config.rules import known_keys
 from segkit.config.schema import ComputeConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset

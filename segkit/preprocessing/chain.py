@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from segkit.errors import InputError
-from segkit.io.limits import check_finite, require_memory
+from segkit.io.limits import require_memory
 from segkit.plans.plan import Plan
 from segkit.preprocessing.crop import content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
@@ -27,6 +27,7 @@ from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.preprocessing.resample import (
     axis_matrices,
     grid_shape,
+    matrices_of_part,
     resample,
     resample_bytes,
     resample_labels,
@@ -115,12 +116,8 @@ class ScanParts:
 
     def part(self, box: Box) -> NDArray[np.float32]:
         """Return the voxels (C, X, Y, Z) of a box of network space as float32."""
-        needed, matrices = list(box), dict(self._matrices)
-        for axis, matrix in matrices.items():
-            rows = matrix[box[axis]]
-            needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
-            matrices[axis] = rows[:, needed[axis]]
-        mask = None if self.mask is None else self.mask[tuple(needed)]
+        needed, matrices = matrices_of_part(self._matrices, box)
+        mask = None if self.mask is None else self.mask[needed]
         return resample(
             apply_normalizers(self.normalizers, self.voxels[:, *needed], mask), matrices
         )
@@ -138,7 +135,7 @@ def prepare(
     Unusual properties of the scan are logged as warnings.
 
     Args:
-        volume: the scan (C, X, Y, Z), in any orientation.
+        volume: the scan (C, X, Y, Z), in any orientation, as a reader of `segkit.io` returns it.
         plan: the plan with which the network was trained.
         where: name of the scan in messages.
         max_memory: bytes that resampling may take; by default the free memory.
@@ -160,7 +157,8 @@ def prepare(
 def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
     """Return the scan in network space, to be computed part by part.
 
-    The arguments are those of `prepare`. Nothing is logged.
+    The arguments are those of `prepare`. Nothing is logged. Whether all voxels are finite is not
+    checked: the readers of `segkit.io` do.
 
     Raises:
         InputError: the scan has a different number of channels or unit than the plan, voxels that
@@ -270,7 +268,6 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             found=f"the shape {volume.array.shape}",
             remedy="Is this the whole scan?",
         )
-    check_finite(where, volume.array)
 
 
 def _channel_remedy(found: int, expected: int) -> str:

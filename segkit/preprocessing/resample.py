@@ -9,14 +9,14 @@ others are scaled to a sum of 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-from segkit.volume import Shape
+from segkit.volume import Box, Shape
 
 Kind = Literal["cubic", "linear"]
 
@@ -83,6 +83,19 @@ def axis_matrices(
     }
 
 
+def matrices_of_part(
+    matrices: Mapping[int, sparse.csr_array], box: Box
+) -> tuple[Box, dict[int, sparse.csr_array]]:
+    """Return the box of the input that a box of the output needs, and the matrices between them."""
+    needed, cut = list(box), {}
+    for axis, matrix in matrices.items():
+        rows = matrix[box[axis]]
+        needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
+        cut[axis] = rows[:, needed[axis]]
+    x, y, z = needed
+    return (x, y, z), cut
+
+
 def resample(
     array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]
 ) -> NDArray[np.float32]:
@@ -124,6 +137,60 @@ def apply_matrix(
     moved = np.moveaxis(array, axis, 0)
     flat = matrix.astype(np.float32) @ np.ascontiguousarray(moved).reshape(moved.shape[0], -1)
     return np.moveaxis(flat.reshape(-1, *moved.shape[1:]), 0, axis)
+
+
+class SlabResampler:
+    """Resamples an array (C, X, Y, Z) that arrives slab by slab along an axis.
+
+    It holds only the planes that the next ones still need.
+    """
+
+    def __init__(self, matrices: Mapping[int, sparse.csr_array], *, axis: int, planes: int) -> None:
+        """
+        Args:
+            matrices: matrix of each axis that changes.
+            axis: 0, 1 or 2 for X, Y or Z.
+            planes: largest number of planes of one channel that are returned together; with several
+                channels there are correspondingly fewer.
+        """
+        self._axis, self._planes = axis, planes
+        self._in_plane = {index: matrix for index, matrix in matrices.items() if index != axis}
+        self._matrix = matrices.get(axis)
+        if self._matrix is not None:
+            indices, rows = self._matrix.indices, self._matrix.indptr[:-1]
+            self._first = np.minimum.reduceat(indices, rows)
+            self._last = np.maximum.reduceat(indices, rows)
+        self._held: NDArray[np.float32] | None = None
+        self._begin = self._done = 0
+        """First plane that is held, and number of planes that have been returned."""
+
+    def add(self, slab: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Yield the planes that can be computed once ``slab``, the next one, has arrived."""
+        count = max(1, self._planes // slab.shape[0])
+        for start in range(0, slab.shape[1 + self._axis], count):
+            box = [slice(None)] * 3
+            box[self._axis] = slice(start, start + count)
+            for planes in self._along_axis(slab[:, *box]):
+                yield resample(planes, self._in_plane)
+
+    def _along_axis(self, slab: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Yield planes resampled along the axis, as soon as all that they need have arrived."""
+        if self._matrix is None:
+            yield slab
+            return
+        axis, begin = 1 + self._axis, self._begin
+        held = slab if self._held is None else np.concatenate([self._held, slab], axis=axis)
+        end = begin + held.shape[axis]
+        ready = int(np.searchsorted(self._last, end))  # rows whose last plane has arrived
+        count = max(1, self._planes // held.shape[0])
+        for start in range(self._done, ready, count):
+            rows = self._matrix[start : min(start + count, ready)][:, begin:end]
+            yield apply_matrix(rows, held, axis)
+        self._done = ready
+        kept_from = int(self._first[ready]) - begin if ready < len(self._first) else end - begin
+        # Copied, because the slab that these planes are part of is overwritten.
+        self._held = np.take(held, range(kept_from, end - begin), axis=axis)
+        self._begin += kept_from
 
 
 def resample_labels(

@@ -58,6 +58,25 @@ def scan_warnings(
     return [warning for warning in warnings if warning]
 
 
+def comparable_labels(grid: Grid, plan: Plan) -> DataRanges | None:
+    """Return the training data's ranges if labels of a scan can be compared with them, or None.
+
+    They cannot for a plan of an older version, which has no ranges; for partly annotated data,
+    whose volumes are those of the annotated part only; and where a model of slices, or of parts of
+    pictures, predicts many more or fewer of them than a training case has.
+
+    Args:
+        grid: grid of the scan in RAS+ order.
+        plan: the plan of the model.
+    """
+    if plan.training is None or plan.ignore is not None:
+        return None
+    axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
+    size = [number * edge for number, edge in zip(grid.shape, grid.spacing, strict=True)]
+    is_other = any(is_far(size[axis], plan.training.size[axis], SIZES_APART) for axis in axes)
+    return None if is_other else plan.training
+
+
 def _slices(grid: Grid, plan: Plan) -> Iterator[str]:
     if plan.dims == 3 and min(grid.shape) == 1:
         yield "the scan is one slice, and the model was trained on volumes; look at the result"

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from segkit.config.checks import PLANNED
 from segkit.config.compose import load
 from segkit.config.keys import get, leaves, put
-from segkit.config.no_effect import PLANNED
 from segkit.config.overrides import PATHS, given_keys
 from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.bundle import Bundle
-from segkit.config.no_effect import check_effects_with_network
+from segkit.config.checks import check_effects_with_network
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.fingerprint.cache import load_or_measure

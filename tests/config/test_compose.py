@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from segkit.config import run_file
+from segkit.config.checks import NEEDS, check
 from segkit.config.choices import choices
 from segkit.config.compose import load, to_yaml
-from segkit.config.keys import get
+from segkit.config.keys import get, known_keys
 from segkit.config.loss_catalogue import LOSSES
-from segkit.config.no_effect import NEEDS
-from segkit.config.rules import CHECKS, check, known_keys
+from segkit.config.rules import CHECKS
 from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.errors import InputError, UsageError

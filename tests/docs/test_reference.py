@@ -11,7 +11,7 @@ import signal
 
 import segkit.errors
 from segkit.cli import PIPE_CLOSED, VERBS
-from segkit.config.rules import known_keys
+from segkit.config.keys import known_keys
 from segkit.files.processes import SIGNAL_CODES
 from tools.command_lines import flags
 from tools.pages import Page

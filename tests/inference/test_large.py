@@ -16,7 +16,8 @@ from segkit.bundle.bundle import Bundle
 from segkit.cli import main
 from segkit.inference import Predictor
 from segkit.inference.scoring.memory_plan import MemoryNeeds, choose_memory_plan
-from segkit.inference.scoring.timing import Stopwatch, TimedScan
+from segkit.inference.scoring.scan_scorer import TimedScan
+from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.io.memory_map import BLOCK_SPAN, is_mapped

@@ -20,10 +20,11 @@ from segkit.bundle.overlap_dice import overlap_entry
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.prediction import Wanted
-from segkit.inference.scoring.decisions import decisions_of, entropy
 from segkit.inference.scoring.memory_plan import MemoryPlan, choose_memory_plan
-from segkit.inference.scoring.scan_scorer import Scored, Scoring, memory_needs
-from segkit.inference.scoring.timing import Stopwatch, TimedScan
+from segkit.inference.scoring.scan_scorer import Scored, Scoring, TimedScan, memory_needs
+from segkit.inference.scoring.stopwatch import Stopwatch
+from segkit.inference.scoring.to_scan_grid import decisions_of
+from segkit.inference.scoring.voxel_values import entropy
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.preprocessing.chain import prepare_parts

@@ -161,13 +161,6 @@ def test_no_voxels() -> None:
         prepare(Volume(np.zeros((1, 0, 2, 2)), np.eye(4)), plan())
 
 
-def test_not_a_number_is_refused() -> None:
-    volume = scan()
-    volume.array[0, 0, 0, 0] = np.nan
-    with pytest.raises(InputError, match="expected a number in every voxel, found 1"):
-        prepare(volume, plan())
-
-
 def test_a_constant_scan_and_a_single_slice_work(caplog: pytest.LogCaptureFixture) -> None:
     assert not prepare(Volume(np.ones((1, 4, 4, 4)), np.eye(4)), plan()).image.any()
     assert "one constant value" in caplog.text

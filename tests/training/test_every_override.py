@@ -11,8 +11,7 @@ from torch import Tensor
 
 from segkit.bundle.bundle import read_bundle
 from segkit.config.compose import load
-from segkit.config.keys import get
-from segkit.config.rules import known_keys
+from segkit.config.keys import get, known_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.fingerprint.fingerprint import measure

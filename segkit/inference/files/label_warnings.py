@@ -11,7 +11,7 @@ from segkit.inference.files.measured_labels import MeasuredLabel, measure_labels
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
-from segkit.preprocessing.scan_warnings import SIZES_APART, is_far, range_text
+from segkit.preprocessing.scan_warnings import is_far, range_text
 from segkit.volume import Grid, Unit
 
 VOLUMES_APART = 3.0
@@ -29,35 +29,27 @@ That takes less than a second. In a larger box they are counted only where the v
 """
 
 
-def label_warnings(labels: NDArray[Any], plan: Plan, grid: Grid) -> dict[str, str]:
+def label_warnings(
+    labels: NDArray[Any], plan: Plan, training: DataRanges, grid: Grid
+) -> dict[str, str]:
     """Return the labels that differ much from the training data, each with a sentence on how.
-
-    Nothing is returned for a plan of an older version, for partly annotated data, whose volumes are
-    those of the annotated part only, and where a model of slices or of parts of pictures predicts
-    more of them than it was trained on.
 
     Args:
         labels: label map (X, Y, Z), in the axis order of the file.
-        plan: plan of the model, with the ranges of the training data.
+        plan: plan of the model.
+        training: ranges that the labels can be compared with; see
+            `preprocessing.scan_warnings.comparable_labels`.
         grid: grid of the scan, in RAS+ order.
     """
-    if (
-        plan.training is None
-        or plan.ignore is not None
-        or _of_other_extent(grid, plan, plan.training)
-    ):
-        return {}
     values_by_name = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
     measured = measure_labels(labels, values_by_name, {})
     warnings = {}
-    for name, usual in plan.training.labels.items():
+    for name, usual in training.labels.items():
         if name in measured:
             volume = measured[name].voxels * grid.voxel_volume
-            is_unusual = is_far(volume, usual.volume, VOLUMES_APART)
-            pieces = _pieces(measured[name], labels, values_by_name[name], always=is_unusual)
-            warning = label_warning(
-                volume, pieces, usual, cases=plan.training.cases, unit=grid.unit
-            )
+            values = values_by_name[name]
+            pieces = _pieces(measured[name], labels, values, volume=volume, usual=usual)
+            warning = label_warning(volume, pieces, usual, cases=training.cases, unit=grid.unit)
             if warning:
                 warnings[name] = warning
     return warnings
@@ -90,15 +82,6 @@ def label_warning(
     return f"{_volumes((volume, volume), unit)}{counted}; {had}"
 
 
-def _of_other_extent(grid: Grid, plan: Plan, training: DataRanges) -> bool:
-    """Return whether the number of slices, or the size of a picture, is far from the training's."""
-    axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
-    return any(
-        is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART)
-        for axis in axes
-    )
-
-
 def _volumes(volumes: Range, unit: Unit) -> str:
     low, high = volumes
     if unit == "mm":
@@ -107,13 +90,19 @@ def _volumes(volumes: Range, unit: Unit) -> str:
 
 
 def _pieces(
-    label: MeasuredLabel, labels: NDArray[Any], values: tuple[int, ...], *, always: bool
+    label: MeasuredLabel,
+    labels: NDArray[Any],
+    values: tuple[int, ...],
+    *,
+    volume: float,
+    usual: LabelRange,
 ) -> int | None:
-    """Return the number of components; None in a large box, where they are not counted."""
+    """Return the number of components; None in a large box, if the volume is not unusual."""
     if not label.voxels:
         return 0
     box = tuple(slice(first, last + 1) for first, last in label.ends)
-    if math.prod(span.stop - span.start for span in box) > COUNTED_VOXELS and not always:
+    is_large = math.prod(span.stop - span.start for span in box) > COUNTED_VOXELS
+    if is_large and not is_far(volume, usual.volume, VOLUMES_APART):
         return None
     return len(find_components(labels[box], merged=values).values)
 

@@ -9,7 +9,7 @@ from segkit.files.atomic import write_text
 from segkit.files.names import ITK, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.prediction import Prediction, channel_names
-from segkit.inference.scoring.probabilities import STEPS, Kind
+from segkit.inference.scoring.voxel_values import STEPS, Kind
 from segkit.io import write_image
 from segkit.io.memory_map import MAPPED_FROM
 from segkit.plans.plan import Plan

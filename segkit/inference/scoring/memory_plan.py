@@ -12,14 +12,16 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from segkit.errors import OutOfMemoryError
-from segkit.inference.scoring.to_scan_grid import SLAB_BYTES, Part, split_into_parts
+from segkit.inference.scoring.to_scan_grid import SLAB_BYTES, whole_box
 from segkit.io.limits import available_memory, resident_memory
 from segkit.io.memory_map import BLOCK_SPAN, is_mapped
 from segkit.plans.plan import NetworkPlan, Plan
-from segkit.preprocessing.chain import ScanParts
+from segkit.preprocessing.chain import InverseTransform, ScanParts
+from segkit.preprocessing.resample import axis_matrices, matrices_of_part
 from segkit.sliding_window.rows import Rows, Windows
 from segkit.sliding_window.windows import Margins
 from segkit.units import size_text
@@ -34,6 +36,14 @@ SCORE_COPIES = 4
 """Copies of a window's scores: this network's, the sum so far, the mirrored ones, and those of the
 previous batch."""
 MAX_PARTS = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part of a scan: a box of the cropped grid, and the box of the network's grid it needs."""
+
+    box: Box
+    network_box: Box
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,31 @@ def memory_plans(needs: MemoryNeeds) -> Iterator[MemoryPlan]:
             )
             scoring = max(_part_bytes(needs, windows, part) for part in parts)
             yield MemoryPlan(windows, parts, needs.margins, max(scoring, after))
+
+
+def split_into_parts(
+    inverse: InverseTransform, axis: int, count: int, box: Box | None = None
+) -> list[Part]:
+    """Split the cropped grid, or a box of it, along an axis.
+
+    Args:
+        inverse: the grids of the scan.
+        axis: 0, 1 or 2 for X, Y or Z of the cropped grid.
+        count: number of parts; there are fewer where the box has fewer voxels along the axis.
+        box: box of the cropped grid; None is all of it.
+    """
+    whole = box or whole_box(inverse.cropped_shape)
+    first, last = whole[axis].start, whole[axis].stop
+    cuts = [first + round(number * (last - first) / count) for number in range(count + 1)]
+    matrices, parts = axis_matrices(inverse.network_shape, inverse.cropped_shape, "linear"), []
+    for start, stop in pairwise(cuts):
+        if start < stop:
+            x, y, z = (
+                slice(start, stop) if index == axis else span for index, span in enumerate(whole)
+            )
+            network_box, _ = matrices_of_part(matrices, (x, y, z))
+            parts.append(Part((x, y, z), network_box))
+    return parts
 
 
 def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:

@@ -12,22 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from segkit.errors import OutOfMemoryError
 from segkit.inference.prediction import Result
 from segkit.inference.scoring.constant_windows import ConstantWindowCache
-from segkit.inference.scoring.decisions import Decision, check_finite_scores
 from segkit.inference.scoring.memory_plan import MemoryNeeds, MemoryPlan, choose_memory_plan
-from segkit.inference.scoring.timing import ReportingNetwork, Stopwatch, TimedScan
-from segkit.inference.scoring.to_scan_grid import Output, Scores, write_on_scan_grid
+from segkit.inference.scoring.stopwatch import Stopwatch
+from segkit.inference.scoring.to_scan_grid import Decision, Output, write_on_scan_grid
+from segkit.inference.scoring.voxel_values import Scores, check_finite_scores
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.plans.plan import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
 from segkit.progress import WindowProgress
 from segkit.sliding_window.disagreement import TileMismatch
 from segkit.sliding_window.scores import score_slabs
-from segkit.sliding_window.windows import Network
-from segkit.volume import Box
+from segkit.sliding_window.windows import Network, margins
+from segkit.volume import Box, Shape
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,43 @@ class Scored:
     """Values (K, X, Y, Z) of each decision, on the grid of the scan that was prepared."""
     tile_mismatch: float | None = None
     """Fraction of voxels as in `segkit.sliding_window.disagreement`, where it was counted."""
+
+
+class TimedScan:
+    """Prepared scan as tensors, for a sliding window (a `LazyImage`).
+
+    The time to prepare its parts counts as the stage ``prepare``.
+    """
+
+    def __init__(
+        self, scan: ScanParts, stopwatch: Stopwatch, *, window: Shape, overlap: float
+    ) -> None:
+        self.scan, self.stopwatch = scan, stopwatch
+        self.margins = margins(self, window, overlap)
+
+    @property
+    def shape(self) -> Shape:
+        """Number of voxels along X, Y, Z of the network's grid."""
+        return self.scan.shape
+
+    def part(self, box: Box) -> Tensor:
+        """Return the voxels (C, X, Y, Z) of a box of the network's grid."""
+        with self.stopwatch.stage("prepare"):
+            return torch.from_numpy(self.scan.part(box))
+
+
+class ReportingNetwork:
+    """Network that reports progress after every batch of windows."""
+
+    def __init__(self, network: Network, progress: WindowProgress, *, total: int) -> None:
+        self.network, self.progress, self.total, self.done = network, progress, total, 0
+
+    def __call__(self, windows: Tensor) -> Tensor | list[Tensor]:
+        """Return what the network returns for windows (B, C, ...)."""
+        scores = self.network(windows)
+        self.done += windows.shape[0]
+        self.progress(self.done, self.total)
+        return scores
 
 
 class ScanScorer:
@@ -169,7 +207,7 @@ class ScanScorer:
                     inverse,
                     list(outputs.values()),
                     axis=axis,
-                    part=part,
+                    box=part.box,
                     scores_of=scores_of,
                     classes=self.windows.classes,
                 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segkit.config.no_effect import PLANNED
-from segkit.config.rules import known_keys
+from segkit.config.checks import PLANNED
+from segkit.config.keys import known_keys
 from segkit.config.study_words import number, setting, whole_number
 from segkit.errors import UsageError
 

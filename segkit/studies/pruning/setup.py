@@ -8,10 +8,9 @@ from pathlib import Path
 
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import ensemble_paths, resolve_model
-from segkit.config.keys import get, put
-from segkit.config.no_effect import is_replaced
+from segkit.config.checks import is_replaced
+from segkit.config.keys import get, known_keys, put
 from segkit.config.overrides import read_overrides
-from segkit.config.rules import known_keys
 from segkit.config.run_file import config_from_dict
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings

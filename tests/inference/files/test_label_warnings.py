@@ -13,6 +13,7 @@ from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
 from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.scan_warnings import comparable_labels
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[2] / "data" / "plan_v1.json"
@@ -21,7 +22,9 @@ EVERYWHERE = ((1.0, 1.0),) * 3
 
 
 def warnings_of(labels: Volume, plan: Plan) -> dict[str, str]:
-    return label_warnings(labels.array[0], plan, to_ras(labels)[0].grid)
+    grid = to_ras(labels)[0].grid
+    training = comparable_labels(grid, plan)
+    return {} if training is None else label_warnings(labels.array[0], plan, training, grid)
 
 
 def plan(**labels: LabelRange) -> Plan:

@@ -21,7 +21,8 @@ from segkit.inference.scoring.memory_plan import (
     choose_memory_plan,
     network_bytes,
 )
-from segkit.inference.scoring.timing import Stopwatch, TimedScan
+from segkit.inference.scoring.scan_scorer import TimedScan
+from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
+from segkit.inference.scoring.memory_plan import split_into_parts
 from segkit.inference.scoring.to_scan_grid import (
     SLAB_BYTES,
     Output,
-    decide_by,
-    highest,
-    label_dtype,
-    split_into_parts,
     write_on_scan_grid,
 )
+from segkit.inference.scoring.voxel_values import decide_by, highest, label_dtype
 from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.orient import AxisMap
 from segkit.preprocessing.resample import axis_matrices, resample
@@ -93,7 +91,7 @@ def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, 
             inverse,
             [Output(decide, parts)],
             axis=axis,
-            part=part,
+            box=part.box,
         )
     assert np.array_equal(parts, whole)
 
@@ -144,7 +142,7 @@ def test_turned_cropped_and_in_parts(axis: int) -> None:
             turned,
             [Output(decide, into)],
             axis=axis,
-            part=part,
+            box=part.box,
         )
     assert np.mean(into == expected) > 0.99  # the order of the axes rounds differently
     assert np.array_equal(turned.view(expected), plain)

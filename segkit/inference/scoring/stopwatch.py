@@ -1,4 +1,4 @@
-"""Stopwatch of a prediction, and wrappers that measure what a sliding window reads and computes."""
+"""Stopwatch: seconds of each stage of a prediction."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from segkit.preprocessing.chain import ScanParts
-from segkit.progress import WindowProgress
-from segkit.sliding_window.windows import Network, margins
-from segkit.volume import Box, Shape
 
 
 class Stopwatch:
@@ -52,40 +46,3 @@ class Stopwatch:
         """Return the seconds of each stage; ``restore`` is the time that no other stage took."""
         rest = time.perf_counter() - self._start - sum(self._seconds.values())
         return {**self._seconds, "restore": rest}
-
-
-class TimedScan:
-    """Prepared scan as tensors, for a sliding window (a `LazyImage`).
-
-    The time to prepare its parts counts as the stage ``prepare``.
-    """
-
-    def __init__(
-        self, scan: ScanParts, stopwatch: Stopwatch, *, window: Shape, overlap: float
-    ) -> None:
-        self.scan, self.stopwatch = scan, stopwatch
-        self.margins = margins(self, window, overlap)
-
-    @property
-    def shape(self) -> Shape:
-        """Number of voxels along X, Y, Z of the network's grid."""
-        return self.scan.shape
-
-    def part(self, box: Box) -> Tensor:
-        """Return the voxels (C, X, Y, Z) of a box of the network's grid."""
-        with self.stopwatch.stage("prepare"):
-            return torch.from_numpy(self.scan.part(box))
-
-
-class ReportingNetwork:
-    """Network that reports progress after every batch of windows."""
-
-    def __init__(self, network: Network, progress: WindowProgress, *, total: int) -> None:
-        self.network, self.progress, self.total, self.done = network, progress, total, 0
-
-    def __call__(self, windows: Tensor) -> Tensor | list[Tensor]:
-        """Return what the network returns for windows (B, C, ...)."""
-        scores = self.network(windows)
-        self.done += windows.shape[0]
-        self.progress(self.done, self.total)
-        return scores

@@ -1,17 +1,25 @@
-"""Settings that have no effect in combination with other settings.
+"""Checks of overrides and of the configuration: everything that is refused, and why.
 
-An override without effect is refused: the user who typed it expects a difference. A setting in a
-file that would have no effect beside the overrides of the command line is dropped.
+A key or choice must exist, a value must follow the rule of its setting, some settings exclude each
+other, and an override must have an effect: the user who typed it expects a difference. A setting in
+a file that would have no effect beside the overrides of the command line is dropped.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from segkit.config.keys import get
+from segkit.config.choices import choices, own_choices
+from segkit.config.keys import get, known_keys
+from segkit.config.loss_catalogue import LOSSES, plugin_losses
+from segkit.config.overrides import GROUPS
+from segkit.config.rules import CHECKS
+from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 from segkit.plans.network_catalogue import networks_by_setting, plugin_networks
+from segkit.plans.norm_catalogue import NORMS
 
 PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Prefixes of the keys that the planner reads."""
@@ -38,6 +46,112 @@ RIVALS: tuple[tuple[str, ...], ...] = (
     ("weights", "rewind"),
 )
 """Groups of keys of which a run sets at most one; the command line replaces the one in a file."""
+
+NAMES_ELSEWHERE = {
+    "lr": "trainer.learning_rate",
+    "wd": "trainer.weight_decay",
+    "steps": "trainer.max_steps",
+    "iterations": "trainer.max_steps",
+    "epochs": "trainer.max_steps",
+    "minutes": "trainer.max_minutes",
+    "hours": "trainer.max_minutes",
+    "num_workers": "trainer.workers",
+    "clip": "trainer.gradient_clip",
+    "device": "compute",
+    "gpus": "compute.devices",
+    "model": "network",
+    "data": "dataset",
+    "output": "run_dir",
+    "pretrained": "weights",
+}
+"""Names that other programs give to settings, each with the key here."""
+
+
+def near_keys(key: str) -> str:
+    """Return a hint for an unknown key: the keys that the user may have meant.
+
+    >>> near_keys("data")
+    "Did you mean dataset? 'segkit train --help' lists the overrides."
+    """
+    keys = [*known_keys(), *GROUPS]
+    last = key.rpartition(".")[2]
+    near = [NAMES_ELSEWHERE[last]] if last in NAMES_ELSEWHERE else []
+    near += [known for known in keys if known.rpartition(".")[2] == last]
+    near += difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+    return f"{hint}'segkit train --help' lists the overrides."
+
+
+def known_choice(group: str, name: str) -> str:
+    """Return ``name`` if it is one of the choices of ``group``.
+
+    Raises:
+        UsageError: ``name`` is not a choice; the message names similar ones.
+    """
+    # segkit's own choices come first: searching other packages takes a tenth of a second.
+    if name in own_choices(group) or name in choices(group):
+        return name
+    near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(f"unknown choice {group}={name}. {hint}Choices: {', '.join(choices(group))}.")
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check one value; None is allowed if it is the default.
+
+    Raises:
+        UsageError: a value that is not allowed; the message names the setting and what is allowed.
+    """
+    if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
+        return
+    is_allowed, allowed = CHECKS[key]
+    if value is None or not is_allowed(value):
+        raise UsageError(f"{key} must be {allowed}, not {value!r}{_hint(key, value)}")
+
+
+def _hint(key: str, value: Any) -> str:
+    """Return what to do about a loss that no installed package offers."""
+    if key != "trainer.loss" or not isinstance(value, str):
+        return ""
+    near = difflib.get_close_matches(value, [*LOSSES, *plugin_losses()], n=2)
+    if near:
+        return f". Did you mean {' or '.join(near)}?"
+    return (
+        f". If {value} is a loss of a package of your own, "
+        "install that package here (docs/own_parts.md)."
+    )
+
+
+def check(config: TrainConfig) -> None:
+    """Check every value, and the settings that exclude each other.
+
+    Raises:
+        UsageError: a value that is not allowed; the message names the setting and what is allowed.
+    """
+    for key in known_keys():
+        check_value(key, get(config, key))
+    network, trainer = config.network, config.trainer
+    if network.num_groups is not None and network.channels_per_group != "auto":
+        raise UsageError("give network.channels_per_group or network.num_groups, not both")
+    if NORMS[network.norm].groups != "fitted" and (
+        network.num_groups is not None or network.channels_per_group != "auto"
+    ):
+        with_groups = [name for name, entry in NORMS.items() if entry.groups == "fitted"]
+        raise UsageError(
+            f"groups go with network.norm={' or '.join(with_groups)} only,"
+            f" not with network.norm={network.norm}"
+        )
+    if config.dataset.labels and config.dataset.regions:
+        raise UsageError("give dataset.labels or dataset.regions, not both")
+    if trainer.max_steps is not None and trainer.max_minutes is not None:
+        raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
+    if config.weights and config.rewind:
+        raise UsageError("give weights or rewind, not both: each has all weights of the network")
+    if trainer.max_steps is not None and (trainer.rewind_step or 0) > trainer.max_steps:
+        raise UsageError(
+            f"trainer.rewind_step={trainer.rewind_step} is after the last step: give at most "
+            f"trainer.max_steps={trainer.max_steps}"
+        )
 
 
 def is_replaced(key: str, given: Mapping[str, str]) -> bool:

@@ -13,8 +13,7 @@ from segkit.errors import InputError, UsageError
 from segkit.inference import Predictor
 from segkit.inference.prediction import Prediction, Wanted
 from segkit.inference.scoring.memory_plan import memory_plans
-from segkit.inference.scoring.probabilities import probabilities, steps
-from segkit.inference.scoring.to_scan_grid import highest
+from segkit.inference.scoring.voxel_values import highest, probabilities, steps
 from segkit.io.memory_map import is_mapped, map_scratch
 from segkit.volume import Volume
 
@@ -105,7 +104,7 @@ def test_a_temporary_file_holds_the_same(
     volume = Volume(scan((20, 40, 30)).array, affine)
     predictor = Predictor(of_three(make_bundle, crop_to_content=True, spacing=(1.2, 0.9, 1.0)))
     expected = predictor.prediction(volume, Wanted(probabilities=kind))  # type: ignore[arg-type]
-    monkeypatch.setattr("segkit.inference.scoring.decisions.MAPPED_FROM", 0)
+    monkeypatch.setattr("segkit.inference.scoring.to_scan_grid.MAPPED_FROM", 0)
     wanted = Wanted(probabilities=kind, scratch=tmp_path)  # type: ignore[arg-type]
     found = predictor.prediction(volume, wanted)
     assert found.probabilities
@@ -161,7 +160,7 @@ def test_probabilities_of_a_tilted_scan(
     affine[1, 2] = 1.0
     tilted = Volume(scan((12, 12, 9)).array, affine)
     predictor = Predictor(make_bundle(spacing=(1.0, 1.0, None)))
-    monkeypatch.setattr("segkit.inference.scoring.decisions.MAPPED_FROM", 0)
+    monkeypatch.setattr("segkit.inference.scoring.to_scan_grid.MAPPED_FROM", 0)
     found = predictor.prediction(tilted, Wanted(probabilities="uint8", scratch=tmp_path))
     assert found.probabilities
     assert np.array_equal(
