@@ -170,7 +170,7 @@ def _seconds(bundles: Sequence[Bundle], precision: str) -> dict[Path, float]:
         WindowScorer(bundle.networks(), bundle.plan, device=CPU, precision=precision, tta=False)
         for bundle in bundles
     ]
-    found = window_seconds(scorers, empty_window(bundles[0].plan))
+    found = window_seconds(scorers, empty_window(bundles[0].plan)).seconds
     return dict(zip((bundle.path for bundle in bundles), found, strict=True))
 
 

@@ -116,21 +116,46 @@ def choose_overlap(cards: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
     0.25
     """
     entry = joint_overlap_dice(cards).get(OVERLAP_KEY)
-    if entry is None:
-        return USUAL_OVERLAP, "nothing is known of other overlaps: the training measured none"
-    costs = overlap_costs(entry)
-    if not costs:
-        return USUAL_OVERLAP, (
-            "nothing is known of other overlaps: no validation scan was measured whose windows "
-            f"differ ({entry['same_windows']} have the same windows at every overlap)"
-        )
+    costs = overlap_costs(entry) if entry else {}
+    if entry is None or not costs:
+        return USUAL_OVERLAP, _why_unknown(entry, len(cards))
     accepted = [overlap for overlap, cost in costs.items() if cost <= MAX_COST]
-    tried = ", ".join(f"{overlap:g} costs {cost:.4f}" for overlap, cost in costs.items())
-    cases = f"{entry['cases']} validation case{'' if entry['cases'] == 1 else 's'}"
+    changes = ", ".join(_change(overlap, cost) for overlap, cost in costs.items())
+    cases = "1 validation case" if entry["cases"] == 1 else f"{entry['cases']} validation cases"
     reason = (
-        f"{tried} of Dice on {cases}, against {USUAL_OVERLAP:g}; at most {MAX_COST:g} is accepted"
+        f"compared with overlap {USUAL_OVERLAP:g} on {cases}, {changes}; a loss of at most "
+        f"{MAX_COST:g} is accepted"
     )
     return min(accepted, default=USUAL_OVERLAP), reason
+
+
+def _why_unknown(entry: Mapping[str, Any] | None, models: int) -> str:
+    """Return in words why there is nothing to choose by.
+
+    Args:
+        entry: the entry of all models together, if all of them have one.
+        models: number of the models.
+    """
+    if entry is None:
+        which = "the training" if models == 1 else "the training of one of the models"
+        return f"{which} has not measured Dice at other overlaps"
+    if entry["cases"]:
+        return "no label of the validation cases has a Dice at every overlap"
+    count = entry["same_windows"]
+    scans = "the validation scan" if count == 1 else f"each of the {count} validation scans"
+    return f"{scans} has the same windows at every overlap, so that there was nothing to compare"
+
+
+def _change(overlap: float, cost: float) -> str:
+    """Return what an overlap changes, in words.
+
+    >>> _change(0.25, 0.0004), _change(0.0, -0.0012), _change(0.0, 0.0)
+    ('overlap 0.25 loses 0.0004 of Dice', 'overlap 0 gains 0.0012 of Dice', \
+'overlap 0 changes nothing')
+    """
+    size = f"{abs(cost):.4f}" if abs(cost) >= 0.00005 else "less than 0.0001"
+    verb = f"{'loses' if cost > 0 else 'gains'} {size} of Dice" if cost else "changes nothing"
+    return f"overlap {overlap:g} {verb}"
 
 
 def overlap_costs(entry: Mapping[str, Any]) -> dict[float, float]:

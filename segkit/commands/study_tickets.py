@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import segkit.studies
-from segkit.commands.flags import Parser
-from segkit.commands.train import key_lines
-from segkit.commands.train_words import add_words, training_words
-from segkit.config.compose import to_yaml
-from segkit.config.study_words import given_settings, setting_lines
-from segkit.progress import CaseCounter
-from segkit.studies.cells import check_all_done
-from segkit.studies.tickets.settings import SET_BY_STUDY, TicketSettings, read_words
+from segkit.commands.cell_study import CellStudyCommand
+from segkit.studies.cells import CellResult
+from segkit.studies.tickets.settings import TICKETS
 
 DETAILS = """\
 Trains the dense network, prunes a fraction of its weights by magnitude, sets the others back to
@@ -28,12 +22,6 @@ All with several norms and seeds, on the same patches. trainer.max_minutes (or t
 holds for each training. The same command continues an unfinished study; finished trainings are not
 run again. One that fails is reported, and the others go on. More norms, seeds, levels or controls
 add trainings to the same study.
-
-settings of the study:
-{settings}
-
-overrides (KEY=VALUE), as for 'segkit train'; run_dir is the folder of the study:
-{keys}
 """
 
 
@@ -43,54 +31,26 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         SomeCasesFailed: some trainings have no result; the others are done.
     """
-    given = _parser().parse_intermixed_args(arguments)
-    words = training_words(given)
-    # Everything is checked first: importing torch takes a second.
-    _, settings, config = read_words(words)
-    if given.show:
-        print("\n".join(given_settings(settings)))
-        print(f"# {len(settings.trainings)} trainings")
-        print(to_yaml(config), end="")
-        return 0
-    with CaseCounter("measuring") as counter:
-        folder, results = segkit.studies.study_tickets(*words, progress=counter.show)
-    print(_summary(folder))
-    check_all_done(folder, results, "trainings")
-    return 0
+    command = CellStudyCommand(
+        TICKETS,
+        _study,
+        description="Prune, rewind and train again, over norms and seeds, and compare with "
+        "controls.",
+        details=DETAILS,
+        size=lambda settings: f"{len(settings.trainings)} trainings",
+        lines=_lines,
+        cells="trainings",
+    )
+    return command.run(arguments)
 
 
-def _summary(folder: Path) -> str:
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+def _study(*words: str, **options: Any) -> tuple[Path, list[CellResult]]:
+    return segkit.studies.study_tickets(*words, **options)
+
+
+def _lines(summary: dict[str, Any]) -> list[str]:
+    """Return facts, questions and answers."""
     lines = [summary["facts"]]
     for answer in summary["answers"]:
         lines += ["", answer["question"], *(f"  {sentence}" for sentence in answer["sentences"])]
-    paths = [
-        ("report", folder / "report.html"),
-        ("numbers", folder / "results.csv"),
-        ("summary", folder / "summary.json"),
-    ]
-    return "\n".join([*lines, "", *(f"  {name:<8} {path}" for name, path in paths)])
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="segkit study tickets",
-        usage="segkit study tickets DATASET [study.KEY=VALUE ...] [KEY=VALUE ...] "
-        "[--config YAML] [--show]",
-        description="Prune, rewind and train again, over norms and seeds, and compare with "
-        "controls.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.make_epilog = _details
-    parser.settings = TicketSettings
-    add_words(parser)
-    parser.add_argument(
-        "--show", action="store_true", help="print settings and configuration, and exit"
-    )
-    return parser
-
-
-def _details() -> str:
-    return DETAILS.format(
-        settings=setting_lines(TicketSettings), keys=key_lines(without=SET_BY_STUDY)
-    )
+    return lines

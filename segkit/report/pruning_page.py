@@ -122,7 +122,7 @@ def machine_sentence(result: Mapping[str, Any]) -> str:
     threads = f", {words}" if machine["device"] == "cpu" else ""
     return (
         f"Time and memory of one window on {machine['device']} in {machine['precision']}{threads};"
-        " the time is the median of 25 runs of each network, in turns."
+        f" the time is the median of {machine.get('runs', 25)} runs of each network, in turns."
     )
 
 

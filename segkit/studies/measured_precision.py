@@ -15,7 +15,7 @@ from segkit.progress import CaseCounter
 from segkit.studies.comparable import Measured
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE
-from segkit.training.data.patches import PatchDataset, PatchRules
+from segkit.training.data.patches import training_patches
 from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.precision import cached_or_fastest_mode
@@ -36,9 +36,7 @@ def fastest_mode(setup: Setup) -> ComputeMode:
         cases = prepare_cases(
             split.training, setup.dataset, setup.plan, store, progress=counter.show
         )
-    patches = PatchDataset(
-        cases, PatchRules(setup.plan, config.augment, config.seed, config.trainer.foreground)
-    )
+    patches = training_patches(cases, setup.plan, config)
     return cached_or_fastest_mode(
         config, patches, device, Timing(started), store=store, ranks=ALONE
     )

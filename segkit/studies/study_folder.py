@@ -30,7 +30,8 @@ from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
-from segkit.progress import CaseProgress
+from segkit.preprocessing.case_store import PreparedCase, prepare_cases
+from segkit.progress import CaseCounter, CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
 from segkit.training.data.split import split_cases
@@ -179,6 +180,18 @@ def arm(study: Setup, name: str, config: TrainConfig, plan: Plan | None = None) 
     data = dataclasses.replace(config.dataset, store=store)
     config = dataclasses.replace(config, run_dir=str(run_dir), dataset=data)
     return dataclasses.replace(study, config=config, plan=plan or study.plan, run_dir=run_dir)
+
+
+def prepared_split(study: Setup) -> tuple[list[PreparedCase], list[PreparedCase]]:
+    """Prepare the cases of a study and return those for training and those for validation."""
+    split = split_cases(study.dataset, study.config.fold, study.config.folds)
+    store = prepared_folder(study.config, study.run_dir)
+    with CaseCounter("preparing") as counter:
+        training, validation = (
+            prepare_cases(cases, study.dataset, study.plan, store, progress=counter.show)
+            for cases in (split.training, split.validation)
+        )
+    return training, validation
 
 
 def measured_for_all(folder: Path, first: Setup, arms: str) -> Measured | None:

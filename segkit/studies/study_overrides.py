@@ -5,13 +5,64 @@ This module does not import torch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
+from segkit.config.compose import load
 from segkit.config.overrides import given_keys, read_overrides
 from segkit.config.schema import TrainConfig
+from segkit.config.study_words import split_words
 from segkit.errors import UsageError
 from segkit.training.outputs.run_folder import folder_kind, read_study
+
+
+class StudySettings(Protocol):
+    """Own settings of a study: a frozen dataclass of fields made by `segkit.config.study_words`."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that all cells share, in JSON types: part of the name of its folder."""
+
+    def check(self) -> None:
+        """Raise a UsageError if the settings do not fit together."""
+
+
+S = TypeVar("S", bound=StudySettings)
+
+
+@dataclass(frozen=True)
+class StudyKind(Generic[S]):
+    """A kind of study whose cells are trainings on the same cases, with Dice on held-out ones."""
+
+    name: str
+    """Name of the study, as typed after ``segkit study``."""
+    settings: type[S]
+    """Class of its own settings."""
+    set_by_study: Mapping[str, str]
+    """Overrides that the study sets itself, and what to give instead."""
+
+    def read_words(self, words: Sequence[str]) -> tuple[list[str], S, TrainConfig]:
+        """Return overrides of the trainings, settings of the study and configuration, all checked.
+
+        Args:
+            words: KEY=VALUE words of both kinds.
+
+        Raises:
+            UsageError: an override or a setting that makes no sense, no cases to measure on, or
+                trainings in several processes.
+            InputError: a file of ``config=`` or of the study that cannot be read.
+        """
+        overrides, settings = split_words(with_stored_settings(words, self.name), self.settings)
+        config = load(overrides)
+        for key, reason in self.set_by_study.items():
+            leave_out([key], overrides, reason)
+        if config.fold == "all":
+            raise UsageError("fold=all leaves no case to measure Dice on: give a number")
+        check_here(config, self.name)
+        settings.check()
+        return overrides, settings, config
 
 
 def with_stored_settings(words: Sequence[str], kind: str, prefix: str = "study") -> list[str]:

@@ -35,7 +35,7 @@ from segkit.training.callbacks.step_end import StepEndParts, step_end_parts
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.compute.slurm import REQUEUE
-from segkit.training.data.patches import PatchDataset, PatchRules
+from segkit.training.data.patches import PatchDataset, training_patches
 from segkit.training.data.split import Split, check_split, split_cases, write_split
 from segkit.training.initialization.origin import Origin, initialize, resumed_mask
 from segkit.training.optimization.distributed_loss import DistributedLoss
@@ -106,9 +106,7 @@ def fit(
     split = split_cases(dataset, config.fold, config.folds)
     checkpoint_path, checkpoint = _checkpoint_to_resume(run, split)
     training, validation = _prepare(run, split)
-    patches = PatchDataset(
-        training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground)
-    )
+    patches = training_patches(training, plan, config)
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
         kept = resumed_mask(run.folder, checkpoint)

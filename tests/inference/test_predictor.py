@@ -306,7 +306,7 @@ def test_overlap_auto_takes_what_costs_little(
     assert Predictor(cheap).overlap == 0.5
     assert load(cheap.path, overlap="auto").overlap == 0
     unknown = Predictor(make_bundle(), overlap="auto")
-    assert (unknown.overlap, "nothing is known" in unknown.overlap_reason) == (0.5, True)
+    assert (unknown.overlap, "has not measured" in unknown.overlap_reason) == (0.5, True)
 
 
 def test_a_packed_model_keeps_what_overlaps_cost(make_bundle: Make, tmp_path: Path) -> None:

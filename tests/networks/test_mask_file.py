@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segkit.errors import InputError
-from segkit.networks.mask_file import KIND, read_mask, write_mask
+from segkit.networks.mask_file import KIND, MaskOrigin, mask_from, read_mask, write_mask
 from segkit.networks.tensor_file import TensorKind
 
 MASKS = {"b.weight": torch.tensor([[True, False]]), "a.weight": torch.tensor([True])}
@@ -21,6 +21,28 @@ def test_a_mask_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read.masks.keys() == MASKS.keys()
     assert all(torch.equal(read.masks[name], mask) for name, mask in MASKS.items())
     assert (read.hash, read.density) == (written.hash, 2 / 3)
+
+
+def test_a_mask_keeps_where_it_comes_from(tmp_path: Path) -> None:
+    path, origin = tmp_path / "mask.safetensors", MaskOrigin("Milz", "0123456789ab", 4)
+    written = write_mask(path, MASKS, origin=origin)
+    assert read_mask(path).origin == mask_from(written.content(), path).origin == origin
+    assert write_mask(path, MASKS).hash == written.hash  # the same mask
+    assert read_mask(path).origin is None
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"dataset": "a"}', '{"hash": 1, "cases": 2}'])
+def test_another_origin_is_refused(text: str, tmp_path: Path) -> None:
+    KIND.write(tmp_path / "x.safetensors", MASKS, {"channels": "[]", "origin": text})
+    with pytest.raises(InputError, match="found an origin that is not a dataset"):
+        read_mask(tmp_path / "x.safetensors")
+
+
+def test_an_origin_has_names_and_a_number(tmp_path: Path) -> None:
+    text = '{"dataset": "a", "hash": "b", "training_cases": "4"}'
+    KIND.write(tmp_path / "x.safetensors", MASKS, {"origin": text})
+    with pytest.raises(InputError, match="found an origin that is not a dataset"):
+        read_mask(tmp_path / "x.safetensors")
 
 
 def test_the_hash_is_that_of_masks_and_channels(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from segkit.studies.cells import Row, StudyCell, Tables
 from segkit.studies.normalization.measure import cell_callbacks, fixed_memory, measure_cell
 from segkit.studies.normalization.settings import (
     NO_MEMORY,
-    NORMS,
     REFERENCE,
     NormalizationSettings,
     Training,
 )
+from segkit.studies.norms.choices import with_norm
 from segkit.studies.study_folder import arm, train_arm, training_facts
 from segkit.training.outputs.run_folder import safe_name
 from segkit.training.setup import Setup
@@ -38,7 +38,9 @@ TABLES = {
 """Table of a measure; all others are in results.csv."""
 
 
-def shared_config(config: TrainConfig, settings: NormalizationSettings) -> TrainConfig:
+def shared_config(
+    config: TrainConfig, settings: NormalizationSettings, _overrides: Sequence[str] = ()
+) -> TrainConfig:
     """Return the configuration from which the plan is made, the same for any norms and seeds.
 
     The largest batch must fit into the memory, since every training has the same patch.
@@ -59,9 +61,8 @@ def arm_config(
         max_steps=settings.steps(batch_size),
         max_minutes=None,
     )
-    groups = {"channels_per_group": "auto", "num_groups": None}
-    network = dataclasses.replace(config.network, **{**groups, **NORMS[training.norm]})
-    return dataclasses.replace(config, trainer=trainer, network=network, seed=training.seed)
+    config = dataclasses.replace(config, trainer=trainer, seed=training.seed)
+    return with_norm(config, training.norm)
 
 
 def arm_plan(plan: Plan, config: TrainConfig) -> Plan:

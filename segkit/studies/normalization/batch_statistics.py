@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.sliding_window.windows import Network
-from segkit.studies.normalization.layers import uses_running_statistics
+from segkit.studies.norms.layers import uses_running_statistics
 
 
 @contextmanager

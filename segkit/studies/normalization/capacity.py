@@ -212,5 +212,5 @@ def largest_within(
         number = min(max(within, low + 1), high - 1)
         cost = measure(number)
         low, high = (number, high) if cost <= limit else (low, number)
-        scale = cost / estimates[number - 1] if math.isfinite(cost) else 2 * scale
+        scale = max(cost, 1) / estimates[number - 1] if math.isfinite(cost) else 2 * scale
     return low

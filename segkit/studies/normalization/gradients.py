@@ -17,8 +17,8 @@ from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.plans.plan import Plan
 from segkit.report.tables import csv_text
-from segkit.studies.normalization.layers import layer_kernels
 from segkit.studies.normalization.measurement import Measurement
+from segkit.studies.norms.layers import layer_kernels
 from segkit.training.optimization.lightning_module import SegmentationModule
 
 GRADIENTS = "gradients.csv"

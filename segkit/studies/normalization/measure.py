@@ -12,13 +12,14 @@ import lightning as L
 
 from segkit.config.schema import TrainerConfig
 from segkit.plans.plan import Plan
+from segkit.studies.memory_process import is_measurable
 from segkit.studies.normalization.capacity import capacity_measurements
 from segkit.studies.normalization.convergence import convergence_measurements
 from segkit.studies.normalization.gradients import GradientNorms, gradient_measurements
 from segkit.studies.normalization.measurement import Measurement, as_row
 from segkit.studies.normalization.scans import scan_measurements, training_mode_measurements
 from segkit.studies.normalization.spread import BATCH_SIZES, PATCHES, cell_spread
-from segkit.studies.normalization.step_memory import StepProcess, is_measurable
+from segkit.studies.normalization.step_memory import StepProcess
 from segkit.studies.normalization.trained_cell import TrainedCell, open_cell
 
 log = logging.getLogger(__name__)

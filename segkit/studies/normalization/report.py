@@ -34,20 +34,23 @@ def report_page(
     results: Sequence[CellResult],
     found: Sequence[Comparison],
     pictures: Sequence[Picture],
+    *,
+    cells: int,
 ) -> str:
     """Return the page as HTML.
 
     Args:
         study: the study, for the name of its dataset and the patch.
         settings: settings of the study.
-        results: the cells.
+        results: results of the cells that were run so far.
         found: the comparisons.
         pictures: figures with captions.
+        cells: number of all cells of the study.
     """
     rows = rows_by_arm(results)
     verdicts = [f"{part.verdict}." for part in found]
     sections = [
-        Section("How it was measured", method(study.plan, settings, results)),
+        Section("How it was measured", method(study.plan, settings, results, cells)),
         _table("Dice", dice_table(settings, rows)),
         _points("Differences", _level_text(found), verdicts),
         _points("Training mode against evaluation", _GAP, gap_sentences(results)),
@@ -89,7 +92,9 @@ def _points(title: str, text: str, points: Sequence[str]) -> Section:
     return Section(title, [text] if points else [], points)
 
 
-def method(plan: Plan, settings: NormalizationSettings, results: Sequence[CellResult]) -> list[str]:
+def method(
+    plan: Plan, settings: NormalizationSettings, results: Sequence[CellResult], cells: int
+) -> list[str]:
     """Return how the study was made, in sentences."""
     patch = " x ".join(map(str, plan.patch))
     sizes = ", ".join(map(str, sorted(settings.batch_sizes)))
@@ -108,7 +113,7 @@ def method(plan: Plan, settings: NormalizationSettings, results: Sequence[CellRe
         f"with {len(settings.seeds)} {'seed' if len(settings.seeds) == 1 else 'seeds'}. {length} "
         "Plan, precision and memory format are the same in all of them.",
         *loss,
-        f"{done} of {len(results)} cells have results. Intervals are percentiles of a bootstrap "
+        f"{done} of {cells} cells have results. Intervals are percentiles of a bootstrap "
         "over cases and seeds; with one seed they leave out how much trainings differ by chance.",
     ]
 

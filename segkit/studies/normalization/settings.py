@@ -5,51 +5,28 @@ This module imports neither torch nor Lightning: the command checks its words wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segkit.config.compose import load
-from segkit.config.schema import TrainConfig
 from segkit.config.study_words import (
     one_of,
     setting,
-    split_words,
     whole_number,
     whole_numbers,
     words_of,
 )
 from segkit.errors import SegkitError, UsageError
-from segkit.studies.study_overrides import check_here, leave_out, with_stored_settings
+from segkit.studies.norms.choices import NORMS, SET_BY_NORMS
+from segkit.studies.study_overrides import StudyKind
 from segkit.units import parse_size
 
-KIND = "normalization"
-
-NORMS: dict[str, Mapping[str, Any]] = {
-    "group": {"norm": "group"},
-    "group_2": {"norm": "group", "channels_per_group": 2},
-    "group_4": {"norm": "group", "channels_per_group": 4},
-    "group_8": {"norm": "group", "channels_per_group": 8},
-    "group_16": {"norm": "group", "channels_per_group": 16},
-    "instance": {"norm": "instance"},
-    "layer": {"norm": "layer"},
-    "batch": {"norm": "batch"},
-    "batch_renorm": {"norm": "batch_renorm"},
-    "group_ws": {"norm": "group_ws"},
-}
-"""Settings of the network by the name of a norm in this study.
-
-``group`` has the groups that the rule of the planner chooses; ``group_8`` has 8 channels in each.
-"""
 REFERENCE = "group"
 """Norm with which the others are compared, if it is part of the study."""
 NO_MEMORY = "none"
 
 SET_BY_STUDY = {
     "seed": "study.seeds sets the seeds",
-    "network.norm": "study.norms sets the norms",
-    "network.channels_per_group": "study.norms sets the groups, as group_8",
-    "network.num_groups": "study.norms sets the groups, as group_8",
+    **SET_BY_NORMS,
     "trainer.batch_size": "study.batch_sizes sets the batches",
     "trainer.accumulate": "study.match sets how many batches are accumulated",
     "trainer.max_steps": "study.samples sets the length",
@@ -152,56 +129,26 @@ class NormalizationSettings:
             for norm in self.norms
         ]
 
+    def check(self) -> None:
+        """Check that all trainings can see the same number of patches.
 
-def check_settings(settings: NormalizationSettings) -> None:
-    """Check that all trainings can see the same number of patches.
-
-    Raises:
-        UsageError: numbers that do not divide.
-    """
-    largest = settings.largest_batch
-    uneven = [size for size in settings.batch_sizes if settings.samples % size]
-    if settings.match == "steps":
-        uneven += [size for size in settings.batch_sizes if largest % size]
-        uneven += [largest] * (settings.samples % largest > 0)
-    if not uneven:
-        return
-    raise UsageError(
-        f"study.samples={settings.samples} and the batch sizes "
-        f"{', '.join(map(str, settings.batch_sizes))} do not fit: all trainings see the same "
-        f"patches only if study.samples is a multiple of every batch size"
-        + (f", and {largest} of every other" if settings.match == "steps" else "")
-        + f". {sorted(set(uneven))[0]} does not fit."
-    )
-
-
-def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
-    """Check that the study can follow the overrides of its trainings.
-
-    Raises:
-        UsageError: a setting that the study makes itself, no validation cases, or trainings in
-            several processes.
-    """
-    for key, reason in SET_BY_STUDY.items():
-        leave_out([key], overrides, reason)
-    if config.fold == "all":
-        raise UsageError("fold=all leaves no case to measure Dice on: give a number")
-    check_here(config, KIND)
+        Raises:
+            UsageError: numbers that do not divide.
+        """
+        largest = self.largest_batch
+        uneven = [size for size in self.batch_sizes if self.samples % size]
+        if self.match == "steps":
+            uneven += [size for size in self.batch_sizes if largest % size]
+            uneven += [largest] * (self.samples % largest > 0)
+        if not uneven:
+            return
+        raise UsageError(
+            f"study.samples={self.samples} and the batch sizes "
+            f"{', '.join(map(str, self.batch_sizes))} do not fit: all trainings see the same "
+            f"patches only if study.samples is a multiple of every batch size"
+            + (f", and {largest} of every other" if self.match == "steps" else "")
+            + f". {sorted(set(uneven))[0]} does not fit."
+        )
 
 
-def read_words(words: Sequence[str]) -> tuple[list[str], NormalizationSettings, TrainConfig]:
-    """Return overrides of the trainings, settings of the study and configuration, all checked.
-
-    Args:
-        words: KEY=VALUE words of both kinds.
-
-    Raises:
-        UsageError: an override or a setting that makes no sense.
-        InputError: a file of ``config=`` or of the study that cannot be read.
-    """
-    words = with_stored_settings(words, KIND)
-    overrides, settings = split_words(words, NormalizationSettings)
-    config = load(overrides)
-    check_overrides(config, overrides)
-    check_settings(settings)
-    return overrides, settings, config
+NORMALIZATION = StudyKind("normalization", NormalizationSettings, SET_BY_STUDY)

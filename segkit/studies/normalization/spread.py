@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import Tensor
 
 from segkit.plans.plan import LayerPlan, Plan
-from segkit.studies.normalization.layer_statistics import Moments, layer_moments
 from segkit.studies.normalization.measurement import Measurement
 from segkit.studies.normalization.trained_cell import TrainedCell
+from segkit.studies.norms.moments import Moments, norm_moments
 
 BATCH_SIZES = (1, 2, 4, 8)
 """Batch sizes for which the spread of batch statistics is usually computed."""
@@ -62,10 +62,14 @@ def cell_spread(
     drawn = cell.patches(cell.cases)
     images = (drawn[number]["image"].to(cell.device) for number in range(patches))
     with cell.mode.autocast(cell.device):
-        layers = layer_moments(
-            cell.network, cell.plan, images, compute=cell.mode.wrap(cell.network)
+        found = norm_moments(
+            cell.network,
+            cell.plan,
+            images,
+            compute=cell.mode.wrap(cell.network),
+            sides=("before",),
         )
-    yield from spread_measurements(layers, cell.plan, batch_sizes)
+    yield from spread_measurements(found["before"], cell.plan, batch_sizes)
 
 
 def spread_measurements(

@@ -21,29 +21,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.config.study_words import given_settings
-from segkit.dataset.dataset import Dataset
 from segkit.files.atomic import write_text
 from segkit.progress import CaseProgress
-from segkit.studies.cells import CellResult, StudyCell, run_cells
+from segkit.studies.cell_study import CellStudy
+from segkit.studies.cells import CellResult, StudyCell
 from segkit.studies.normalization.arms import arm_plan, shared_config, study_cells
 from segkit.studies.normalization.figures import write_figures
 from segkit.studies.normalization.report import report_page
-from segkit.studies.normalization.settings import (
-    KIND,
-    NormalizationSettings,
-    read_words,
-)
+from segkit.studies.normalization.settings import NORMALIZATION, NormalizationSettings
 from segkit.studies.normalization.summary import comparisons, rows_by_arm, summary_of
 from segkit.studies.normalization.verdicts import headline
-from segkit.studies.study_folder import (
-    arm,
-    check_validation_cases,
-    continued_config,
-    finish_study,
-    measured_for_all,
-    open_study,
-    started_study,
-)
+from segkit.studies.study_folder import arm, measured_for_all
 from segkit.training.setup import Setup
 
 SUMMARY, REPORT = "summary.json", "report.html"
@@ -56,31 +44,10 @@ def study_normalization(
 
     The same call continues an unfinished study: finished cells are not run again. More norms, batch
     sizes or seeds add cells to the same study, as long as the largest batch stays the same.
-
-    Args:
-        words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
-        progress: called while the dataset is measured.
-
-    Raises:
-        UsageError: an override or a setting that makes no sense.
-        InputError: a dataset or case that cannot be used.
-        Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
+    Arguments and errors are those of `segkit.studies.cell_study.CellStudy.run`.
     """
-    overrides, settings, _ = read_words(words)
-    config = shared_config(continued_config(KIND, overrides), settings)
-
-    def check_split(dataset: Dataset) -> None:  # before anything is measured
-        check_validation_cases(dataset, config)
-
-    study = open_study(
-        KIND, config, overrides, settings=settings.identity, check=check_split, progress=progress
-    )
-    with started_study(study, KIND, given_settings(settings)):
-        results = run_cells(study.run_dir, _cells(study, settings))
-        write_report(study, settings, results)
-        if all(result.status == "done" for result in results):
-            finish_study(study, {"cells": len(results)})
-    return study.run_dir, results
+    study = CellStudy(NORMALIZATION, shared_config, _cells, write_report)
+    return study.run(words, progress)
 
 
 def _cells(study: Setup, settings: NormalizationSettings) -> list[StudyCell]:
@@ -92,9 +59,16 @@ def _cells(study: Setup, settings: NormalizationSettings) -> list[StudyCell]:
 
 
 def write_report(
-    study: Setup, settings: NormalizationSettings, results: Sequence[CellResult]
+    study: Setup, settings: NormalizationSettings, results: Sequence[CellResult], cells: int
 ) -> None:
-    """Write summary.json, the figures and report.html."""
+    """Write summary.json, the figures and report.html.
+
+    Args:
+        study: the study.
+        settings: its settings.
+        results: results of the cells that were run so far.
+        cells: number of all cells of the study.
+    """
     folder = study.run_dir
     found = comparisons(settings, rows_by_arm(results))
     summary = {
@@ -105,5 +79,5 @@ def write_report(
     }
     write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     pictures = write_figures(folder, settings, results)
-    page = report_page(study, settings, results, found, pictures)
+    page = report_page(study, settings, results, found, pictures, cells=cells)
     write_text(folder / REPORT, page)

@@ -20,7 +20,7 @@ from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.training.compute.device import device_for, use_machine
-from segkit.training.data.patches import PatchDataset, PatchRules
+from segkit.training.data.patches import PatchDataset, training_patches
 from segkit.training.data.split import SPLIT
 from segkit.training.outputs.run_folder import CONFIG, FINISHED, prepared_folder
 
@@ -47,12 +47,7 @@ class TrainedCell:
 
     def patches(self, cases: Sequence[PreparedCase]) -> PatchDataset:
         """Return patches of ``cases`` as the training draws them, but without augmentation."""
-        rules = PatchRules(
-            self.plan, self.config.augment, self.config.seed, self.config.trainer.foreground
-        )
-        patches = PatchDataset(cases, rules)
-        patches.plain_from(0)
-        return patches
+        return training_patches(cases, self.plan, self.config).plain()
 
 
 def open_cell(run_dir: str | Path) -> TrainedCell:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.studies.cells import CellResult
 from segkit.studies.intervals import SHARE_DIFFERENCE, Interval, extent, mean_interval
-from segkit.studies.normalization.settings import NORMS, NormalizationSettings
+from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
+from segkit.studies.norms.choices import NORMS
 
 BATCH_NORM = "batch"
 
@@ -83,14 +84,17 @@ def _against_largest(comparison: Comparison, smallest: int, largest: int) -> str
 
 
 def _others(found: Sequence[Comparison]) -> str:
-    certain = [part for part in found if part.difference and part.difference.excludes_zero]
+    compared = [part.difference for part in found if part.difference]
+    certain = [difference for difference in compared if difference.excludes_zero]
     if not found:
         return "There is nothing to compare: give several norms or batch sizes."
+    if not compared:
+        return "Nothing can be compared yet: no two cells of a comparison have results."
     if not certain:
         return (
             "There is no evidence that any of the norms and batch sizes that were compared differ."
         )
-    return f"{len(certain)} of {len(found)} comparisons show a difference beyond chance."
+    return f"{len(certain)} of {len(compared)} comparisons show a difference beyond chance."
 
 
 def gap_sentences(results: Sequence[CellResult]) -> list[str]:

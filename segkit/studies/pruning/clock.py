@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from segkit.studies.pruning.settings import Budget
 
 ROUNDS = "rounds.json"
 """File with the facts of every finished round."""
-RESERVE = 0.12
-"""Share of trainer.max_minutes that is kept for the comparison at the end."""
+RESERVE, MOST_RESERVE = 0.12, 0.3
+"""Smallest and largest share of trainer.max_minutes that is kept for the comparison at the end."""
+STARTUPS = 2.0
+"""Time of a comparison in times of the start of a process."""
+TIMING_SHARE, TRIES_SHARE = 0.05, 0.15
+"""Shares of trainer.max_minutes after which, in a round, no further convolution and no further
+choice of channels is timed."""
 LEAST_MINUTES = 0.05
 """Length of a round for which no time is left."""
 
@@ -26,7 +32,13 @@ class Clock:
     """Seconds that a pruning has taken, its finished rounds, and the length of those to come."""
 
     def __init__(
-        self, folder: Path, trainer: TrainerConfig, budget: Budget, started: float
+        self,
+        folder: Path,
+        trainer: TrainerConfig,
+        budget: Budget,
+        started: float,
+        *,
+        startup: float = 0.0,
     ) -> None:
         """
         Args:
@@ -34,7 +46,10 @@ class Clock:
             trainer: max_steps or max_minutes hold for all rounds together.
             budget: the number of rounds.
             started: start of this process by `time.monotonic`.
+            startup: seconds that it took to import everything. STARTUPS times as much is kept for
+                the comparison, if that is more than RESERVE: on a busy machine all takes longer.
         """
+        self._startup = startup
         self._file, self._trainer, self._budget = folder / ROUNDS, trainer, budget
         self.rounds = _read(self._file)
         self._before = sum(float(facts["seconds"]) for facts in self.rounds)
@@ -49,14 +64,28 @@ class Clock:
         minutes = self._trainer.max_minutes
         return math.inf if minutes is None else 60 * minutes - self.elapsed()
 
+    def window(self, share: float) -> Callable[[], float]:
+        """Return a function that returns what is left of a time that begins now.
+
+        Args:
+            share: the time as a share of trainer.max_minutes; it is infinite without these.
+        """
+        minutes = self._trainer.max_minutes
+        end = math.inf if minutes is None else time.monotonic() + 60 * minutes * share
+        return lambda: end - time.monotonic()
+
     def trainer(self, number: int) -> TrainerConfig:
         """Return the settings of the training of round ``number``, which begins now."""
         if self._trainer.max_minutes is None:
             return dataclasses.replace(self._trainer, max_steps=self._steps(number))
         shares = [self._budget.training_share(n) for n in range(number, self._budget.rounds + 1)]
-        left = self.left() / 60 - RESERVE * self._trainer.max_minutes
+        left = self.left() / 60 - self._reserve(self._trainer.max_minutes)
         minutes = max(LEAST_MINUTES, left * shares[0] / sum(shares))
         return dataclasses.replace(self._trainer, max_minutes=minutes)
+
+    def _reserve(self, minutes: float) -> float:
+        """Return the minutes of ``minutes`` that are kept for the comparison."""
+        return max(RESERVE * minutes, min(MOST_RESERVE * minutes, STARTUPS * self._startup / 60))
 
     def finish_round(self, facts: dict[str, Any]) -> None:
         """Keep the facts of a round that ends now, and its seconds."""

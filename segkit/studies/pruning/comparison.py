@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.studies.intervals import mean_interval, paired_difference, verdict
+from segkit.studies.intervals import (
+    SHARE,
+    SHARE_DIFFERENCE,
+    mean_interval,
+    paired_difference,
+    verdict,
+)
+from segkit.studies.memory_process import is_measurable
 from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.selection import empty_window
 from segkit.studies.pruning.window_memory import window_memory
@@ -30,8 +38,10 @@ from segkit.training.validation import ValidationScore, validate
 log = logging.getLogger(__name__)
 
 BEFORE, AFTER = "the original", "the pruned model"
-BEFORE_SHARE = 0.55
-"""Share of the time for Dice in which the original model predicts."""
+TIMES_SHARE, MEMORY_SHARE = 0.25, 0.35
+"""Shares of the time that is left for timing windows, and then for measuring their memory."""
+FINISH_SECONDS = 1.0
+"""Time that is kept for writing the model and the report."""
 
 
 def compared(
@@ -41,7 +51,7 @@ def compared(
     cases: Sequence[PreparedCase],
     *,
     precision: str,
-    seconds: float,
+    left: Callable[[], float],
 ) -> dict[str, Any]:
     """Return cost and Dice of both models, in JSON types.
 
@@ -49,26 +59,15 @@ def compared(
         original: the model before.
         smaller: the model after.
         study: settings and dataset.
-        cases: validation cases; without any there is no Dice.
+        cases: validation cases, of which as many are taken as there is time for, at least one;
+            without any there is no Dice.
         precision: precision of both networks.
-        seconds: time for predicting the cases, of which as many are taken as fit.
+        left: function that returns the seconds that are left.
     """
-    device = device_for(study.config)
-    models = (original, smaller)
-    times = window_seconds(
-        [
-            WindowScorer(
-                model.networks(), model.plan, device=device, precision=precision, tta=False
-            )
-            for model in models
-        ],
-        empty_window(original.plan),
-    )
-    facts = [
-        {**costs(model.plan), "seconds": value, "bytes": _bytes(model, precision, device)}
-        for model, value in zip(models, times, strict=True)
-    ]
-    scores = _scores(original, smaller, cases, precision=precision, device=device, seconds=seconds)
+    device, models = device_for(study.config), (original, smaller)
+    facts, runs = _measured_costs(models, precision=precision, device=device, left=left)
+    scores = _scores(models, cases, precision=precision, device=device, left=left)
+    before, after = scores
     for own, score in zip(facts, scores, strict=True):
         own["dice"], own["mean_dice"] = score.labels, score.mean
     return {
@@ -77,11 +76,37 @@ def compared(
             "device": str(device),
             "precision": precision,
             "threads": torch.get_num_threads(),
+            "runs": runs,
         },
         "before": facts[0],
         "after": facts[1],
-        "dice": _difference(*scores, _note(original, study)),
+        "dice": _difference(before, after, _note(original, study)),
     }
+
+
+def _measured_costs(
+    models: Sequence[Bundle],
+    *,
+    precision: str,
+    device: torch.device,
+    left: Callable[[], float],
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the costs of each model, and how many runs of its network were timed."""
+    scorers = [
+        WindowScorer(model.networks(), model.plan, device=device, precision=precision, tta=False)
+        for model in models
+    ]
+    window = empty_window(models[0].plan)
+    times = window_seconds(scorers, window, seconds=TIMES_SHARE * left())
+    paths, seconds = [model.path for model in models], MEMORY_SHARE * left()
+    memory = window_memory(paths, precision=precision, device=device, seconds=seconds)
+    if None in memory and is_measurable(device.type):
+        log.info("there was no time to measure the memory of a window")
+    facts = [
+        {**costs(model.plan), "seconds": own_seconds, "bytes": size}
+        for model, own_seconds, size in zip(models, times.seconds, memory, strict=True)
+    ]
+    return facts, times.runs
 
 
 def costs(plan: Plan) -> dict[str, Any]:
@@ -95,17 +120,8 @@ def costs(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _bytes(model: Bundle, precision: str, device: torch.device) -> int | None:
-    return window_memory(model.path, precision=precision, device=device)
-
-
 def validated(
-    model: Bundle,
-    cases: Sequence[PreparedCase],
-    *,
-    precision: str,
-    device: torch.device,
-    is_enough: Callable[[int], bool] = lambda _done: False,
+    model: Bundle, cases: Sequence[PreparedCase], *, precision: str, device: torch.device
 ) -> ValidationScore:
     """Return the Dice of a model of one network on prepared cases.
 
@@ -114,36 +130,58 @@ def validated(
         cases: the cases.
         precision: float32, bfloat16 or float16.
         device: where to predict.
-        is_enough: called after each case with the number of cases done; True skips the rest.
     """
+    score = _validation_of(model, precision=precision, device=device)
+    return score(cases)
+
+
+def _validation_of(
+    model: Bundle, *, precision: str, device: torch.device
+) -> Callable[[Sequence[PreparedCase]], ValidationScore]:
+    """Return a function from cases to the Dice of a model of one network."""
     network = network_to_memory_format(model.networks()[0].to(device), MEMORY_FORMAT)
     mode = ComputeMode(precision, MEMORY_FORMAT)
-    return validate(network, cases, model.plan, mode=mode, device=device, is_enough=is_enough)
+    return partial(validate, network, plan=model.plan, mode=mode, device=device)
 
 
 def _scores(
-    original: Bundle,
-    smaller: Bundle,
+    models: Sequence[Bundle],
     cases: Sequence[PreparedCase],
     *,
     precision: str,
     device: torch.device,
-    seconds: float,
-) -> tuple[ValidationScore, ValidationScore]:
-    """Return the Dice of both models on the same cases."""
-    where: dict[str, Any] = {"precision": precision, "device": device}
-    started = time.monotonic()
-    # The original one is the slower one; its share of the time is the larger one.
-    before = validated(
-        original,
-        cases,
-        is_enough=lambda _done: time.monotonic() - started > BEFORE_SHARE * seconds,
-        **where,
-    )
-    after = validated(smaller, cases, is_enough=lambda done: done >= before.cases, **where)
-    if before.cases < len(cases):
-        log.info("Dice of %d of %d cases, for which there was time", before.cases, len(cases))
-    return before, after
+    left: Callable[[], float],
+) -> list[ValidationScore]:
+    """Return the Dice of the models on the same cases, which they predict in turns."""
+    scores = [_validation_of(model, precision=precision, device=device) for model in models]
+    found: list[list[ValidationScore]] = [[] for _ in models]
+    longest, done = 0.0, 0
+    for case in cases:
+        if done and left() - FINISH_SECONDS < longest:
+            break
+        started = time.monotonic()
+        for own, score in zip(found, scores, strict=True):
+            own.append(score([case]))
+        longest, done = max(longest, time.monotonic() - started), done + 1
+    if done < len(cases):
+        log.info("Dice of %d of %d cases, for which there was time", done, len(cases))
+    return [joined_scores(own) for own in found]
+
+
+def joined_scores(scores: Sequence[ValidationScore]) -> ValidationScore:
+    """Return the score of all cases of several scores, one case each.
+
+    >>> parts = [ValidationScore({"a": d}, 1, {c: {"a": d}}) for c, d in (("x", 0.5), ("y", 1.0))]
+    >>> joined_scores(parts).labels, joined_scores(parts).cases
+    ({'a': 0.75}, 2)
+    """
+    labels: dict[str, list[float]] = {}
+    for score in scores:
+        for name, dice in score.labels.items():
+            labels.setdefault(name, []).append(dice)
+    per_case = {case: dice for score in scores for case, dice in score.per_case.items()}
+    means = {name: float(np.mean(values)) for name, values in labels.items()}
+    return ValidationScore(means, len(scores), per_case)
 
 
 def _difference(before: ValidationScore, after: ValidationScore, note: str) -> dict[str, Any]:
@@ -153,11 +191,11 @@ def _difference(before: ValidationScore, after: ValidationScore, note: str) -> d
             "cases": 0,
             "verdict": "Dice is not compared: there are no validation cases (fold=all)",
         }
-    change = paired_difference(case_values(after), case_values(before))
+    change = paired_difference(case_values(after), case_values(before), limits=SHARE_DIFFERENCE)
     return {
         "cases": before.cases,
-        "before": _as_json(mean_interval(case_values(before))),
-        "after": _as_json(mean_interval(case_values(after))),
+        "before": _as_json(mean_interval(case_values(before), limits=SHARE)),
+        "after": _as_json(mean_interval(case_values(after), limits=SHARE)),
         "difference": _as_json(change),
         "verdict": verdict(change, AFTER, BEFORE),
         "note": note,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +16,37 @@ from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
 from segkit.networks.blocks import ConvBlock, convolution, upsampling
 from segkit.networks.precision import autocast, network_to_memory_format, to_memory_format
 from segkit.networks.unet import spatial_axes
-from segkit.plans.convolutions import Convolution, is_deep_head, layer_at
+from segkit.plans.convolutions import Convolution, is_deep_head, layer_at, multiply_adds
 from segkit.plans.plan import LayerPlan, Plan
 
-LAYER_REPEATS = 7
-"""Runs of one convolution, of which the fastest counts: the others were interrupted."""
-WARM, REPEATS = 3, 25
-"""Runs of a whole network before the timing, and timed runs."""
+LAYER_REPEATS, LEAST_LAYER_REPEATS = 7, 2
+"""Most and fewest runs of one convolution, of which the fastest counts: the others were
+interrupted."""
+LAYER_SECONDS = 0.5
+"""Time after which a convolution is not run more often than it must be."""
+WARM, REPEATS, LEAST_REPEATS = 3, 25, 3
+"""Runs of a whole network before the timing, and most and fewest timed runs."""
+
+
+class WindowTimes(NamedTuple):
+    """Time in which several models score one window."""
+
+    seconds: list[float]
+    """Median seconds of each model."""
+    runs: int
+    """Number of timed runs of each model."""
 
 
 class ConvolutionTimes:
     """Seconds of convolutions of any width, with their norm and activation, on this machine.
 
     Each one is measured when it is first asked for. Their sum leaves out only concatenations and
-    sums; it says how fast a network is in relation to another one.
+    sums; it says how fast a network is in relation to another one. When the time for it is over,
+    a convolution takes as long per multiply-add as those before.
     """
+
+    left: Callable[[], float]
+    """Function that returns the seconds that are left for timing."""
 
     def __init__(self, plan: Plan, *, precision: str, device: torch.device) -> None:
         """
@@ -38,7 +56,10 @@ class ConvolutionTimes:
             device: where to compute.
         """
         self.plan, self.precision, self.device = plan, precision, device
+        self.left = lambda: math.inf
         self._known: dict[tuple[object, ...], float] = {}
+        self._work = 0
+        """Multiply-adds of all convolutions that were measured."""
 
     def __call__(self, parts: Sequence[Convolution]) -> float:
         """Return the sum of the seconds of all convolutions that a prediction needs."""
@@ -55,8 +76,12 @@ class ConvolutionTimes:
             bool(part.norm),
             part.transposed,
         )
-        if key not in self._known:
-            self._known[key] = self._measured(part)
+        if key in self._known:
+            return self._known[key]
+        if self._known and self.left() <= 0:
+            return sum(self._known.values()) / self._work * multiply_adds([part])
+        self._known[key] = self._measured(part)
+        self._work += multiply_adds([part])
         return self._known[key]
 
     def _measured(self, part: Convolution) -> float:
@@ -68,11 +93,14 @@ class ConvolutionTimes:
         layer = network_to_memory_format(layer, MEMORY_FORMAT)
         window = torch.zeros(1, part.in_channels, *edges, device=self.device)
         window = to_memory_format(window, MEMORY_FORMAT)
+        runs: list[float] = []
         with autocast(self.precision, self.device):
-            runs = [
-                seconds_of(partial(layer, window), self.device) for _ in range(LAYER_REPEATS + 1)
-            ]
-        return min(runs[1:])  # the first one creates kernels
+            seconds_of(partial(layer, window), self.device)  # the first one creates kernels
+            while len(runs) < LEAST_LAYER_REPEATS or (
+                len(runs) < LAYER_REPEATS and sum(runs) < LAYER_SECONDS
+            ):
+                runs.append(seconds_of(partial(layer, window), self.device))
+        return min(runs)
 
     def _layer(self, part: Convolution) -> nn.Module:
         axes = spatial_axes(self.plan)
@@ -104,7 +132,9 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def window_seconds(scorers: Sequence[WindowScorer], window: Tensor) -> list[float]:
+def window_seconds(
+    scorers: Sequence[WindowScorer], window: Tensor, *, seconds: float = math.inf
+) -> WindowTimes:
     """Return the median seconds in which each of several models scores one window.
 
     They take turns, so that a busy machine slows down all of them, and are warm.
@@ -112,11 +142,13 @@ def window_seconds(scorers: Sequence[WindowScorer], window: Tensor) -> list[floa
     Args:
         scorers: the models, on their device.
         window: (1, C, X, Y[, Z]).
+        seconds: time after which there are no more turns than LEAST_REPEATS.
     """
-    seconds: list[list[float]] = [[] for _ in scorers]
+    started, times = time.monotonic(), []
     for turn in range(WARM + REPEATS):
-        for scorer, counted in zip(scorers, seconds, strict=True):
-            value = seconds_of(partial(scorer, window), scorer.device)
-            if turn >= WARM:
-                counted.append(value)
-    return [statistics.median(counted) for counted in seconds]
+        if turn > LEAST_REPEATS and time.monotonic() - started > seconds:
+            break
+        times.append([seconds_of(partial(scorer, window), scorer.device) for scorer in scorers])
+    warm = min(WARM, len(times) - LEAST_REPEATS)  # at least one
+    timed = list(zip(*times[warm:], strict=True))
+    return WindowTimes([statistics.median(own) for own in timed], len(times) - warm)

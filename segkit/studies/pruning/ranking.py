@@ -76,6 +76,7 @@ def loss_change(
     *,
     device: torch.device,
     batches: int = BATCHES,
+    seconds: float = math.inf,
 ) -> dict[str, list[float]]:
     """Return the estimated change of the loss without each group, by the name of the channels.
 
@@ -89,7 +90,9 @@ def loss_change(
         patches: training patches.
         device: where to compute.
         batches: number of batches of the plan's size.
+        seconds: time after which no further batch is taken.
     """
+    started, done = time.monotonic(), 0
     network = _training_copy(network).to(device)
     step = TrainingLoss(network, loss.to(device), slice_axis=plan.slice_axis, mode=MODE)
     sets = channel_sets(plan)
@@ -99,8 +102,11 @@ def loss_change(
         step(images.to(device), labels.to(device)).backward()
         for part in sets:
             change = torch.stack([_change(network, writer) for writer in part.writers]).sum(0)
-            total[part.name] += change.view(-1, part.unit).sum(1).square().cpu() / batches
-    return {name: squares.sqrt().tolist() for name, squares in total.items()}
+            total[part.name] += change.view(-1, part.unit).sum(1).square().cpu()
+        done += 1
+        if time.monotonic() - started > seconds:
+            break
+    return {name: (squares / done).sqrt().tolist() for name, squares in total.items()}
 
 
 @torch.inference_mode()
@@ -218,8 +224,7 @@ def _training_copy(network: nn.Module) -> nn.Module:
 
 def _batches(patches: PatchDataset, size: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images (B, C, X, Y, Z) and labels (B, X, Y, Z) of patches without augmentation."""
-    plain = PatchDataset(patches.cases, patches.rules)
-    plain.plain_from(0)
+    plain = patches.plain()
     for batch in range(count):
         items = [plain[batch * size + number] for number in range(size)]
         images, labels = (

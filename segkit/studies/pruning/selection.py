@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,9 +34,11 @@ from segkit.studies.pruning.widths import (
 log = logging.getLogger(__name__)
 
 MOST_TRIES = 5
-"""Times that channels are removed until the measured time of the whole network is short enough."""
+"""Times that channels are chosen until the measured time of the whole network is as asked for."""
 AIM = 0.98
 """Factor on the target of a latency: two timings of a network are never the same."""
+CLOSE = 0.93
+"""Share of the time asked for above which a network is not made wider again."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +89,37 @@ class Goal:
             UsageError: no choice costs so little.
         """
         parts, target = convolutions(plan), share * self.whole
+        finest = self.kind != "latency"  # more widths would have to be timed
         with suppress(ValueError):
-            return choose_widths(parts, gently(found), self.cost, target)
+            return choose_widths(parts, gently(found), self.cost, target, finest=finest)
         try:
-            return choose_widths(parts, found, self.cost, target)
+            return choose_widths(parts, found, self.cost, target, finest=finest)
         except ValueError as error:
             raise UsageError(f"budget.{self.kind} cannot be reached: {error}") from error
 
-    def measured(self, network: nn.Module, plan: Plan) -> float:
-        """Return the time of a window of the whole network, as a share of the original's."""
+    def aim(self, share: float) -> float:
+        """Return the target of the choice of channels: for a latency a little less than asked."""
+        return max(AIM * share, self.least) if self.kind == "latency" else share
+
+    def limit(self, left: Callable[[], float]) -> None:
+        """Set the function that returns the seconds left for timing convolutions."""
+        if isinstance(self.cost, ConvolutionTimes):
+            self.cost.left = left
+
+    def measured(self, network: nn.Module, plan: Plan, *, seconds: float = math.inf) -> float:
+        """Return the time of a window of the whole network, as a share of the original's.
+
+        Args:
+            network: the network.
+            plan: its plan.
+            seconds: time after which the timing ends early (`window_seconds`).
+        """
         pairs = [(self.original.networks()[0], self.original.plan), (network, plan)]
         scorers = [
             WindowScorer([one], own, device=self.device, precision=self.precision, tta=False)
             for one, own in pairs
         ]
-        before, after = window_seconds(scorers, empty_window(plan))
+        before, after = window_seconds(scorers, empty_window(plan), seconds=seconds).seconds
         return after / before
 
 
@@ -117,6 +136,7 @@ def smaller_model(
     folder: Path,
     *,
     last: bool,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> Bundle:
     """Write and return the model without its least important channels, before any training.
 
@@ -127,23 +147,19 @@ def smaller_model(
         share: largest cost, as a share of the cost of the original network.
         folder: folder of the new bundle.
         last: whether nothing will be removed later. A latency is then also measured on the whole
-            network, and more is removed until that is short enough.
+            network, and more or less is removed until that is as asked for.
+        left: function that returns the seconds that are left for this.
 
     Raises:
         UsageError: no smaller network costs so little; see `Goal.check`.
     """
-    state = model.state(model.folds[0])
-    aim = max(AIM * share, goal.least) if goal.kind == "latency" else share
-    for number in range(MOST_TRIES):
-        kept = goal.kept(model.plan, found, aim)
-        plan, smaller = smaller_plan(model.plan, kept), smaller_state(model.plan, state, kept)
-        if goal.kind != "latency" or not last or number == MOST_TRIES - 1:
-            break
-        ratio = goal.measured(fill_network(plan, smaller, folder), plan)
-        log.info("a window takes %.2f of the original network's time", ratio)
-        if ratio <= share:
-            break
-        aim = max(aim * AIM * share / ratio, goal.least)
+    kept = (
+        _kept_for_time(model, found, goal, share, folder, left=left)
+        if goal.kind == "latency" and last
+        else goal.kept(model.plan, found, goal.aim(share))
+    )
+    plan = smaller_plan(model.plan, kept)
+    smaller = smaller_state(model.plan, model.state(model.folds[0]), kept)
     aimed = f"to {share:.2f} of {KINDS[goal.kind]} of {goal.original.name}"
     reason = f"Pruned: whole groups of channels removed, {aimed} or less."
     plan = replace(plan, reasons={**plan.reasons, "network": reason})
@@ -154,3 +170,40 @@ def smaller_model(
         "metrics": {},
     }
     return write_bundle(folder, plan, card, {model.folds[0]: smaller}, model.config)
+
+
+def _kept_for_time(
+    model: Bundle,
+    found: Sequence[Candidate],
+    goal: Goal,
+    share: float,
+    folder: Path,
+    *,
+    left: Callable[[], float],
+) -> Kept:
+    """Return the channels to keep so that a window of the whole network takes ``share`` or less.
+
+    The sum over convolutions, by which channels are chosen, leaves out a part of the time. So the
+    target of the sum is corrected, in both directions, until the whole network's time is close, or
+    no time is left for another try. Of the choices that are fast enough the slowest is taken, and
+    if there is none, the last one.
+    """
+    state, aim = model.state(model.folds[0]), goal.aim(share)
+    fast_enough: list[tuple[float, Kept]] = []
+    tried: list[Kept] = []
+    while len(tried) < MOST_TRIES and (not tried or left() > 0):
+        kept = goal.kept(model.plan, found, aim)
+        if kept in tried:
+            break
+        tried.append(kept)
+        plan, smaller = smaller_plan(model.plan, kept), smaller_state(model.plan, state, kept)
+        network = fill_network(plan, smaller, folder)
+        ratio = goal.measured(network, plan, seconds=left() / 2)
+        log.info("a window takes %.2f of the original network's time", ratio)
+        if ratio <= share:
+            fast_enough.append((ratio, kept))
+            if ratio >= CLOSE * share or not kept:
+                break
+        aim = max(aim * AIM * share / ratio, goal.least)
+    slowest = max(fast_enough, key=lambda pair: pair[0], default=None)
+    return slowest[1] if slowest else tried[-1]

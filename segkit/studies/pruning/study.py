@@ -34,20 +34,25 @@ from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import MEMORY_FORMAT
 from segkit.networks.precision import ComputeMode
 from segkit.networks.pruning import channel_sets
-from segkit.preprocessing.case_store import PreparedCase, prepare_cases
-from segkit.progress import CaseCounter, CaseProgress
+from segkit.preprocessing.case_store import PreparedCase
+from segkit.progress import CaseProgress
 from segkit.report.pruning_page import pruning_page
-from segkit.studies.pruning.clock import Clock
+from segkit.studies.pruning.clock import TIMING_SHARE, TRIES_SHARE, Clock
 from segkit.studies.pruning.comparison import compared, costs
 from segkit.studies.pruning.ranking import candidates, loss_change, with_losses
 from segkit.studies.pruning.selection import Goal, smaller_model
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning, settings_words
 from segkit.studies.pruning.widths import Candidate
-from segkit.studies.study_folder import arm, finish_study, started_study, train_arm
+from segkit.studies.study_folder import (
+    arm,
+    finish_study,
+    prepared_split,
+    started_study,
+    train_arm,
+)
 from segkit.training.compute.device import device_for, use_machine
-from segkit.training.data.patches import PatchDataset, PatchRules
-from segkit.training.data.split import split_cases
+from segkit.training.data.patches import training_patches
 from segkit.training.initialization.origin import Origin
 from segkit.training.optimization.losses import build_loss
 from segkit.training.outputs.run_folder import (
@@ -56,7 +61,6 @@ from segkit.training.outputs.run_folder import (
     PLAN,
     PRUNING,
     point_latest,
-    prepared_folder,
     run_state,
 )
 from segkit.training.run import is_done
@@ -67,7 +71,8 @@ log = logging.getLogger(__name__)
 RESULT, REPORT = "pruning.json", "report.html"
 
 RANKING_SHARE = 0.1
-"""Largest share of trainer.max_minutes for measuring the loss without channels, in each round."""
+"""Largest share of trainer.max_minutes for ranking the channels, in each round: half of it for the
+estimates, half for the loss without channels."""
 
 Ranking = Callable[[Bundle, Setup, list[PreparedCase], str], list[Candidate]]
 """Function from a model, its settings, its training cases and a precision to what can be narrowed
@@ -98,7 +103,8 @@ def prune(
         InputError: a model, dataset or case that cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
-    started = time.monotonic() if started is None else started
+    now = time.monotonic()
+    started = now if started is None else started
     overrides, budget = split_words(words, Budget, "budget")
     _ = budget.kind  # reports a missing budget before anything is read
     original = model_to_prune(model)
@@ -106,7 +112,8 @@ def prune(
     if is_done(study.run_dir, "auto", PRUNING):
         return study.run_dir
     with started_study(study, PRUNING, settings_words(budget, original)):
-        _run(study, original, budget, ranking or by_loss, started)
+        clock = Clock(study.run_dir, study.config.trainer, budget, started, startup=now - started)
+        _run(study, original, budget, ranking or by_loss, clock)
     point_latest(study.run_dir)
     return study.run_dir
 
@@ -116,11 +123,11 @@ def by_loss(
 ) -> list[Candidate]:
     """Return what can be narrowed in ``model``, and what that costs in loss on training patches."""
     config, plan, device = study.config, model.plan, device_for(study.config)
-    rules = PatchRules(plan, config.augment, config.seed, config.trainer.foreground)
     network, loss = model.networks()[0], build_loss(config.trainer, plan)
-    patches = PatchDataset(cases, rules)
+    patches = training_patches(cases, plan, config)
     minutes = config.trainer.max_minutes
-    importance = loss_change(network, plan, loss, patches, device=device)
+    seconds = math.inf if minutes is None else 60 * RANKING_SHARE * minutes
+    importance = loss_change(network, plan, loss, patches, device=device, seconds=seconds / 2)
     return with_losses(
         candidates(channel_sets(plan), importance),
         network,
@@ -129,18 +136,18 @@ def by_loss(
         patches,
         mode=ComputeMode(precision, MEMORY_FORMAT),
         device=device,
-        seconds=math.inf if minutes is None else 60 * RANKING_SHARE * minutes,
+        seconds=seconds / 2,
     )
 
 
-def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, started: float) -> None:
+def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, clock: Clock) -> None:
     """Run the rounds that are not finished, then compare, and write the model and the report."""
     device = device_for(study.config)
     use_machine(study.config.trainer, device)
-    clock = Clock(study.run_dir, study.config.trainer, budget, started)
-    training, validation = _prepared(study)
+    training, validation = prepared_split(study)
     precision, _ = choose_precision("auto", device, [original])
     goal = Goal(original, budget.kind, precision, device)
+    goal.limit(clock.window(TIMING_SHARE))
     goal.check(budget.share)
     smaller = original
     for number in range(1, budget.rounds + 1):
@@ -150,11 +157,13 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
                 log.info("round %d of %d: ranking the channels", number, budget.rounds)
                 found = ranking(smaller, study, training, precision)
                 share, last = budget.share_after(number), number == budget.rounds
-                smaller_model(smaller, found, goal, share, folder, last=last)
+                goal.limit(clock.window(TIMING_SHARE))
+                left = clock.window(TRIES_SHARE)
+                smaller_model(smaller, found, goal, share, folder, last=last, left=left)
             smaller = _train_round(study, read_bundle(folder), budget, number, clock)
     with _continued_by_the_same_command("the comparison"):
         result = compared(
-            original, smaller, study, validation, precision=precision, seconds=clock.left()
+            original, smaller, study, validation, precision=precision, left=clock.left
         )
     facts = {"budget": {budget.kind: budget.share}, "rounds": clock.rounds, **result}
     _conclude(study, original, smaller, facts)
@@ -169,18 +178,6 @@ def _continued_by_the_same_command(part: str) -> Iterator[None]:
         raise Interrupted(
             f"stopped in {part}; the same command continues", error.exit_code - SIGNAL_CODES
         ) from error
-
-
-def _prepared(study: Setup) -> tuple[list[PreparedCase], list[PreparedCase]]:
-    """Return training and validation cases."""
-    split = split_cases(study.dataset, study.config.fold, study.config.folds)
-    store = prepared_folder(study.config, study.run_dir)
-    with CaseCounter("preparing") as counter:
-        training, validation = (
-            prepare_cases(cases, study.dataset, study.plan, store, progress=counter.show)
-            for cases in (split.training, split.validation)
-        )
-    return training, validation
 
 
 def _train_round(study: Setup, pruned: Bundle, budget: Budget, number: int, clock: Clock) -> Bundle:

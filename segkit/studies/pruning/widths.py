@@ -63,6 +63,26 @@ class Candidate:
         fitting = {self.least, *steps} - {self.channels}
         return sorted(width for width in fitting if width >= self.narrowest)
 
+    def wider(self, width: int, *, finest: bool) -> int:
+        """Return the next larger number of channels to choose from, at most all of them.
+
+        >>> Candidate("a", 2, 4, (1.0,) * 8).wider(8, finest=False)
+        12
+        >>> Candidate("a", 2, 4, (1.0,) * 8).wider(8, finest=True)
+        10
+        >>> Candidate("a", 2, 4, (1.0,) * 32).wider(32, finest=True)  # not 40
+        36
+
+        Args:
+            width: a number of channels.
+            finest: whether steps are smaller than those between `widths`: single groups below
+                COARSE channels, from there on FINE.
+        """
+        if finest:
+            step = self.unit if width < COARSE else math.lcm(self.unit, FINE)
+            return min(width + step, self.channels)
+        return min((other for other in self.widths if other > width), default=self.channels)
+
     def kept(self, width: int) -> dict[str, list[int]]:
         """Return the most important ``width`` channels, and those beside them, by name.
 
@@ -85,7 +105,7 @@ class Candidate:
         if width == self.channels:
             return 0.0
         if self.losses:
-            return self.losses[width]
+            return _between({**self.losses, self.channels: 0.0}, width)
         own = sorted(self.importance, reverse=True)[width // self.unit :]
         others = (sorted(values, reverse=True)[width:] for values in self.beside.values())
         return math.fsum([*own, *itertools.chain.from_iterable(others)])
@@ -114,15 +134,24 @@ def gently(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def choose_widths(
-    parts: Sequence[Convolution], candidates: Sequence[Candidate], cost: Cost, target: float
+    parts: Sequence[Convolution],
+    candidates: Sequence[Candidate],
+    cost: Cost,
+    target: float,
+    *,
+    finest: bool = False,
 ) -> dict[str, list[int]]:
     """Return the channels to keep, by name, so that the network costs at most ``target``.
+
+    The last layer to be narrowed may become narrower than the target asks for, above all in a small
+    network. So layers then become wider again, in small steps, as long as the target allows.
 
     Args:
         parts: all convolutions of the network.
         candidates: channels that can become fewer.
         cost: what the network costs.
         target: the largest cost.
+        finest: whether these steps are the smallest ones (`Candidate.wider`).
 
     Raises:
         ValueError: no choice costs so little.
@@ -136,11 +165,51 @@ def choose_widths(
             raise ValueError(f"the smallest network costs {now:.4g}, more than {target:.4g}")
         best = min(moves, key=_Move.order)
         chosen[best.name] = best.width
+    _widen(parts, candidates, chosen, cost, target, finest=finest)
     kept: dict[str, list[int]] = {}
     for part in candidates:
         if chosen[part.name] < part.channels:
             kept |= part.kept(chosen[part.name])
     return kept
+
+
+def _widen(
+    parts: Sequence[Convolution],
+    candidates: Sequence[Candidate],
+    chosen: dict[str, int],
+    cost: Cost,
+    target: float,
+    *,
+    finest: bool,
+) -> None:
+    """Make ``chosen`` widths larger, in place, while the network costs at most ``target``.
+
+    Each turn widens the layer that regains most; one that regains nothing stays.
+    """
+    while True:
+        steps = []
+        for part in candidates:
+            width = part.wider(chosen[part.name], finest=finest)
+            regained = part.lost(chosen[part.name]) - part.lost(width)
+            if regained > 0:
+                wide = _with_widths(parts, candidates, {**chosen, part.name: width})
+                if cost(wide) <= target:
+                    steps.append((regained, part.name, width))
+        if not steps:
+            return
+        _, name, width = max(steps)
+        chosen[name] = width
+
+
+def _between(values: Mapping[int, float], width: int) -> float:
+    """Return the value at ``width``, interpolated between the nearest ones.
+
+    >>> _between({4: 3.0, 8: 1.0}, 6)
+    2.0
+    """
+    below, above = max(w for w in values if w <= width), min(w for w in values if w >= width)
+    share = (width - below) / (above - below) if above > below else 0.0
+    return (1 - share) * values[below] + share * values[above]
 
 
 @dataclass(frozen=True)

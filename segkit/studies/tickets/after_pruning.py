@@ -14,8 +14,9 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.report.tables import Cell
 from segkit.sliding_window.windows import apply_network
-from segkit.studies.normalization.layers import uses_running_statistics
-from segkit.studies.tickets.activations import NormMoments, norm_moments
+from segkit.studies.norms.layers import uses_running_statistics
+from segkit.studies.norms.moments import norm_moments
+from segkit.studies.tickets.activations import BothSides
 from segkit.training.validation import validate
 
 PATCHES_FOR_MOMENTS = 8
@@ -61,10 +62,15 @@ class Bench:
             for label, dice in labels.items()
         ]
 
-    def moments(self, network: nn.Module) -> dict[str, NormMoments]:
+    def moments(self, network: nn.Module) -> BothSides:
         """Return the activations' statistics on both sides of every norm, in float32."""
-        patches = [self.patch(number).to(self.device) for number in range(PATCHES_FOR_MOMENTS)]
-        return norm_moments(self._ready(network), self.plan, patches)
+        patches = (self.patch(number).to(self.device) for number in range(PATCHES_FOR_MOMENTS))
+        network = self._ready(network)
+        found = norm_moments(network, self.plan, patches, compute=network)
+        return {
+            side: {layer: moments.over_patches() for layer, moments in layers.items()}
+            for side, layers in found.items()
+        }
 
     def recalibrate(self, network: nn.Module) -> bool:
         """Measure the stored statistics of all norms anew; return whether there are any.

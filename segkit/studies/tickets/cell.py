@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from segkit.report.tables import Cell
 from segkit.studies.cells import RESULTS, Tables
 from segkit.studies.study_folder import train_arm
 from segkit.studies.tickets import curves
-from segkit.studies.tickets.activations import NormMoments, shift_rows
+from segkit.studies.tickets.activations import BothSides, shift_rows
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.files import RUN, Masks, TicketFiles
 from segkit.studies.tickets.levels import TICKET, Training
@@ -79,7 +78,7 @@ class TicketCell:
         dice += self.bench.dice_rows(network, curves.PRUNED_AT_RANDOM, few=True)
         return {RESULTS: dice, ACTIVATIONS: rows}
 
-    def _one_shot(self, dense: Mapping[str, NormMoments]) -> dict[str, list[Row]]:
+    def _one_shot(self, dense: BothSides) -> dict[str, list[Row]]:
         """Return Dice and activations of the dense network, pruned to this level at once."""
         start = self.training.ticket_of(0)
         network = self._files.network(start)
@@ -97,9 +96,7 @@ class TicketCell:
             rows += self.bench.dice_rows(network, recalibrated, few=True)
         return rows
 
-    def _shifts(
-        self, change: str, reference: Mapping[str, NormMoments], network: nn.Module
-    ) -> list[Row]:
+    def _shifts(self, change: str, reference: BothSides, network: nn.Module) -> list[Row]:
         rows = shift_rows(reference, self.bench.moments(network))
         return [{"change": change, **row} for row in rows]
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from segkit.report.tables import Cell
 from segkit.studies.intervals import (
+    SHARE,
+    SHARE_DIFFERENCE,
     Interval,
     Values,
     mean_interval,
@@ -62,13 +64,15 @@ class Curves:
 
     def interval(self, arm: Arm) -> Interval | None:
         """Return the mean of an arm with its interval, or None if it was not measured."""
-        return mean_interval(self.values[arm]) if arm in self.values else None
+        return mean_interval(self.values[arm], limits=SHARE) if arm in self.values else None
 
     def difference(self, a: Arm, b: Arm, *, level: float) -> Interval | None:
         """Return the interval of the mean of a - b, or None if one of them was not measured."""
         if a not in self.values or b not in self.values:
             return None
-        return paired_difference(self.values[a], self.values[b], level=level)
+        return paired_difference(
+            self.values[a], self.values[b], level=level, limits=SHARE_DIFFERENCE
+        )
 
     def loss(self, arm: Arm, reference: Arm) -> dict[tuple[str, int], float] | None:
         """Return the Dice of ``reference`` minus that of ``arm`` by case and seed, if measured."""

@@ -5,27 +5,23 @@ This module imports neither torch nor Lightning: the command checks its words wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from segkit.config.compose import load
-from segkit.config.schema import TrainConfig
 from segkit.config.study_words import (
     number,
     setting,
-    split_words,
     whole_number,
     whole_numbers,
     words_of,
 )
 from segkit.errors import UsageError
 from segkit.plans.norm_catalogue import uses_batch_statistics
-from segkit.studies.normalization.settings import NORMS
-from segkit.studies.study_overrides import check_here, leave_out, with_stored_settings
+from segkit.studies.norms.choices import NORMS, SET_BY_NORMS
+from segkit.studies.study_overrides import StudyKind
 from segkit.studies.tickets.levels import CONTROLS, Training, default_control_levels, trainings
 
-KIND = "tickets"
 MOST_LEVELS = 40
 """Largest number of levels; with the default fraction 0.01 % of the weights are left there."""
 # Weight standardization would give pruned weights values again.
@@ -34,9 +30,7 @@ NONE, AUTO = "none", "auto"
 
 SET_BY_STUDY = {
     "seed": "study.seeds sets the seeds",
-    "network.norm": "study.norms sets the norms",
-    "network.channels_per_group": "study.norms sets the groups, as group_8",
-    "network.num_groups": "study.norms sets the groups, as group_8",
+    **SET_BY_NORMS,
     "weights": "every dense network starts from new weights",
     "mask": "the study makes the masks",
     "rewind": "the study rewinds the tickets",
@@ -122,39 +116,23 @@ class TicketSettings:
         of_batch = [name for name in self.norms if uses_batch_statistics(NORMS[name]["norm"])]
         return [*of_batch, *self.norms][0]
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that all cells share; studies that differ in them have different folders."""
+        return {name: getattr(self, name) for name in ("fraction", "rewind", "pruned_cases")}
 
-def read_words(words: Sequence[str]) -> tuple[list[str], TicketSettings, TrainConfig]:
-    """Return overrides of the trainings, settings of the study and configuration, all checked.
+    def check(self) -> None:
+        """Check that the levels of the controls are levels of the study.
 
-    Args:
-        words: KEY=VALUE words of both kinds.
-
-    Raises:
-        UsageError: an override or a setting that makes no sense.
-        InputError: a file of ``config=`` or of the study that cannot be read.
-    """
-    words = with_stored_settings(words, KIND)
-    overrides, settings = split_words(words, TicketSettings)
-    config = load(overrides)
-    check_overrides(config, overrides)
-    beyond = [level for level in settings.chosen_control_levels if level > settings.levels]
-    if beyond:
-        raise UsageError(
-            f"study.control_levels has {beyond[0]}, but there are only levels up to "
-            f"study.levels={settings.levels}"
-        )
-    return overrides, settings, config
+        Raises:
+            UsageError: a level beyond the last one.
+        """
+        beyond = [level for level in self.chosen_control_levels if level > self.levels]
+        if beyond:
+            raise UsageError(
+                f"study.control_levels has {beyond[0]}, but there are only levels up to "
+                f"study.levels={self.levels}"
+            )
 
 
-def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
-    """Check that the study can follow the overrides of its trainings.
-
-    Raises:
-        UsageError: a setting that the study makes itself, no cases to measure on, or trainings in
-            several processes.
-    """
-    for key, reason in SET_BY_STUDY.items():
-        leave_out([key], overrides, reason)
-    if config.fold == "all":
-        raise UsageError("fold=all leaves no case to measure Dice on: give a number")
-    check_here(config, KIND)
+TICKETS = StudyKind("tickets", TicketSettings, SET_BY_STUDY)

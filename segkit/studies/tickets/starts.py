@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from segkit.networks import new_network
-from segkit.networks.mask_file import MASK, write_mask
+from segkit.networks.mask_file import MASK, MaskOrigin, write_mask
 from segkit.networks.masks import dense_masks, prune_by_magnitude, shuffle_within_layers
 from segkit.plans.plan import Plan
 from segkit.studies.study_folder import arm
 from segkit.studies.tickets.files import RUN, START, Masks, TicketFiles, state_of
 from segkit.studies.tickets.levels import TICKET, Training
+from segkit.training.data.split import split_cases
 from segkit.training.initialization.origin import open_origin
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.rewind import write_rewind
@@ -51,10 +52,22 @@ def start_of(training: Training, study: Setup, pruning: Pruning) -> Setup:
         return dataclasses.replace(run, config=dataclasses.replace(run.config, trainer=trainer))
     files = TicketFiles(study.run_dir)
     mask = files.of(training) / MASK
-    write_mask(mask, new_masks(training, files, pruning), [c.name for c in study.plan.channels])
+    write_mask(
+        mask,
+        new_masks(training, files, pruning),
+        [channel.name for channel in study.plan.channels],
+        origin=_made_on(study),
+    )
     rewind = _weights_to_start_from(training, files, study.plan, pruning)
     config = dataclasses.replace(run.config, mask=str(mask), rewind=str(rewind))
     return dataclasses.replace(run, config=config, origin=open_origin(config))
+
+
+def _made_on(study: Setup) -> MaskOrigin:
+    """Return on which cases the networks were trained that are pruned."""
+    config, dataset = study.config, study.dataset
+    cases = split_cases(dataset, config.fold, config.folds).training
+    return MaskOrigin(dataset.name, dataset.content_hash(), len(cases))
 
 
 def new_masks(training: Training, files: TicketFiles, pruning: Pruning) -> Masks:

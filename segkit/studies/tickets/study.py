@@ -17,46 +17,29 @@ NAME.png, NAME.svg                          the figures
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
-from segkit.config.study_words import given_settings
-from segkit.errors import Interrupted
 from segkit.networks.precision import ComputeMode
 from segkit.planning.fine_tuning import renormed
-from segkit.preprocessing.case_store import prepare_cases
-from segkit.progress import CaseCounter, CaseProgress
-from segkit.studies.cells import CellResult, Row, StudyCell, finished_cells, run_cells
-from segkit.studies.normalization.settings import NORMS
-from segkit.studies.study_folder import (
-    arm,
-    check_validation_cases,
-    continued_config,
-    finish_study,
-    measured_for_all,
-    open_study,
-    started_study,
-    training_facts,
-)
+from segkit.progress import CaseProgress
+from segkit.studies.cell_study import CellStudy
+from segkit.studies.cells import CellResult, Row, StudyCell
+from segkit.studies.norms.choices import with_norm
+from segkit.studies.study_folder import arm, measured_for_all, prepared_split, training_facts
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.cell import TicketCell
 from segkit.studies.tickets.levels import Training
 from segkit.studies.tickets.outputs import write_outputs
-from segkit.studies.tickets.settings import KIND, TicketSettings, read_words
+from segkit.studies.tickets.settings import TICKETS, TicketSettings
 from segkit.studies.tickets.starts import Pruning
 from segkit.training.compute.device import device_for
-from segkit.training.data.patches import PatchDataset, PatchRules
-from segkit.training.data.split import split_cases
-from segkit.training.outputs.run_folder import prepared_folder
+from segkit.training.data.patches import training_patches
 from segkit.training.setup import Setup
-
-log = logging.getLogger(__name__)
 
 MEASURES_VERSION = 2
 """Number that changes when a cell of the study measures something else."""
@@ -69,34 +52,9 @@ def study_tickets(
 
     The same call continues an unfinished study: finished trainings are not run again, and a study
     that is stopped has a report on them. More norms, seeds, levels or controls add trainings to the
-    same study.
-
-    Args:
-        words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
-        progress: called while cases are measured.
-
-    Raises:
-        UsageError: an override or a setting that makes no sense.
-        InputError: a dataset or case that cannot be used.
-        Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
+    same study. Arguments and errors are those of `segkit.studies.cell_study.CellStudy.run`.
     """
-    overrides, settings, _ = read_words(words)
-    config = shared_config(continued_config(KIND, overrides), settings, overrides)
-    hashed = {name: getattr(settings, name) for name in ("fraction", "rewind", "pruned_cases")}
-    check = partial(check_validation_cases, config=config)
-    study = open_study(KIND, config, overrides, settings=hashed, check=check, progress=progress)
-    with started_study(study, KIND, given_settings(settings)):
-        cells = study_cells(study, settings)
-        log.info("%d trainings; the study is in %s", len(cells), study.run_dir)
-        try:
-            results = run_cells(study.run_dir, cells)
-        except Interrupted:
-            write_outputs(study, settings, finished_cells(study.run_dir, cells), len(cells))
-            raise
-        write_outputs(study, settings, results, len(cells))
-        if all(result.status == "done" for result in results):
-            finish_study(study, {"cells": len(results)})
-    return study.run_dir, results
+    return CellStudy(TICKETS, shared_config, study_cells, write_outputs).run(words, progress)
 
 
 def shared_config(
@@ -112,13 +70,6 @@ def shared_config(
         return config
     trainer = dataclasses.replace(config.trainer, validations=0)
     return dataclasses.replace(config, trainer=trainer)
-
-
-def with_norm(config: TrainConfig, norm: str) -> TrainConfig:
-    """Return the configuration with a norm of the study, a key of NORMS."""
-    groups = {"channels_per_group": "auto", "num_groups": None}
-    network = dataclasses.replace(config.network, **{**groups, **NORMS[norm]})
-    return dataclasses.replace(config, network=network)
 
 
 def study_cells(study: Setup, settings: TicketSettings) -> list[StudyCell]:
@@ -170,16 +121,10 @@ def _study_cell(cell: TicketCell) -> StudyCell:
 
 def _bench(study: Setup, pruned_cases: int) -> Bench:
     """Prepare the cases of the study and return what every network is measured on."""
-    config, plan, dataset = study.config, study.plan, study.dataset
-    split = split_cases(dataset, config.fold, config.folds)
-    store = prepared_folder(config, study.run_dir)
-    with CaseCounter("preparing") as counter:
-        training, validation = (
-            prepare_cases(cases, dataset, plan, store, progress=counter.show)
-            for cases in (split.training, split.validation)
-        )
-    patches = PatchDataset(training, PatchRules(plan, config.augment, 0, config.trainer.foreground))
-    patches.plain_from(0)
+    config, plan = study.config, study.plan
+    training, validation = prepared_split(study)
+    # The same patches for the networks of all seeds.
+    patches = training_patches(training, plan, dataclasses.replace(config, seed=0)).plain()
 
     def patch(number: int) -> Tensor:
         image: Tensor = patches[number]["image"]

@@ -223,8 +223,21 @@ def _by_outcome(comparisons: Sequence[Comparison], a: str, b: str, *, is_loss: b
     if open_:
         where = ", ".join(f"{percent(each.remaining)} {_extent(each)}" for each in open_)
         parts.append(f"no evidence of a difference between {a} and {b} at {where} of the weights")
-    first = comparisons[0].difference
-    return f"{'; '.join(parts)}. Cases: {first.cases}, seeds: {first.seeds}."
+    cases, seeds = (
+        _span([getattr(each.difference, name) for each in comparisons])
+        for name in ("cases", "seeds")
+    )
+    return f"{'; '.join(parts)}. Cases: {cases}, seeds: {seeds}."
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """Return a number, or the range of several: a training may have failed at one level.
+
+    >>> _span([3, 3]), _span([3, 2])
+    ('3', '2 to 3')
+    """
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _extent(comparison: Comparison) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from segkit.config.schema import AugmentConfig
+from segkit.config.schema import AugmentConfig, TrainConfig
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.data.augment_intensity import (
@@ -84,6 +84,12 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         image, labels = cut_patch(case, self._plain if plain else self.rules, center, random)
         return {"image": image, "labels": labels, "case": case.id}
 
+    def plain(self) -> PatchDataset:
+        """Return the same patches without augmentation, except for channel_dropout."""
+        plain = PatchDataset(self.cases, self.rules)
+        plain.plain_from(0)
+        return plain
+
     def plain_from(self, number: int) -> None:
         """End the augmentation with patch ``number``; only channel_dropout continues."""
         self._plain_from.fill_(number)
@@ -102,6 +108,14 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
             return case, center_on(case, label, self.rules.plan, random), random
         case = self.cases[_order(self.rules.seed, epoch, len(self.cases))[index]]
         return case, draw_center(case, self.rules, random), random
+
+
+def training_patches(
+    cases: Sequence[PreparedCase], plan: Plan, config: TrainConfig
+) -> PatchDataset:
+    """Return the patches that a training with these settings draws from its cases."""
+    rules = PatchRules(plan, config.augment, config.seed, config.trainer.foreground)
+    return PatchDataset(cases, rules)
 
 
 @lru_cache(maxsize=2)

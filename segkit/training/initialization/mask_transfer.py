@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -51,7 +52,7 @@ def fit_mask(network: nn.Module, plan: Plan, mask: MaskFile) -> tuple[MaskFile, 
     if not taken:
         raise _fits_nothing(mask, masks)
     dense = sorted(masks.keys() - set(taken))
-    return MaskFile(masks, tuple(channels)), _report(mask, masks, dense=dense)
+    return MaskFile(masks, tuple(channels), mask.origin), _report(mask, masks, dense=dense)
 
 
 def _report(mask: MaskFile, masks: Masks, *, dense: list[str]) -> dict[str, Any]:
@@ -65,9 +66,15 @@ def _report(mask: MaskFile, masks: Masks, *, dense: list[str]) -> dict[str, Any]
         len(masks),
         100 * kept / total,
     )
+    if mask.origin:
+        origin = mask.origin
+        log.info(
+            "the mask was made on %s, with %d training cases", origin.dataset, origin.training_cases
+        )
     _warn(masks, dense=dense, not_taken=not_taken)
     facts = {"hash": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
-    return {**facts, "dense": dense, "not_taken": not_taken}
+    made_on = {"origin": dataclasses.asdict(mask.origin)} if mask.origin else {}
+    return {**facts, **made_on, "dense": dense, "not_taken": not_taken}
 
 
 def _warn(masks: Masks, *, dense: list[str], not_taken: list[str]) -> None:

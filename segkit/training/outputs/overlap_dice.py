@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from segkit.bundle.overlap_dice import choose_overlap, overlap_entry
+from segkit.bundle.overlap_dice import USUAL_OVERLAP, choose_overlap, overlap_entry
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
@@ -143,6 +143,8 @@ class OverlapDice:
         """Dice by case, overlap and label, of the cases of all ranks."""
         self.same_windows = 0
         """Number of cases of all ranks that have the same windows at every overlap."""
+        self.to_measure = 0
+        """Number of cases of all ranks to measure, if there is time."""
 
     def measure(self, module: SegmentationModule, usual: dict[str, Dice]) -> None:
         """Measure cases of this rank until time is out, and gather those of all ranks.
@@ -169,14 +171,16 @@ class OverlapDice:
                 )
         self.per_case = self.ranks.merged(measured)
         self.same_windows = self.ranks.total(to_measure.same_windows)
+        self.to_measure = self.ranks.total(len(to_measure.cases))
         self._log_choice()
 
     def entry(self) -> dict[str, Any]:
         """Return the entry for a bundle's card (`segkit.bundle.overlap_dice`).
 
-        It is empty if nothing was measured.
+        It is empty if nothing is known: there was no time for any of the cases whose windows
+        differ, or there were no cases.
         """
-        if not self.per_case and not self.same_windows:
+        if not self.per_case and (self.to_measure or not self.same_windows):
             return {}
         overlaps = (OVERLAP, *SMALLER) if self.per_case else ()
         dice = {overlap: self._mean(overlap) for overlap in overlaps}
@@ -193,7 +197,11 @@ class OverlapDice:
         if entry:
             log.info("predict --overlap auto will take %g: %s", *choose_overlap([entry]))
         else:
-            log.info("there was no time to measure the Dice at smaller overlaps of windows")
+            log.info(
+                "there was no time to measure the Dice at smaller overlaps of windows: "
+                "predict --overlap auto will take %g",
+                USUAL_OVERLAP,
+            )
 
     def _mean(self, overlap: float) -> Dice:
         """Return the mean Dice of each label over the cases that have a value of it."""

@@ -32,26 +32,21 @@ from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.run import train
 from tests.small_training import QUICK, SMALL
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 STUDY = ["study", "cross_validation"]
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a finished study in ``cv``."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK]) == 0
-    return folder
+    return run_once([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK])
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def unfinish(study: Path, *folds: int) -> None:
@@ -175,17 +170,6 @@ def test_other_overrides_are_refused(here: Path, capsys: pytest.CaptureFixture[s
     assert "the training in cv was started with seed=0, not 3" in capsys.readouterr().err
 
 
-def test_a_fold_leaves_nothing_in_memory(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    folder = cross_validate(f"dataset={phantom}", "trainer.workers=1", *SMALL, *QUICK)
-    assert folder.parent == Path("runs/phantom")
-    assert folder.name.startswith("cross_validation-")
-    assert not multiprocessing.active_children()
-    assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
-
-
 @pytest.mark.slow
 def test_the_ensemble_of_masked_folds_has_their_mask(phantom: Path, tmp_path: Path) -> None:
     words = [f"dataset={phantom}", *SMALL, *QUICK]
@@ -201,13 +185,16 @@ def test_the_ensemble_of_masked_folds_has_their_mask(phantom: Path, tmp_path: Pa
         assert not any(state[name][~kept].any() for name, kept in masks.items())
 
 
-def test_all_folds_train_alike(
+def test_all_folds_train_alike_and_leave_nothing_in_memory(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = cross_validate(
-        f"dataset={phantom}", "folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1"
-    )
+    words = ("folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1", "trainer.workers=1")
+    folder = cross_validate(f"dataset={phantom}", *words)
+    assert folder.parent == Path("runs/phantom")
+    assert folder.name.startswith("cross_validation-")
+    assert not multiprocessing.active_children()
+    assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
     measured = json.loads((folder / "measured.json").read_text())
     for fold in (0, 1):
         trainer = read_config(folder / f"fold_{fold}" / "config.yaml").trainer

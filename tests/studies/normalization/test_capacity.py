@@ -12,6 +12,7 @@ from segkit.config.schema import TrainerConfig
 from segkit.errors import SegkitError, UsageError
 from segkit.networks import build_network
 from segkit.plans.plan import Plan
+from segkit.studies.memory_process import is_measurable
 from segkit.studies.normalization.capacity import (
     capacity_measurements,
     estimated_bytes,
@@ -21,7 +22,7 @@ from segkit.studies.normalization.capacity import (
     with_width,
 )
 from segkit.studies.normalization.measurement import Measurement
-from segkit.studies.normalization.step_memory import StepProcess, is_measurable
+from segkit.studies.normalization.step_memory import StepProcess
 from segkit.studies.normalization.trained_cell import TrainedCell
 
 TRAINER = TrainerConfig(precision="float32", layout="contiguous", threads=1)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from segkit.errors import InputError
+from segkit.studies.memory_process import is_measurable
 from segkit.studies.normalization.measure import fixed_memory, measure_cell
 from segkit.studies.normalization.measurement import COLUMNS, MEASURES
-from segkit.studies.normalization.step_memory import is_measurable
 
 CAPACITY = {"largest_patch_voxels", "largest_width"}
 linux = pytest.mark.skipif(not is_measurable("cpu"), reason="memory is measured on Linux")

@@ -10,19 +10,20 @@ from segkit.config.study_words import setting_rows
 from segkit.errors import UsageError
 from segkit.studies.normalization.lines import ORDER
 from segkit.studies.normalization.settings import (
-    KIND,
-    NORMS,
+    NORMALIZATION,
     NormalizationSettings,
     Training,
-    read_words,
 )
+from segkit.studies.norms.choices import NORMS
 from segkit.training.outputs.run_folder import write_study
 
 SMALL = ["study.batch_sizes=[1,4]", "study.samples=16"]
 
 
 def test_words_are_split_into_overrides_and_settings() -> None:
-    overrides, settings, config = read_words(["dataset=x", "study.seeds=[7]", "fold=1"])
+    overrides, settings, config = NORMALIZATION.read_words(
+        ["dataset=x", "study.seeds=[7]", "fold=1"]
+    )
     assert overrides == ["dataset=x", "fold=1"]
     assert settings == NormalizationSettings(seeds=(7,))
     assert (config.dataset.path, config.fold) == ("x", 1)
@@ -82,18 +83,18 @@ def test_what_makes_no_sense_is_refused(words: list[str], message: str) -> None:
     given = {word.partition("=")[0] for word in words}
     others = [word for word in SMALL if word.partition("=")[0] not in given]
     with pytest.raises(UsageError, match=message):
-        read_words([*others, *words])
+        NORMALIZATION.read_words([*others, *words])
 
 
 def test_uneven_batches_are_fine_when_they_are_not_accumulated() -> None:
     words = ["study.batch_sizes=[4,6]", "study.samples=24", "study.match=samples"]
-    assert read_words(words)[1].steps(6) == 4
+    assert NORMALIZATION.read_words(words)[1].steps(6) == 4
 
 
 def test_a_folder_alone_continues_with_its_settings(tmp_path: Path) -> None:
-    write_study(tmp_path, KIND, ["study.seeds=[5]", "study.samples=8"])
+    write_study(tmp_path, NORMALIZATION.name, ["study.seeds=[5]", "study.samples=8"])
     (tmp_path / "config.yaml").touch()
-    _, settings, _ = read_words([f"run_dir={tmp_path}", "study.seeds=[5,6]"])
+    _, settings, _ = NORMALIZATION.read_words([f"run_dir={tmp_path}", "study.seeds=[5,6]"])
     assert (settings.seeds, settings.samples) == ((5, 6), 8)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.plans.plan_file import read_plan
 from segkit.training.outputs.run_folder import CONFIG, PLAN
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 STUDY = ["study", "normalization"]
@@ -36,22 +36,15 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a finished study in ``study``."""
-    folder = tmp_path_factory.mktemp("normalization")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        words = [f"dataset={phantom}", "run_dir=study", "study.seeds=[0]", *SMALL]
-        assert main([*STUDY, *words]) == 0
-    return folder
+    return run_once([*STUDY, f"dataset={phantom}", "run_dir=study", "study.seeds=[0]", *SMALL])
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def test_the_reference_names_every_file_of_a_study(finished: Path) -> None:

@@ -138,6 +138,10 @@ def test_without_batch_norm_the_answer_is_about_the_others() -> None:
     assert headline(alone, []) == [
         "There is nothing to compare: give several norms or batch sizes."
     ]
+    started = comparisons(settings, rows_by_arm([measured("group", 1, 0, dice=0.7)]))
+    assert headline(settings, started) == [
+        "Nothing can be compared yet: no two cells of a comparison have results."
+    ]
 
 
 def test_a_difference_with_one_seed_has_a_reservation() -> None:
@@ -199,12 +203,13 @@ def test_the_page_has_verdict_tables_and_figures(tmp_path: Path) -> None:
                      "bottleneck.png", "cost.png"]  # fmt: skip
     assert all((tmp_path / name).with_suffix(".svg").is_file() for name in names)
     found = comparisons(SETTINGS, rows_by_arm(results))
-    page = report_page(STUDY, SETTINGS, results, found, pictures)
+    page = report_page(STUDY, SETTINGS, results, found, pictures, cells=14)
     assert page.count("<img") == 6
     assert "Normalization on a &lt;b&gt;" in page
     assert "BatchNorm has a lower Dice than group by" in page
     assert "all take the same 10 optimizer steps" in page
     assert "<td>batch</td>" in page
     assert '<td class="n">48</td>' in page
+    assert "13 of 14 cells have results." in page  # it was stopped
     assert "Cells without results" not in page
     assert "http" not in page

@@ -17,8 +17,8 @@ from segkit.plans.plan import Plan
 from segkit.sliding_window.rows import Windows
 from segkit.sliding_window.scores import predict_scores
 from segkit.sliding_window.windows import window_starts
-from segkit.studies.normalization.layers import norm_modules
 from segkit.studies.normalization.tiling import changed, padded, trimmed
+from segkit.studies.norms.layers import norm_modules
 
 INTERIOR = [slice(border + 8 - 24, border + 16 - 24) for border in (24, 48, 72, 96)]
 """Voxels along X, from 24 on, that no border of a window of 48 influences.

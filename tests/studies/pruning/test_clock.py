@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def test_a_round_gets_its_share_of_the_minutes_that_are_left(tmp_path: Path) -> 
     assert times.trainer(1).max_minutes == pytest.approx(1.9, abs=0.02)
     assert times.trainer(3).max_minutes == pytest.approx(7.6, abs=0.02)
     assert times.left() == pytest.approx(528, abs=2)
+
+
+@pytest.mark.parametrize(("startup", "minutes"), [(3.0, 8.8), (60.0, 8.0), (600.0, 7.0)])
+def test_on_a_busy_machine_more_is_kept_for_the_comparison(
+    tmp_path: Path, startup: float, minutes: float
+) -> None:
+    trainer, now = TrainerConfig(max_minutes=10.0), time.monotonic()
+    times = Clock(tmp_path, trainer, BUDGET, now, startup=startup)
+    assert times.trainer(3).max_minutes == pytest.approx(minutes, abs=0.02)
+
+
+def test_a_window_begins_now(tmp_path: Path) -> None:
+    minutes = clock(tmp_path, TrainerConfig(max_minutes=10.0), elapsed=300.0)
+    assert minutes.window(0.05)() == pytest.approx(30, abs=2)
+    assert clock(tmp_path, TrainerConfig(max_steps=5)).window(0.05)() == math.inf
 
 
 def test_an_interrupted_pruning_counts_its_finished_rounds(tmp_path: Path) -> None:

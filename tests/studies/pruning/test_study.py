@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import segkit
 from segkit.bundle.bundle import read_bundle
@@ -22,13 +24,15 @@ from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
-from segkit.studies.pruning.comparison import _difference, _note
+from segkit.studies.pruning.comparison import _difference, _note, _scores, validated
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
 from segkit.studies.pruning.study import prune
 from segkit.studies.pruning.widths import Candidate
+from segkit.studies.study_folder import prepared_split
 from segkit.training.validation import ValidationScore
 from tests.small_training import QUICK
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 SMALL = (
@@ -40,22 +44,18 @@ SMALL = (
 PRUNE = ("budget.macs=0.5", "budget.rounds=2", "trainer.max_steps=4", *QUICK[1:])
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a model in ``run`` and a finished pruning in ``small``."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(["train", str(phantom), "run_dir=run", *SMALL, *QUICK]) == 0
-        assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
-    return folder
+    return run_once(
+        ["train", str(phantom), "run_dir=run", *SMALL, *QUICK],
+        ["prune", "run", str(phantom), "run_dir=small", *PRUNE],
+    )
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def test_the_model_costs_what_was_asked_for(finished: Path) -> None:
@@ -228,6 +228,22 @@ def test_the_note_compares_the_cases_that_were_held_out(
     model = dataclasses.replace(model, card=card)
     setup = set_up_pruning(model, [f"dataset={data}", *words], Budget(macs=0.5))
     assert _note(model, setup).startswith(start)
+
+
+@pytest.mark.parametrize(("left", "count"), [(math.inf, 2), (-1.0, 1)])
+def test_both_models_predict_as_many_cases_as_there_is_time_for(
+    here: Path, phantom: Path, left: float, count: int
+) -> None:
+    models = [read_bundle("run"), read_bundle("small")]
+    study = set_up_pruning(models[0], [f"dataset={phantom}", "run_dir=x"], Budget(macs=0.5))
+    cases = [case for part in prepared_split(study) for case in part]
+    device = torch.device("cpu")
+    found = _scores(models, cases, precision="float32", device=device, left=lambda: left)
+    assert [score.cases for score in found] == [count] * 2
+    for model, score in zip(models, found, strict=True):
+        whole = validated(model, cases[:count], precision="float32", device=device)
+        assert score.per_case == whole.per_case
+        assert score.labels == pytest.approx(whole.labels)
 
 
 def test_without_validation_cases_there_is_no_dice() -> None:

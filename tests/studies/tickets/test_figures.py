@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from segkit.studies.tickets.curves import read_curves
@@ -11,6 +13,7 @@ from segkit.studies.tickets.figures import (
     after_pruning_figure,
     controls_figure,
     density_figure,
+    write_figures,
 )
 
 from .conftest import MakeRows
@@ -23,6 +26,12 @@ def test_figures_without_data_are_left_out(dice_rows: MakeRows) -> None:
     assert after_pruning_figure(curves, ["group", "batch"]) is None
     assert activations_figure([], ["group"], {0: 1.0}) is None
     assert density_figure([], ["group"], {0: 1.0}) is None
+
+
+def test_a_study_that_was_stopped_early_has_figures(dice_rows: MakeRows, tmp_path: Path) -> None:
+    curves = read_curves(dice_rows(DENSE))
+    pictures = write_figures(tmp_path, curves, ["group", "batch"], activations=[], density=[])
+    assert list(pictures) == ["tickets_and_controls", "norms"]
 
 
 def test_density_is_a_map_of_layers_and_levels() -> None:

@@ -17,13 +17,15 @@ from torch import Tensor
 import segkit
 from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
-from segkit.networks.mask_file import read_mask
+from segkit.dataset.layouts import read_dataset
+from segkit.networks.mask_file import MaskOrigin, read_mask
 from segkit.networks.masks import kept_and_total, layer_counts
 from segkit.studies.tickets.files import TicketFiles
 from segkit.studies.tickets.levels import Training
 from segkit.studies.tickets.starts import fewer_at_random
 from segkit.training.outputs.rewind import read_rewind
 from tests.small_training import SMALL
+from tests.studies.conftest import Copied, RunOnce
 from tools.reference import files_without_row
 
 STUDY = ["study", "tickets"]
@@ -45,21 +47,15 @@ LEVELS = (
 SEED = Path("study/batch/seed_4")
 
 
-@pytest.fixture(scope="module")
-def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(run_once: RunOnce, phantom: Path) -> Path:
     """A folder with a finished study in ``study``."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main([*STUDY, str(phantom), "run_dir=study", *TRAINING, *LEVELS]) == 0
-    return folder
+    return run_once([*STUDY, str(phantom), "run_dir=study", *TRAINING, *LEVELS])
 
 
 @pytest.fixture
-def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(finished: Path, copied: Copied) -> Path:
+    return copied(finished)
 
 
 def state(cell: Path) -> Mapping[str, Tensor]:
@@ -72,10 +68,14 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_each_level_prunes_three_tenths_and_keeps_what_was_pruned(finished: Path) -> None:
+def test_each_level_prunes_three_tenths_and_keeps_what_was_pruned(
+    finished: Path, phantom: Path
+) -> None:
     masks = [
         read_mask(finished / SEED / f"level_0{level}_ticket/mask.safetensors") for level in (1, 2)
     ]
+    hash_ = read_dataset(phantom).content_hash()
+    assert {mask.origin for mask in masks} == {MaskOrigin("phantom", hash_, 1)}
     total = kept_and_total(masks[0].masks)[1]
     kept = total - math.ceil(total * 3 / 10)
     assert kept_and_total(masks[0].masks)[0] == kept

@@ -10,7 +10,7 @@ import torch
 
 from segkit.errors import InputError
 from segkit.networks import build_network
-from segkit.networks.mask_file import MaskFile
+from segkit.networks.mask_file import MaskFile, MaskOrigin
 from segkit.networks.masks import dense_masks, kept_and_total, prune_at_random
 from segkit.plans.plan import ChannelPlan, Plan
 from segkit.training.initialization.mask_transfer import fit_mask
@@ -40,6 +40,17 @@ def test_a_mask_of_the_same_network_is_taken_whole(plan_for_balls: Plan, mask: M
         "dense": [],
         "not_taken": [],
     }
+
+
+def test_where_a_mask_was_made_stays_known(
+    plan_for_balls: Plan, mask: MaskFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask = dataclasses.replace(mask, origin=MaskOrigin("Milz", "0123456789ab", 4))
+    with caplog.at_level(logging.INFO):
+        fitted, report = fit_mask(build_network(plan_for_balls), plan_for_balls, mask)
+    assert fitted.origin == mask.origin
+    assert report["origin"] == {"dataset": "Milz", "hash": "0123456789ab", "training_cases": 4}
+    assert "the mask was made on Milz, with 4 training cases" in caplog.text
 
 
 def test_other_labels_do_not_matter(plan_for_balls: Plan, mask: MaskFile) -> None:

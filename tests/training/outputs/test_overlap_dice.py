@@ -102,12 +102,13 @@ def test_only_cases_of_the_validation_are_measured(plan: Plan, module: Any) -> N
 def test_without_time_nothing_is_measured(
     plan: Plan, module: Any, caplog: pytest.LogCaptureFixture, *, by_signal: bool
 ) -> None:
-    measured = overlaps(plan, [case("a")], minutes=None if by_signal else 0.01)
+    # A case of one window does not tell that overlap makes no difference on the other one.
+    measured = overlaps(plan, [case("a"), case("b", 8)], minutes=None if by_signal else 0.01)
     measured.stop.received = int(by_signal)
     with caplog.at_level(logging.INFO):
-        measured.measure(module, {"a": {"low": 0.75}})
+        measured.measure(module, {name: {"low": 0.75} for name in "ab"})
     assert (measured.entry(), module.average.windows) == ({}, 0)
-    assert "no time to measure the Dice at smaller overlaps" in caplog.text
+    assert "no time to measure the Dice at smaller overlaps of windows: predict" in caplog.text
 
 
 def test_the_log_says_what_auto_will_take(
@@ -115,7 +116,7 @@ def test_the_log_says_what_auto_will_take(
 ) -> None:
     with caplog.at_level(logging.INFO):
         overlaps(plan, [case("a")]).measure(module, {"a": {"low": 0.957}})
-    assert "predict --overlap auto will take 0.25: 0.25 costs 0.0005, 0 costs 0.0999" in caplog.text
+    assert "predict --overlap auto will take 0.25: compared with overlap 0.5 on " in caplog.text
 
 
 def test_cases_are_spread_over_all_and_limited(plan: Plan) -> None:
