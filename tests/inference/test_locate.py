@@ -15,11 +15,13 @@ import torch
 from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference import Predictor, load
-from segkit.inference.locate import box_of_labels, enlarged
+from segkit.inference.locate import box_of_labels, enlarged, warn_of_cut_labels
 from segkit.inference.prediction import Prediction, Wanted
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
+from segkit.preprocessing.chain import InverseTransform
+from segkit.preprocessing.orient import AxisMap
 from segkit.volume import Box, Volume
 
 Make = Callable[..., Bundle]
@@ -263,6 +265,29 @@ def test_a_label_that_goes_on_behind_the_box_is_said(
         "a.nii: bright may be cut at the border of the box that the coarse model found"
         in caplog.text
     )
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_label_is_cut_only_inside_the_content_in_every_orientation(
+    order: tuple[int, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The label is at the end of X; the box ends there, or one voxel before."""
+    for signs in itertools.product((1, -1), repeat=3):
+        flips = tuple(sign < 0 for sign in signs)
+        shape = [0, 0, 0]
+        for axis, size in zip(order, (7, 8, 9), strict=True):
+            shape[axis] = size
+        kept = (slice(1, 5), slice(2, 7), slice(3, 9))
+        inverse = InverseTransform(
+            AxisMap(order, flips), (shape[0], shape[1], shape[2]), kept, (4, 5, 6), (4, 5, 6)
+        )
+        labels = np.zeros(shape, np.uint8)
+        inverse.view(labels)[2:, 1:4, 1:5] = 7
+        for stop, is_cut in ((4, False), (3, True)):
+            box = (slice(1, stop), slice(0, 5), slice(0, 6))
+            caplog.clear()
+            warn_of_cut_labels(labels, inverse, box, {"bright": 7}, where=Path("a.nii"))
+            assert ("bright may be cut" in caplog.text) is is_cut
 
 
 def test_a_box_that_ends_with_the_scan_cuts_nothing(

@@ -62,6 +62,24 @@ def with_head(bundle: Bundle, weight: float) -> Bundle:
     return write_bundle(bundle.path, bundle.plan, {}, {"0": state})
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_not_finite_are_an_error(
+    make_bundle: Make, tmp_path: Path, bad: float
+) -> None:
+    array = np.zeros((8, 8, 8), np.float32)
+    array[3, 3, 3] = bad
+    image = nibabel.Nifti1Image(array, np.eye(4))
+    nibabel.save(image, tmp_path / "a.nii")
+    volume = Volume(array[None], np.eye(4))
+    predictor = Predictor(make_bundle(), locate=make_bundle(spacing=(2, 2, 2), folder="coarse"))
+    ways = (image, SimpleITK.GetImageFromArray(array), volume, tmp_path / "a.nii")
+    for given in ways:
+        with pytest.raises(InputError, match="expected a number in every voxel, found 1 of 512"):
+            predictor.predict(given)
+    with pytest.raises(InputError, match="numpy array: expected a number in every voxel"):
+        predictor.predict(array, spacing=(1, 1, 1))
+
+
 def test_scores_that_are_not_finite_are_an_error(make_bundle: Make) -> None:
     with pytest.raises(
         InputError, match=r"c1\.nii: expected finite scores .*computed in float32.*train it again"

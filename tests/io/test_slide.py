@@ -57,6 +57,13 @@ def test_gray_of_other_types(tmp_path: Path, dtype: str) -> None:
     assert np.array_equal(volume.array[0, ..., 0].T, rows)
 
 
+def test_pixels_that_are_not_finite(tmp_path: Path) -> None:
+    rows = ROWS[..., 0].astype(np.float32)
+    rows[0, 0] = np.nan
+    with pytest.raises(InputError, match=r"a\.tif: expected a number in every voxel, found 1 of"):
+        read_volume(written(tmp_path / "a.tif", rows))
+
+
 def test_the_largest_level_of_a_pyramid_is_read(tmp_path: Path) -> None:
     options = {"tile": (32, 32), "photometric": "rgb", "metadata": None}
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:

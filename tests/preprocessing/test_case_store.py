@@ -91,6 +91,18 @@ def test_a_case_that_cannot_be_used(
         prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
 
 
+@pytest.mark.parametrize("name", ["scan", "label"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_voxels_that_are_not_finite(tmp_path: Path, name: str, bad: float) -> None:
+    data = dataset(tmp_path, *cube())
+    array = np.zeros((1, 9, 9, 9), np.float32)
+    array[0, 3, 3, 3] = bad
+    write_image(tmp_path / f"{name}.nii.gz", Volume(array, np.eye(4)))
+    message = rf"{name}\.nii\.gz: expected a number in every voxel, found 1 of 729"
+    with pytest.raises(InputError, match=message):
+        prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
+
+
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     data = dataset(tmp_path, *cube())
     (tmp_path / "scan.nii.gz").unlink()

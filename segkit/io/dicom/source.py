@@ -100,14 +100,14 @@ class DicomSource:
                 mask = padding_mask(plane, instance)
                 if mask is not None:
                     padding[index] = np.packbits(mask)
-                values = values_of(plane, frame).reshape(y, x, self.channels)
-                slices[index] = values.transpose(2, 0, 1)
+                with np.errstate(over="ignore", invalid="ignore"):  # reported as infinite below
+                    values = values_of(plane, frame).reshape(y, x, self.channels)
+                    slices[index] = values.transpose(2, 0, 1)
         _fill_padding(slices, padding)
+        check_finite(self.series.path, slices)
         if not self.stack.is_even:
             slices = on_even_planes(slices, self.stack.slice_positions)
-        voxels = slices.transpose(1, 3, 2, 0)
-        check_finite(self.series.path, voxels)
-        return voxels
+        return slices.transpose(1, 3, 2, 0)
 
     def _check_memory(self) -> None:
         x, y, planes = self.grid.shape

@@ -68,6 +68,11 @@ def test_monochrome1_is_inverted(dicom: Any, tmp_path: Path) -> None:
     assert found.tolist() == [[4095, 4094, 4093], [3995, 3895, 0]]
 
 
+def test_values_that_are_not_finite(dicom: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a number in every voxel, found 5 of 6 that are"):
+        values(dicom, tmp_path, RescaleSlope=1e300, RescaleIntercept=0)
+
+
 def test_bits_above_the_stored_ones_are_ignored(dicom: Any, tmp_path: Path) -> None:
     assert values(dicom, tmp_path, PIXELS + 0x1000, BitsStored=12).tolist() == PIXELS.tolist()
     signed = np.array([[0x0FFF, 0x17FF]], np.int16)  # 12 bits: -1, and 2047 below an overlay
