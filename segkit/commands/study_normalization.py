@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         "windows, convergence, gradients, memory and time.",
         details=DETAILS,
         size=_size,
-        lines=_lines,
+        lines=summary_lines,
     )
     return command.run(arguments)
 
@@ -50,13 +50,13 @@ def _size(settings: NormalizationSettings) -> str:
     return f"{len(settings.trainings())} trainings of {settings.samples} patches each"
 
 
-def _lines(summary: dict[str, Any]) -> list[str]:
+def summary_lines(summary: dict[str, Any]) -> list[str]:
     """Return the table of the arms, and the verdict."""
     header = ["norm", "batch size", "Dice", "low", "high", "gap", "seconds per step"]
     return [
         text_table(header, [_row(arm) for arm in summary["arms"]]),
-        "Dice has 95 % intervals over cases and seeds. The gap is Dice with running statistics "
-        "minus Dice\nwith those of a batch.",
+        "Dice has 95 % intervals over cases and seeds; one case cannot tell. The gap is Dice with "
+        "running\nstatistics minus Dice with those of a batch.",
         "",
         *summary["verdict"],
     ]
@@ -67,7 +67,8 @@ def _row(arm: dict[str, Any]) -> list[Cell]:
     return [
         arm["norm"],
         arm["batch_size"],
-        *(dice.get(name) for name in ("mean", "low", "high")),
+        dice.get("mean"),
+        *(dice[name] if dice.get("cases", 0) > 1 else None for name in ("low", "high")),
         gap.get("mean"),
         arm["seconds_per_step"],
     ]

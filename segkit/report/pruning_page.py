@@ -59,13 +59,18 @@ def dice_sentences(result: Mapping[str, Any]) -> str:
     if not dice["cases"]:
         return f"{dice['verdict']}."
     change = dice["difference"]
-    interval = (
+    size = f"{_size_of(change)}: " if change else ""
+    return f"{size}{dice['verdict']}. {dice['note']}"
+
+
+def _size_of(change: Mapping[str, Any]) -> str:
+    """Return the change of the mean over cases with its interval; a single case has none."""
+    if change["cases"] == 1:
+        return f"Change in the only case {change['mean']:+.4f}"
+    return (
         f"Change of the mean over cases {change['mean']:+.4f}"
-        f" (95 % interval {change['low']:+.4f} to {change['high']:+.4f}): "
-        if change
-        else ""
+        f" (95 % interval {change['low']:+.4f} to {change['high']:+.4f})"
     )
-    return f"{interval}{dice['verdict']}. {dice['note']}"
 
 
 def channel_table(result: Mapping[str, Any]) -> Table:

@@ -35,6 +35,8 @@ SHARE: Limits = (0.0, 1.0)
 """Limits of Dice and of other shares."""
 SHARE_DIFFERENCE: Limits = (-1.0, 1.0)
 """Limits of a difference of two shares."""
+LOSS_DIFFERENCE: Limits = (-2.0, 2.0)
+"""Limits of a difference of two such differences."""
 
 LEVEL = 0.95
 DRAWS = 10_000
@@ -56,6 +58,11 @@ class Interval:
     def excludes_zero(self) -> bool:
         """True if the whole interval lies on one side of zero; never for a single case."""
         return self.cases > 1 and (self.low > 0 or self.high < 0)
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Low and high end; None for a single case, which cannot tell."""
+        return (self.low, self.high) if self.cases > 1 else None
 
 
 def mean_interval(
@@ -155,6 +162,17 @@ def extent(difference: Interval, digits: int = 3) -> str:
         return f"({difference.low:.{digits}f} to {difference.high:.{digits}f}; {counts})"
     least, most = sorted((abs(difference.low), abs(difference.high)))
     return f"by {least:.{digits}f} to {most:.{digits}f} ({counts})"
+
+
+def ends_text(interval: Interval, digits: int = 4) -> str:
+    """Return the ends of an interval in words.
+
+    >>> ends_text(Interval(0.5, 0.25, 0.75, 40, 3), 2), ends_text(Interval(0.5, 0.5, 0.5, 1, 3))
+    ('0.25 to 0.75', 'one case cannot tell')
+    """
+    if interval.ends is None:
+        return "one case cannot tell"
+    return " to ".join(f"{end:.{digits}f}" for end in interval.ends)
 
 
 def _count(number: int, name: str) -> str:

@@ -41,7 +41,7 @@ RESULT: dict[str, Any] = {
     },
     "dice": {
         "cases": 4,
-        "difference": {"mean": 0.0, "low": -0.01, "high": 0.01},
+        "difference": {"mean": 0.0, "low": -0.01, "high": 0.01, "cases": 4},
         "verdict": "no evidence of a difference",
         "note": "Neither model was trained on these cases.",
     },
@@ -96,6 +96,15 @@ def test_dice_by_label_and_on_average() -> None:
     assert dice_sentences(RESULT) == (
         "Change of the mean over cases +0.0000 (95 % interval -0.0100 to +0.0100): no evidence of"
         " a difference. Neither model was trained on these cases."
+    )
+
+
+def test_a_single_case_has_no_interval() -> None:
+    change = {"mean": -0.0659, "low": -0.0659, "high": -0.0659, "cases": 1}
+    dice = {**RESULT["dice"], "cases": 1, "difference": change}
+    assert dice_sentences({**RESULT, "dice": dice}) == (
+        "Change in the only case -0.0659: no evidence of a difference. Neither model was trained on"
+        " these cases."
     )
 
 

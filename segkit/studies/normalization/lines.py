@@ -67,13 +67,14 @@ def _with_intervals(norm: str, found: Mapping[float, Interval | None]) -> list[L
     if not points:
         return []
     intervals = list(points.values())
+    ends = [interval.ends or (interval.mean, interval.mean) for interval in intervals]
     return [
         Line(
             norm,
             list(points),
             [interval.mean for interval in intervals],
-            [interval.low for interval in intervals],
-            [interval.high for interval in intervals],
+            [low for low, _ in ends],
+            [high for _, high in ends],
             number=_number(norm),
         )
     ]

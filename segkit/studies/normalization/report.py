@@ -9,7 +9,7 @@ from segkit.plans.plan import Plan
 from segkit.report.study_page import Section, study_page
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import SHARE, Interval, mean_interval
+from segkit.studies.intervals import SHARE, Interval, ends_text, mean_interval
 from segkit.studies.normalization.figures import Picture
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (
@@ -133,7 +133,7 @@ def dice_table(settings: NormalizationSettings, rows: dict[Arm, list[Row]]) -> T
                 arm.norm,
                 arm.batch_size,
                 interval.mean,
-                f"{interval.low:.4f} to {interval.high:.4f}",
+                ends_text(interval),
                 *(None if part is None else part.mean for part in by_label),
                 interval.cases,
                 interval.seeds,

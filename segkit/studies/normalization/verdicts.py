@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import SHARE_DIFFERENCE, Interval, extent, mean_interval
+from segkit.studies.intervals import (
+    SHARE_DIFFERENCE,
+    Interval,
+    ends_text,
+    extent,
+    mean_interval,
+)
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
 from segkit.studies.norms.choices import NORMS
@@ -112,7 +118,7 @@ def gap_sentences(results: Sequence[CellResult]) -> list[str]:
 
 
 def _gap(arm: Arm, interval: Interval) -> str:
-    between = f"{interval.low:.4f} to {interval.high:.4f}"
+    between = ends_text(interval)
     if not interval.excludes_zero:
         return f"{arm}: no evidence that running statistics change Dice ({between})."
     change = "raise" if interval.low > 0 else "lower"

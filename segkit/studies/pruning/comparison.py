@@ -101,7 +101,7 @@ def _measured_costs(
     paths, seconds = [model.path for model in models], MEMORY_SHARE * left()
     memory = window_memory(paths, precision=precision, device=device, seconds=seconds)
     if None in memory and is_measurable(device.type):
-        log.info("there was no time to measure the memory of a window")
+        log.info("the memory of a window was not measured: too little time or memory was left")
     facts = [
         {**costs(model.plan), "seconds": own_seconds, "bytes": size}
         for model, own_seconds, size in zip(models, times.seconds, memory, strict=True)

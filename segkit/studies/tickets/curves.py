@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from segkit.report.tables import Cell
 from segkit.studies.intervals import (
+    LOSS_DIFFERENCE,
     SHARE,
     SHARE_DIFFERENCE,
     Interval,
@@ -227,7 +228,10 @@ def losses_between_norms(
         if level and a and b:
             found[level] = a, b
     share = shared_level(len(found))
-    differences = {level: paired_difference(*pair, level=share) for level, pair in found.items()}
+    differences = {
+        level: paired_difference(*pair, level=share, limits=LOSS_DIFFERENCE)
+        for level, pair in found.items()
+    }
     return [
         Comparison(" and ".join(norms), level, curves.remaining[level], *norms, difference)
         for level, difference in differences.items()

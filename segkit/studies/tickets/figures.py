@@ -217,7 +217,7 @@ def _differences(curves: Curves, norm: str) -> list[Point]:
 
 
 def _point(share: float, interval: Interval) -> Point:
-    return _percent(share), interval.mean, interval.low, interval.high
+    return _percent(share), interval.mean, *(interval.ends or (interval.mean, interval.mean))
 
 
 def _percent(share: float) -> float:

@@ -117,7 +117,7 @@ def dice_table(curves: Curves) -> Table:
         if interval:
             name = KINDS[arm.kind] if arm.measure == "dice" else MEASURES[arm.measure]
             share = percent(curves.remaining[arm.level])
-            values = (interval.mean, interval.low, interval.high)
+            values = (interval.mean, *(interval.ends or (None, None)))
             rows.append([arm.norm, name if arm.level else "dense", share, *values])
     return ["norm", "network", "weights left", "Dice", "low", "high"], rows
 

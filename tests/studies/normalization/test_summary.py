@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from segkit.commands import study_normalization
 from segkit.studies.cells import CellResult, Row, StudyCell
 from segkit.studies.normalization.figures import write_figures
-from segkit.studies.normalization.report import report_page
+from segkit.studies.normalization.lines import over_batches
+from segkit.studies.normalization.report import dice_table, report_page
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (
     Arm,
@@ -188,6 +190,22 @@ def test_the_summary_has_every_arm_and_every_failure() -> None:
     assert first["dice_by_overlap"]["0"]["mean"] == pytest.approx(0.596, abs=0.001)
     assert first["seconds_per_step"] == 0.5
     assert summary["failed"] == [{"cell": "bad", "status": "out of memory", "message": "8 GB"}]
+
+
+def test_a_single_case_has_no_interval() -> None:
+    def single(result: CellResult) -> CellResult:
+        rows = [row for row in result.rows() if row.get("case") in (None, "case9")]
+        return CellResult(result.cell, "done", {"results": rows})
+
+    results = [single(result) for result in study(0.6, gap=0.02)]
+    rows = rows_by_arm(results)
+    assert {row[3] for row in dice_table(SETTINGS, rows)[1]} == {"one case cannot tell"}
+    assert gap_sentences(results)[0].endswith("change Dice (one case cannot tell).")
+    for line in over_batches(SETTINGS, rows, lambda found: values_of(found, "dice", overlap=0.5)):
+        assert line.low == line.high == line.y
+    summary = summary_of(SETTINGS, results, comparisons(SETTINGS, rows))
+    table = study_normalization.summary_lines({**summary, "verdict": []})[0]
+    assert table.splitlines()[1].split()[:5] == ["group", "1", "0.8400", "-", "-"]
 
 
 def test_the_page_has_verdict_tables_and_figures(tmp_path: Path) -> None:

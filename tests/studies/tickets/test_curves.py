@@ -13,6 +13,7 @@ from segkit.studies.tickets.curves import (
     read_curves,
     smallest_without_loss,
 )
+from segkit.studies.tickets.outputs import dice_table
 
 from .conftest import MakeRows
 
@@ -78,6 +79,31 @@ def test_the_loss_by_pruning_is_taken_from_the_level_before(dice_rows: MakeRows)
     (found,) = losses_between_norms(curves, ("group", "batch"), PRUNED, reference_level=0)
     assert found.difference.mean == 0.0625 - 0.25
     assert losses_between_norms(curves, ("group", "instance"), PRUNED) == []
+
+
+def test_losses_differ_by_two_at_most(dice_rows: MakeRows) -> None:
+    keys = [("a", 0), ("b", 0)]
+    dice = {
+        ("group", 0): (0.25, 0.75),
+        ("group", 1): (0.75, 0.25),
+        ("batch", 0): (0.75, 0.25),
+        ("batch", 1): (0.25, 0.75),
+    }
+    rows = []
+    for (norm, level), values in dice.items():
+        rows += dice_rows(dict(zip(keys, values, strict=True)), norm=norm, level=level)
+    (found,) = losses_between_norms(read_curves(rows), ("group", "batch"), "dice")
+    # -1 and 1 have a standard error of 1, and Student's t of one degree of freedom is 12.7.
+    assert (found.difference.low, found.difference.high) == (-2.0, 2.0)
+
+
+def test_the_table_gives_no_interval_of_a_single_case(dice_rows: MakeRows) -> None:
+    seeds = {("a", 0): 0.5, ("a", 1): 0.75}
+    assert dice_table(read_curves(dice_rows(seeds)))[1] == [
+        ["group", "dense", "100 %", 0.625, None, None]
+    ]
+    (of_two,) = dice_table(read_curves(dice_rows({("a", 0): 0.5, ("b", 0): 0.5})))[1]
+    assert of_two[3:] == [0.5, 0.5, 0.5]
 
 
 def test_many_levels_widen_the_interval_of_each(dice_rows: MakeRows) -> None:
