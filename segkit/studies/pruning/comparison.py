@@ -80,7 +80,9 @@ def compared(
         },
         "before": facts[0],
         "after": facts[1],
-        "dice": _difference(before, after, _note(original, study)),
+        "dice": _difference(
+            before, after, f"{_note(original, study)}{_left_out(before.cases, len(cases))}"
+        ),
     }
 
 
@@ -182,6 +184,15 @@ def joined_scores(scores: Sequence[ValidationScore]) -> ValidationScore:
     per_case = {case: dice for score in scores for case, dice in score.per_case.items()}
     means = {name: float(np.mean(values)) for name, values in labels.items()}
     return ValidationScore(means, len(scores), per_case)
+
+
+def _left_out(done: int, cases: int) -> str:
+    """Return a sentence on cases for which there was no time, with a space before it.
+
+    >>> _left_out(3, 40), _left_out(40, 40)
+    (' There was time for 3 of 40 validation cases.', '')
+    """
+    return f" There was time for {done} of {cases} validation cases." if done < cases else ""
 
 
 def _difference(before: ValidationScore, after: ValidationScore, note: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
-from segkit.studies.pruning.comparison import _difference, _note, _scores, validated
+from segkit.studies.pruning.comparison import _difference, _note, _scores, compared, validated
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
 from segkit.studies.pruning.study import prune
@@ -244,6 +244,17 @@ def test_both_models_predict_as_many_cases_as_there_is_time_for(
         whole = validated(model, cases[:count], precision="float32", device=device)
         assert score.per_case == whole.per_case
         assert score.labels == pytest.approx(whole.labels)
+
+
+def test_the_report_says_for_how_many_cases_there_was_time(here: Path, phantom: Path) -> None:
+    models = [read_bundle("run"), read_bundle("small")]
+    study = set_up_pruning(models[0], [f"dataset={phantom}", "run_dir=x"], Budget(macs=0.5))
+    cases = [case for part in prepared_split(study) for case in part]
+    result = compared(*models, study, cases, precision="float32", left=lambda: 0.0)
+    assert result["dice"]["cases"] == 1
+    assert dice_sentences(result).endswith(
+        f" There was time for 1 of {len(cases)} validation cases."
+    )
 
 
 def test_without_validation_cases_there_is_no_dice() -> None:
