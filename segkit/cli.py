@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("find the problems of a dataset before training", "segkit.commands.check"),
     "plan": ("measure a dataset and choose how to train on it", "segkit.commands.plan"),
     "train": ("train a model on a dataset", "segkit.commands.train"),
-    "study": ("several trainings for one question: cross-validation", "segkit.commands.study"),
+    "study": ("several trainings for one question: folds, norms, tickets", "segkit.commands.study"),
     "prune": ("make a trained model smaller and faster, and retrain it", "segkit.commands.prune"),
     "predict": ("segment scans with a trained model", "segkit.commands.predict"),
     "evaluate": ("compare label maps with reference label maps", "segkit.commands.evaluate"),

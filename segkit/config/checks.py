@@ -1,8 +1,9 @@
 """Checks of overrides and of the configuration: everything that is refused, and why.
 
-A key or choice must exist, a value must follow the rule of its setting, some settings exclude each
-other, and an override must have an effect: the user who typed it expects a difference. A setting in
-a file that would have no effect beside the overrides of the command line is dropped.
+A choice must exist, a value must follow the rule of its setting, some settings exclude each other,
+and an override must have an effect: the user who typed it expects a difference. A setting in a file
+that would have no effect beside the overrides of the command line is dropped. Unknown keys are
+refused in `compose`.
 """
 
 from __future__ import annotations
