@@ -29,7 +29,8 @@ def test_model(capsys: pytest.CaptureFixture[str], what: Path) -> None:
     assert model["overlap"]["auto"] == 0.5
     assert main(["info", str(what)]) == 0
     assert (
-        "overlap      0.5 with predict --overlap auto: nothing is known" in capsys.readouterr().out
+        "overlap      0.5 with predict --overlap auto: the training has not measured Dice at other"
+        in capsys.readouterr().out
     )
 
 

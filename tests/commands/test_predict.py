@@ -195,7 +195,7 @@ def test_how_it_is_computed_is_recorded(here: Path) -> None:
     assert reasons == [
         *["not auto"] * 3,
         "fast prediction",
-        "nothing is known of other overlaps: the training measured none",
+        "the training has not measured Dice at other overlaps",
     ]
 
 

@@ -313,7 +313,7 @@ def test_overlap_auto_takes_what_costs_little(
     )
     with caplog.at_level(logging.INFO):
         auto = Predictor(cheap, overlap="auto")
-    assert "overlap of windows 0: 0.25 costs 0.0000, 0 costs 0.0005 of Dice" in caplog.text
+    assert "overlap 0.25 changes nothing, overlap 0 loses 0.0005 of Dice" in caplog.text
     assert auto.overlap_reason in caplog.text
     windows: list[tuple[int, int]] = []
     labels = auto.prediction(scan((16, 8, 8)), progress=lambda *count: windows.append(count))
