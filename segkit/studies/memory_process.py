@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -45,11 +46,12 @@ class MemoryProcess:
             what: what is computed, for the message of an error.
         """
         self._what = what
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             start_new_session=True,  # so that its fork can be ended with it
         )
@@ -61,6 +63,7 @@ class MemoryProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+        self._errors.close()
 
     def bytes_of(self, request: Request, *, seconds: float | None = None) -> int | None:
         """Return the bytes that a computation takes, or None if there are too few.
@@ -89,8 +92,14 @@ class MemoryProcess:
             answer = stdout.readline()
         except BrokenPipeError:
             answer = ""
-        found: dict[str, Any] = json.loads(answer or '{"error": "its process has ended"}')
+        found: dict[str, Any] = json.loads(answer) if answer else {"error": self._why_it_ended()}
         return found
+
+    def _why_it_ended(self) -> str:
+        """Return that the process has ended, with the last line of its standard error."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return ": ".join(["its process has ended", *lines[-1:]])
 
 
 def peak_bytes(
