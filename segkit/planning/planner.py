@@ -23,6 +23,15 @@ from segkit.planning.mirroring import choose_mirroring
 from segkit.planning.network_stages import build_stages, needs
 from segkit.planning.normalization import plan_channels, plan_crop
 from segkit.planning.patch import choose_batch, choose_patch
+from segkit.planning.symmetry import (
+    check_patch,
+    check_regions,
+    choose_symmetry,
+    orbit_size,
+    symmetric_mirroring,
+    symmetry_reason,
+    tied_spacing,
+)
 from segkit.planning.task import Task
 from segkit.planning.topology import LEAST_EDGE, Topology
 from segkit.plans.norm_catalogue import NORMS
@@ -67,12 +76,21 @@ def decide(task: Task, mirror: Any) -> Plan:
     """Return the plan for a task; see `make_plan`."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
+    symmetry = choose_symmetry(task, spacing)
+    spacing, spacing_reason = tied_spacing(
+        symmetry, spacing, spacing_reason, given=task.plan.spacing is not None
+    )
+    check_patch(symmetry, task.plan.patch)
     size = median_size(fingerprint.cases, spacing)
-    topology, features, patch_reason = choose_patch(task, spacing, size)
+    tied = symmetry.axes if symmetry else ()
+    topology, features, patch_reason = choose_patch(task, spacing, size, tied=tied)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
     # Regions overlap: a voxel has no single name that mirroring could change.
     names = [] if dataset.regions else list(dataset.labels)
-    mirroring = choose_mirroring(fingerprint, names, task.axes, mirror)
+    check_regions(symmetry, list(dataset.regions))
+    mirroring = symmetric_mirroring(
+        symmetry, names, choose_mirroring(fingerprint, names, task.axes, mirror), mirror
+    )
     crop, crop_reason = plan_crop(fingerprint)
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
     return Plan(
@@ -91,7 +109,9 @@ def decide(task: Task, mirror: Any) -> Plan:
         mirror_axes=mirroring.axes,
         mirror_swaps=mirroring.swaps,
         crop_to_content=crop,
-        network=build_stages(topology, features, inputs=len(channels), config=network),
+        network=build_stages(
+            topology, features, inputs=len(channels), config=network, symmetry=symmetry
+        ),
         needs=needs(network.name),
         training=ranges_of(fingerprint.cases),
         reasons={
@@ -102,6 +122,11 @@ def decide(task: Task, mirror: Any) -> Plan:
             **channel_reasons,
             "mirror": mirroring.reason,
             "network": _network_reason(topology, network),
+            **(
+                {"symmetry": symmetry_reason(symmetry, fingerprint, mirroring.swaps)}
+                if symmetry
+                else {}
+            ),
         },
     )
 
@@ -144,6 +169,8 @@ def _network_reason(topology: Topology, network: NetworkConfig) -> str:
         if by_rule
         else f"{network.norm} norm as asked"
     )
+    if by_rule and orbit_size(network) > 1:
+        groups += f", each of whole orbits of {orbit_size(network)} channels"
     if network.norm == "group_ws":
         groups += ", after standardized kernels in all layers but those that see the image"
     return (
