@@ -194,9 +194,7 @@ def renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
     orbit = order(network)
     changed = with_norms(
         network,
-        lambda layer: norm_of(
-            layer.name, layer.channels, layer.voxels, config=config, orbit=orbit
-        ),
+        lambda layer: norm_of(layer.name, layer.channels, layer.voxels, config=config, orbit=orbit),
     )
     return one_norm(changed) if network_entry(network.name).one_norm else changed
 

@@ -43,7 +43,9 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
     return 1, " A step takes one patch only: more steps learn more in the same time."
 
 
-def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[int], str]:
+def choose_patch(
+    task: Task, spacing: Spacing, size: Shape, *, tied: Axes = ()
+) -> tuple[Topology, list[int], str]:
     """Return the topology of the patch, the number of channels of each stage, and the reason.
 
     The patch is the one that the user gives, or the largest that fits into the memory.

@@ -133,7 +133,11 @@ def _spacing_remedy(symmetry: SymmetryPlan, edges: Sequence[float]) -> str:
 
 def check_patch(symmetry: SymmetryPlan | None, patch: Sequence[int] | None) -> None:
     """Raise a UsageError if a patch that the user gives has different edges along turned axes."""
-    if symmetry is not None and patch is not None and len({patch[axis] for axis in symmetry.axes}) > 1:
+    if (
+        symmetry is not None
+        and patch is not None
+        and len({patch[axis] for axis in symmetry.axes}) > 1
+    ):
         edge = max(patch[axis] for axis in symmetry.axes)
         fitting = [edge if axis in symmetry.axes else size for axis, size in enumerate(patch)]
         raise UsageError(
