@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,12 +19,14 @@ def run(arguments: Sequence[str]) -> int:
     """Write the model in the format of the suffix of OUT, and return the exit code."""
     given = _parser().parse_args(arguments)
     writers: dict[str, Callable[[ModelCard, Path, str | None], None]] = {
-        ".segkit": _pack,
+        ".segkit": _pack_plain if given.plain else _pack,
         ".xml": _write_graph,
     }
     writer = writers.get(given.out.suffix.lower())
     if writer is None:
         raise UsageError(f"{given.out}: must end with {' or '.join(writers)}")
+    if given.plain and writer is not _pack_plain:
+        raise UsageError("--plain is for .segkit: in other formats every network is plain")
     cards = [open_card(path) for path in ensemble_paths(resolve_model(given.model))]
     if len(cards) > 1:
         raise UsageError(f"{given.model} holds {len(cards)} models: give the name of one of them")
@@ -45,6 +48,14 @@ def _pack(card: ModelCard, out: Path, fold: str | None) -> None:
     if fold is not None:
         raise UsageError("--fold is for .xml: a .segkit file holds the networks of all folds")
     pack_bundle(card.path, out)
+
+
+def _pack_plain(card: ModelCard, out: Path, fold: str | None) -> None:
+    from segkit.bundle.bundle import read_bundle  # noqa: PLC0415
+    from segkit.bundle.plain_model import write_plain  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        _pack(write_plain(read_bundle(card.path), Path(folder) / "bundle"), out, fold)
 
 
 def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
@@ -82,6 +93,11 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--fold", help="the fold whose network is written, if there are several (.xml only)"
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="write network=equivariant_unet as the plain U-Net that computes the same (.segkit)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     return parser
