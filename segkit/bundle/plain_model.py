@@ -59,9 +59,7 @@ def write_plain(model: Bundle, folder: str | Path) -> Bundle:
             found=f"network={model.plan.network.name}",
             remedy="Leave --plain out: the network is plain already.",
         )
-    states = {
-        fold: plain_state(model.plan, model.state(fold), model.path) for fold in model.folds
-    }
+    states = {fold: plain_state(model.plan, model.state(fold), model.path) for fold in model.folds}
     card = {key: value for key, value in model.card.items() if key not in OF_FILES}
     card["plain_of"] = {
         "hash": model.hash,

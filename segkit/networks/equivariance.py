@@ -28,7 +28,7 @@ def moved_scores(scores: Tensor, element: Element, plan: Plan) -> Tensor:
 
 @torch.inference_mode()
 def equivariance_errors(network: nn.Module, plan: Plan, images: Tensor) -> dict[Element, float]:
-    """Return for every element g of the plan's symmetry how much network(g x) and g network(x) differ.
+    """Return how much network(g x) and g network(x) differ, for every element g of the symmetry.
 
     It is the largest difference, relative to the standard deviation of the scores.
 

@@ -124,9 +124,7 @@ def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
     """
     axes = [window_axis(plan, axis) for axis in plan.mirror_axes]
     mirrored = [axis for axis in axes if axis is not None]
-    chosen = [
-        axes for count in range(len(mirrored) + 1) for axes in combinations(mirrored, count)
-    ]
+    chosen = [axes for count in range(len(mirrored) + 1) for axes in combinations(mirrored, count)]
     return _different(chosen, plan) if plan.network.symmetry else chosen
 
 
