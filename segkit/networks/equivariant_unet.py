@@ -105,6 +105,10 @@ def score_layer(head: nn.Module, symmetry: WindowSymmetry) -> nn.Module:
 
 @torch.no_grad()
 def _scale_heads(network: EquivariantUNet) -> None:
-    """Make scores start as small as those of a plain head, which reads as many channels."""
+    """Make scores start about as large as those of a plain head.
+
+    A score starts as a random sum of means over orbits: the channels of an orbit are all positive
+    or near 0 after the activation, and their sum would grow with the order of the group.
+    """
     for head in (network.head, *network.deep_heads):
-        head.get_parameter("weight").mul_(network.symmetry.order**-0.5)
+        head.get_parameter("weight").div_(network.symmetry.order)

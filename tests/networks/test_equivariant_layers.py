@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from segkit.networks import build_network
 from segkit.networks.equivariant_layers import Filters
+from segkit.training.optimization.weight_averaging import RunningAverage
 from tests.symmetric_plans import planned
 
 PLAN = planned("p4", 2)
@@ -40,7 +41,7 @@ def test_kernels_are_kept_while_the_weights_stay() -> None:
 
 CHANGES: list[Callable[[nn.Module], object]] = [
     lambda network: network.load_state_dict(drawn(1).state_dict()),
-    lambda network: torch._foreach_lerp_(list(network.parameters()), 2.0, 0.5),
+    lambda network: RunningAverage(network, drawn(1)).update(0.5, step=100),
     lambda network: [parameter.mul_(2) for parameter in network.parameters()],
     lambda network: [
         setattr(parameter, "data", parameter.data * 2) for parameter in network.parameters()

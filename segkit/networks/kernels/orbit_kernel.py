@@ -133,7 +133,7 @@ class OrbitKernel(torch.autograd.Function):
         ctx.movement = movement
         elements, values = len(movement.elements), _values(movement)
         sources, _ = _tables(movement, filters.device)
-        copies = filters.reshape(-1, values)[:, sources]
+        copies = filters.reshape(-1, values).index_select(1, sources)
         moved = copies.view(len(filters), -1, elements, values).transpose(1, 2)
         return moved.reshape(len(filters) * elements, *filters.shape[1:])
 
@@ -146,7 +146,7 @@ class OrbitKernel(torch.autograd.Function):
         _, uses = _tables(movement, grad.device)
         filters = len(grad) // elements
         copies = grad.reshape(filters, elements, -1, values).transpose(1, 2)
-        gathered = copies.reshape(-1, elements * values)[:, uses]
+        gathered = copies.reshape(-1, elements * values).index_select(1, uses)
         return gathered.view(-1, values, elements).sum(2).view(filters, *grad.shape[1:]), None
 
 
