@@ -20,10 +20,10 @@ from scipy import sparse
 from segkit.errors import InputError
 from segkit.io.limits import require_memory
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.preprocessing.orient_and_crop import content_box, content_mask, mask_box
 from segkit.preprocessing.resample import (
     axis_matrices,
     grid_shape,

@@ -131,7 +131,7 @@ def test_a_large_scan_is_prepared_in_little_memory(tmp_path: Path) -> None:
 from pathlib import Path
 from segkit.io import read_volume
 from segkit.plans.plan import ChannelPlan
-from segkit.preprocessing.crop import content_box
+from segkit.preprocessing.orient_and_crop import content_box
 from segkit.preprocessing.intensity import normalizers
 
 def memory(name):
@@ -172,7 +172,7 @@ def test_numbers_that_are_scaled_take_no_more_memory(
 import nibabel, segkit.io.nifti.reader
 from segkit.io.scans import read_unscaled
 from segkit.plans.plan import ChannelPlan
-from segkit.preprocessing.crop import content_box
+from segkit.preprocessing.orient_and_crop import content_box
 from segkit.preprocessing.intensity import apply_normalizers, normalizers
 """
     action = f"""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segkit.preprocessing.crop import content_box, content_mask
+from segkit.preprocessing.orient_and_crop import content_box, content_mask
 
 WHOLE = (slice(0, 5), slice(0, 6), slice(0, 7))
 
