@@ -20,8 +20,7 @@ from segkit.fingerprint.channel_facts import ChannelFacts, channel_facts, voxels
 from segkit.fingerprint.label_facts import LabelFacts, Point, border_share, label_facts
 from segkit.labels.scheme import membership
 from segkit.preprocessing.labels import to_indices
-from segkit.preprocessing.orient import to_ras
-from segkit.preprocessing.orient_and_crop import content_box
+from segkit.preprocessing.orient_and_crop import content_box, to_ras
 from segkit.volume import Box, Grid, Shape, Unit, Volume
 
 SEED = 1234

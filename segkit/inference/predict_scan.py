@@ -23,7 +23,7 @@ from segkit.labels.postprocessing import apply_rules
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
-from segkit.preprocessing.gantry_tilt import SliceShifts, without_tilt
+from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
 from segkit.preprocessing.scan_warnings import comparable_labels, scan_warnings
 from segkit.volume import Box, Volume
 

@@ -21,7 +21,7 @@ from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
 from segkit.preprocessing.chain import InverseTransform
-from segkit.preprocessing.orient import AxisMap
+from segkit.preprocessing.orient_and_crop import AxisMap
 from segkit.volume import Box, Volume
 
 Make = Callable[..., Bundle]

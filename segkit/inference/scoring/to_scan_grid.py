@@ -30,7 +30,7 @@ from segkit.inference.scoring.voxel_values import (
 from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import InverseTransform
-from segkit.preprocessing.gantry_tilt import SliceShifts
+from segkit.preprocessing.orient_and_crop import SliceShifts
 from segkit.preprocessing.resample import SlabResampler, axis_matrices, matrices_of_part
 from segkit.volume import Box, Shape
 

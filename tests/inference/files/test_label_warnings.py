@@ -12,7 +12,7 @@ from segkit.inference.files.label_warnings import label_warning, label_warnings
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
-from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.preprocessing.scan_warnings import comparable_labels
 from segkit.volume import Volume
 
