@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 from segkit.units import size_text
 
 _MEMINFO = Path("/proc/meminfo")

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.io.limits import require_memory
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 from segkit.volume import SHEAR, Box, Shape, Volume
 
 log = logging.getLogger(__name__)

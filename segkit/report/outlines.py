@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from segkit.io.memory_map import blocks, drop_pages
+from segkit.io.memory import blocks, drop_pages
 from segkit.labels.colors import Color
 from segkit.preprocessing.orient_and_crop import border_values, differs
 

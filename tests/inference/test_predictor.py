@@ -274,7 +274,7 @@ def test_scaled_numbers_give_the_same_labels(
     name: str,
     changes: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 500)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 500)
     image = nibabel.Nifti1Image(
         np.random.default_rng(0).integers(0, 2000, (20, 18, 16), np.int16), np.eye(4)
     )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 
 BLOCK_VOXELS = 1 << 18
 """Number of voxels of a block; each labeled one takes several indices of 8 bytes."""

@@ -27,7 +27,7 @@ from segkit.inference.scoring.voxel_values import (
     entropy,
     label_dtype,
 )
-from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
+from segkit.io.memory import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.orient_and_crop import SliceShifts
@@ -78,7 +78,7 @@ class Decision:
             # The other axes in the order of the file, in which Z changes slowest.
             order = [plane_axis, *(other for other in (2, 1, 0) if other != plane_axis)]
         first, *rest = (inverse.source_shape[source] for source in order)
-        # Values that are written together are neighbors in the file (`io.memory_map.in_memory`).
+        # Values that are written together are neighbors in the file (`io.memory.in_memory`).
         planes = self._empty((first, self.channels, *rest), inverse.source_voxels)
         array = planes.transpose(1, *((0, 2, 3)[order.index(source)] for source in range(3)))
         if self.outside:

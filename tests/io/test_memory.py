@@ -14,7 +14,7 @@ from isal import igzip
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_labels, read_volume, write_labels
-from segkit.io.memory_map import blocks, drop_pages, is_mapped, map_numbers
+from segkit.io.memory import blocks, drop_pages, is_mapped, map_numbers
 from segkit.volume import Volume
 
 NUMBERS = np.arange(2 * 3 * 4 * 5, dtype=np.int16)
@@ -42,7 +42,7 @@ def test_pages_of_other_maps_are_kept(tmp_path: Path) -> None:
 
 
 def test_blocks_follow_memory_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 25)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 25)
     array = NUMBERS.reshape(2, 3, 4, 5)[1].transpose(
         2, 1, 0
     )  # X, Y, Z with X the fastest, as files have it
@@ -57,7 +57,7 @@ def test_blocks_follow_memory_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_blocks_of_large_planes_are_parts_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 10)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 10)
     array = NUMBERS.reshape(2, 3, 4, 5)
     assert [array[box].size for box in blocks(array)] == 12 * [10]
     assert (
@@ -68,7 +68,7 @@ def test_blocks_of_large_planes_are_parts_of_them(monkeypatch: pytest.MonkeyPatc
 def test_blocks_are_bounded_by_what_they_span(monkeypatch: pytest.MonkeyPatch) -> None:
     array = np.zeros((6, 100), np.uint8)[:, :1]
     assert len(list(blocks(array))) == 1
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_SPAN", 300)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_SPAN", 300)
     assert [box[0] for box in blocks(array)] == [slice(0, 3), slice(3, 6)]
 
 
