@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from segkit.errors import InputError
-from segkit.io.limits import require_memory
+from segkit.io.memory import require_memory
 from segkit.plans.plan import Plan
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.limits import require_memory
-from segkit.io.memory import blocks
+from segkit.io.memory import blocks, require_memory
 from segkit.volume import SHEAR, Box, Shape, Volume
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,7 @@ from segkit.inference.scoring.memory_plan import MemoryNeeds, choose_memory_plan
 from segkit.inference.scoring.scan_scorer import TimedScan
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.io import read_volume
-from segkit.io.limits import resident_memory
-from segkit.io.memory import BLOCK_SPAN, is_mapped
+from segkit.io.memory import BLOCK_SPAN, is_mapped, resident_memory
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 

@@ -26,7 +26,7 @@ from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import decisions_of
 from segkit.inference.scoring.voxel_values import entropy
 from segkit.io import read_volume
-from segkit.io.limits import resident_memory
+from segkit.io.memory import resident_memory
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 

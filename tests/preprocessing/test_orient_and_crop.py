@@ -65,7 +65,7 @@ def test_every_voxel_stays_within_half_a_voxel_of_its_place() -> None:
 
 
 def test_grid_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.limits.available_memory", lambda: 100)
+    monkeypatch.setattr("segkit.io.memory.available_memory", lambda: 100)
     with pytest.raises(
         OutOfMemoryError, match="scan: the 8 x 6 x 4 voxels of the scan without its tilt take 384"
     ):
