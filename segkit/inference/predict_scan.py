@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.inference.files.label_warnings import label_warnings
+from segkit.inference.files.measured_labels import label_warnings
 from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
 from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
 from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
