@@ -78,7 +78,7 @@ class ScanPredictor:
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
         label_warnings = self._label_warnings(arrays["labels"][0], scan, where)
-        volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
+        volumes = volumes_on_scan(arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
             uncertainty=volumes.get("uncertainty"),
@@ -162,25 +162,23 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
 
 
 def volumes_on_scan(
-    scan: Volume,
     arrays: Mapping[Result, NDArray[Any]],
     decisions: Mapping[Result, Decision],
     tilt: SliceShifts,
 ) -> dict[Result, Volume]:
-    """Return results as volumes on the grid of ``scan``.
+    """Return results as volumes on the grid of the scan as it was given.
 
     Probabilities in steps of 1/255 become numbers from 0 to 1 where they are read.
 
     Args:
-        scan: the scan as it was given.
         arrays: values (K, X, Y, Z) on the upright grid.
         decisions: the decision behind each result.
-        tilt: shift of each slice between the upright scan and ``scan``.
+        tilt: shift of each slice to the upright grid, and the grid of the scan.
     """
     volumes: dict[Result, Volume] = {}
     for name, array in arrays.items():
         values = decisions[name].tilted_back(array, tilt)
         if name == "probabilities" and values.dtype == np.uint8:
             values = cast(NDArray[Any], ScaledArray(values, 1 / STEPS, 0.0))
-        volumes[name] = scan.with_array(values)
+        volumes[name] = Volume(values, tilt.grid.affine, tilt.grid.unit)
     return volumes

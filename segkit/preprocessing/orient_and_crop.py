@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.io.memory import blocks, require_memory
-from segkit.volume import SHEAR, Box, Shape, Volume
+from segkit.volume import SHEAR, Box, Grid, Volume
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,12 @@ _OTHERS = ((1, 2), (0, 2), (0, 1))
 
 @dataclass(frozen=True)
 class SliceShifts:
-    """Shifts (x, y) in voxels of each slice of a tilted scan; empty without a tilt."""
+    """Shifts of the slices of a tilted scan, and the grid that results are shifted back to."""
 
-    shape: Shape
+    grid: Grid
+    """Grid of the scan as it was given."""
     shifts: tuple[tuple[int, int], ...] = ()
+    """Shift (x, y) of each slice in voxels; empty without a tilt."""
 
     def back(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return an array on the tilted grid of the scan.
@@ -46,7 +48,7 @@ class SliceShifts:
         """
         if not self.shifts:
             return array
-        x, y, _ = self.shape
+        x, y, _ = self.grid.shape
         planes = [
             array[:, right : right + x, up : up + y, z] for z, (right, up) in enumerate(self.shifts)
         ]
@@ -66,7 +68,7 @@ def without_tilt(volume: Volume, where: str | Path = "scan") -> tuple[Volume, Sl
     tilt = np.array([z @ x / (x @ x), z @ y / (y @ y)])
     cosines = [abs(z @ axis) / math.sqrt((z @ z) * (axis @ axis)) for axis in (x, y)]
     if volume.unit != "mm" or max(cosines) <= SHEAR:
-        return volume, SliceShifts(volume.grid.shape)
+        return volume, SliceShifts(volume.grid)
     degrees = math.degrees(math.asin(min(1.0, math.hypot(*cosines))))
     log.info(
         "%s: its slices are tilted by %.1f degrees; for the network they are shifted onto a"
@@ -80,7 +82,7 @@ def without_tilt(volume: Volume, where: str | Path = "scan") -> tuple[Volume, Sl
     affine = volume.affine.copy()
     affine[:3, 2] = z - tilt[0] * x - tilt[1] * y
     affine[:3, 3] += lowest[0] * x + lowest[1] * y
-    return Volume(_shifted(volume, shifts, where), affine), SliceShifts(volume.grid.shape, shifts)
+    return Volume(_shifted(volume, shifts, where), affine), SliceShifts(volume.grid, shifts)
 
 
 def _shifted(

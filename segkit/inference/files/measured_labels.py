@@ -207,7 +207,8 @@ def label_warning(
     >>> label_warning(326_000, 128, LabelRange(48, (1200, 2300), (1, 1)), cases=48, unit="mm")
     '326 ml in 128 pieces; training had 1.2 to 2.3 ml in 1 piece'
     """
-    had = f"training had {_volume_text(usual.volume, unit)} in {_pieces_text(range_text(usual.pieces))}"
+    usual_pieces = _pieces_text(range_text(usual.pieces))
+    had = f"training had {_volume_text(usual.volume, unit)} in {usual_pieces}"
     if not volume:
         missing = usual.cases == cases >= ALWAYS_IN
         return f"not found; {had} in each of {cases} cases" if missing else None

@@ -90,7 +90,7 @@ class Decision:
         """Return the values (K, X, Y, Z) of an upright scan on the grid of the tilted scan."""
         if not tilt.shifts:
             return array
-        tilted = self._empty((self.channels, *tilt.shape), math.prod(tilt.shape))
+        tilted = self._empty((self.channels, *tilt.grid.shape), tilt.grid.voxels)
         for channel, values in enumerate(array):
             tilted[channel] = tilt.back(in_memory(values)[None])[0]
             drop_pages(tilted)
