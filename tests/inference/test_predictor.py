@@ -80,11 +80,16 @@ def test_voxels_that_are_not_finite_are_an_error(
         predictor.predict(array, spacing=(1, 1, 1))
 
 
-def test_scores_that_are_not_finite_are_an_error(make_bundle: Make) -> None:
+@pytest.mark.parametrize("count_mismatch", [False, True])
+def test_scores_that_are_not_finite_are_an_error(make_bundle: Make, count_mismatch: bool) -> None:
+    damaged = with_head(make_bundle(), 3e38)
     with pytest.raises(
         InputError, match=r"c1\.nii: expected finite scores .*computed in float32.*train it again"
     ):
-        Predictor(with_head(make_bundle(), 3e38)).predict(scan(), where="c1.nii")
+        Predictor(damaged, count_mismatch=count_mismatch).predict(scan(), where="c1.nii")
+
+
+def test_scores_in_half_precision_that_are_not_finite(make_bundle: Make) -> None:
     with pytest.raises(InputError, match=r"in bfloat16.*predict with --precision float32"):
         Predictor(with_head(make_bundle(), 3e38), precision="bfloat16").predict(scan())
 
