@@ -31,7 +31,7 @@ _OTHERS = ((1, 2), (0, 2), (0, 1))
 """The two other axes of each axis X, Y, Z."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SliceShifts:
     """Shifts of the slices of a tilted scan, and the grid that results are shifted back to."""
 
