@@ -34,6 +34,8 @@ from segkit.networks.kernels.weight_standardization import (
 )
 from segkit.plans.symmetry import Element
 
+Plain = Conv2d | Conv3d | ConvTranspose2d | ConvTranspose3d
+
 
 @dataclass(frozen=True)
 class WindowSymmetry:
@@ -116,7 +118,7 @@ class Filters:
         filters = standardized(self.weight) if self.standardize else self.weight
         return orbit_kernel(filters, self.movement)
 
-    def _take(self, symmetry: WindowSymmetry, channels: Permutations, plain: nn.Module) -> None:
+    def _take(self, symmetry: WindowSymmetry, channels: Permutations, plain: Plain) -> None:
         """Replace weight and bias by those of one filter per orbit, without values."""
         self.symmetry = symmetry
         self.movement = Movement(symmetry.elements, channels, tuple(plain.kernel_size))
@@ -129,7 +131,8 @@ class Filters:
             self.bias = nn.Parameter(bias.new_empty(len(bias) // symmetry.order))
 
 
-def _like(plain: nn.Conv2d | nn.Conv3d) -> dict[str, Any]:
+def _like(plain: Plain) -> dict[str, Any]:
+    """Return the arguments of the constructor of a layer like ``plain``."""
     return {
         "in_channels": plain.in_channels,
         "out_channels": plain.out_channels,
@@ -160,7 +163,7 @@ class OrbitConvTranspose2d(Filters, ConvTranspose2d):
     """Transposed convolution from orbits to orbits, with a kernel of the stride's size."""
 
     def __init__(self, plain: ConvTranspose2d, symmetry: WindowSymmetry) -> None:
-        super().__init__(plain.in_channels, plain.out_channels, plain.kernel_size, plain.stride)
+        super().__init__(**_like(plain))
         self._take(symmetry, orbit_channels(symmetry.elements), plain)
 
 
@@ -168,7 +171,7 @@ class OrbitConvTranspose3d(Filters, ConvTranspose3d):
     """Transposed convolution from orbits to orbits, with a kernel of the stride's size."""
 
     def __init__(self, plain: ConvTranspose3d, symmetry: WindowSymmetry) -> None:
-        super().__init__(plain.in_channels, plain.out_channels, plain.kernel_size, plain.stride)
+        super().__init__(**_like(plain))
         self._take(symmetry, orbit_channels(symmetry.elements), plain)
 
 
@@ -191,7 +194,7 @@ class ScoreFilters(Filters):
         # Here the orbits are those of the input.
         return orbit_kernel(self.weight.transpose(0, 1), self.movement).transpose(0, 1)
 
-    def _take(self, symmetry: WindowSymmetry, channels: Permutations, plain: nn.Module) -> None:
+    def _take(self, symmetry: WindowSymmetry, channels: Permutations, plain: Plain) -> None:
         self.symmetry = symmetry
         self.movement = Movement(symmetry.elements, channels, tuple(plain.kernel_size))
         scores, width, *ones = self.weight.shape

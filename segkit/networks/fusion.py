@@ -13,8 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from segkit.networks.blocks import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
-from segkit.networks.equivariant_layers import Filters, OrbitNorm
-from segkit.networks.kernels.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
+from segkit.networks.equivariant_layers import (
+    OrbitConv2d,
+    OrbitConv3d,
+    OrbitConvTranspose2d,
+    OrbitConvTranspose3d,
+    OrbitNorm,
+    ScoreConv2d,
+    ScoreConv3d,
+)
+from segkit.networks.kernels.convolution import Conv2d, Conv3d
 from segkit.networks.kernels.group_norm import GroupNorm
 from segkit.networks.kernels.weight_standardization import StandardizedConv2d, StandardizedConv3d
 from segkit.networks.norm import BatchStatisticsNorm, scale_and_shift
@@ -48,13 +56,11 @@ def _without_orbits(layer: nn.Module) -> nn.Module:
     """Return the plain layer that computes the same as one of an equivariant network."""
     if isinstance(layer, OrbitNorm):
         return _group_norm(layer)
-    if not isinstance(layer, Filters):
-        return layer
-    if isinstance(layer, ConvTranspose2d | ConvTranspose3d):
+    if isinstance(layer, OrbitConvTranspose2d | OrbitConvTranspose3d):
         return _transposed(layer)
-    if isinstance(layer, Conv2d | Conv3d):
+    if isinstance(layer, OrbitConv2d | OrbitConv3d | ScoreConv2d | ScoreConv3d):
         return _convolution(layer, layer.kernel(), layer.offset())
-    raise TypeError(f"no plain layer for {type(layer).__name__}")
+    return layer
 
 
 def _group_norm(layer: OrbitNorm) -> nn.Module:
@@ -62,7 +68,7 @@ def _group_norm(layer: OrbitNorm) -> nn.Module:
     return _filled(plain, *layer.scale_and_shift())
 
 
-def _transposed(layer: ConvTranspose2d | ConvTranspose3d) -> nn.Module:
+def _transposed(layer: OrbitConvTranspose2d | OrbitConvTranspose3d) -> nn.Module:
     with torch.device("meta"):
         plain = TRANSPOSED_CONVOLUTIONS[layer.weight.ndim - 2](
             layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride

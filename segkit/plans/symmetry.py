@@ -58,7 +58,7 @@ class Element:
         """
         pairs = ((i, j) for j in range(len(self.axes)) for i in range(j))
         inversions = sum(self.axes[i] > self.axes[j] for i, j in pairs)
-        return math.prod(self.signs) * (-1) ** inversions < 0
+        return (self.signs.count(-1) + inversions) % 2 == 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Symmetry:
     dims: tuple[int, ...]
     """Numbers of dimensions of the networks that may have it."""
     words: str
-    """What may be done to a scan, for messages."""
+    """Description of the elements, for messages."""
 
     @property
     def order(self) -> int:
@@ -81,7 +81,8 @@ class Symmetry:
         >>> {name: symmetry.order for name, symmetry in SYMMETRIES.items()}
         {'mirror': 2, 'p4': 4, 'p4m': 8, 'd4': 8, 'octahedral24': 24, 'octahedral48': 48}
         """
-        return 2**self.axes * math.factorial(self.axes) // (1 if self.reflections else 2)
+        count: int = 2**self.axes * math.factorial(self.axes)
+        return count if self.reflections else count // 2
 
 
 SYMMETRIES: dict[str, Symmetry] = {

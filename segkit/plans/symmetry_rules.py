@@ -1,4 +1,4 @@
-"""What the symmetry of a network demands of its plan: equal edges, whole orbits, no strides."""
+"""Checks of a plan against the symmetry of its network: equal edges, whole orbits, no strides."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Heads:
 @torch.no_grad()
 def _weights(head: nn.Module) -> tuple[Tensor, Tensor]:
     """Return kernel (K, F, ...) and bias (K,) of a last layer, as the layer uses them."""
-    bias = head.offset() if isinstance(head, Conv2d | Conv3d) else None
-    if bias is None:
+    if not isinstance(head, Conv2d | Conv3d):
         raise TypeError(f"{type(head).__name__} is not the last layer of a U-Net")
-    return head.kernel(), bias
+    bias = head.offset()
+    return head.kernel(), torch.zeros(head.out_channels) if bias is None else bias

@@ -76,7 +76,8 @@ def moved_positions(element: Element, kernel: tuple[int, ...]) -> Numbers:
     # Twice the distance from the center is a whole number for odd and even edges.
     doubled = 2 * np.indices(kernel).reshape(len(kernel), -1) - (edges - 1)
     moved = (signs * doubled[axes] + edges - 1) // 2
-    return np.ravel_multi_index(tuple(moved), kernel).astype(np.int64)
+    numbers: Numbers = np.ravel_multi_index(tuple(moved), kernel).astype(np.int64)
+    return numbers
 
 
 @lru_cache(maxsize=256)
