@@ -90,11 +90,12 @@ def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool, tie
     extent = "is cut down to fit the memory" if shrunk else "covers a whole typical scan"
     if not shrunk and any(topology.patch[axis] < size[axis] for axis in tied):
         extent = "has about as many voxels as a typical scan"
-    if len(tied) > 1:
-        extent += f", with equal edges along {', '.join('xyz'[axis] for axis in tied)}"
+    equal = (
+        f" and are equal along {', '.join('xyz'[axis] for axis in tied)}" if len(tied) > 1 else ""
+    )
     return (
         f"Typical scan {_text(size)} voxels at this spacing; the patch {extent}, with edges that"
-        f" can be halved. A batch of {task.batch_size} needs about"
+        f" can be halved{equal}. A batch of {task.batch_size} needs about"
         f" {_needed(task, topology) / 1e9:.2g} GB."
     )
 

@@ -76,14 +76,18 @@ def test_the_octahedral_group_gets_a_cube_of_as_many_voxels(
     assert plan.network.symmetry == SymmetryPlan("octahedral24", (0, 1, 2))
     assert [stage.layers[0].channels for stage in plan.network.encoder] == [24, 48, 96, 192]
     assert {layer.channels // layer.groups for layer in plan.network.layers} == {24}
-    assert "has about as many voxels as a typical scan, with equal edges" in plan.reasons["patch"]
+    assert "the patch has about as many voxels as a typical scan" in plan.reasons["patch"]
+    assert "with edges that can be halved and are equal along x, y, z." in plan.reasons["patch"]
 
 
 def test_tied_edges_are_shortened_together(fingerprint: Print, decide: Decide) -> None:
     plan = equivariant(decide, fingerprint((200, 300, 200)), "octahedral24", memory="300MB")
     assert len(set(plan.patch)) == 1
     assert plan.patch[0] < 200
-    assert "is cut down to fit the memory, with equal edges along x, y, z" in plan.reasons["patch"]
+    assert (
+        "is cut down to fit the memory, with edges that can be halved and are equal"
+        in plan.reasons["patch"]
+    )
 
 
 def test_in_plane_axes_are_those_of_the_finer_spacing(fingerprint: Print, decide: Decide) -> None:
