@@ -125,9 +125,9 @@ def test_empty_path_is_none() -> None:
         (["trainer={max_steps:1}"], "unknown override 'trainer'"),
         (
             ["network=residual"],
-            r"unknown choice network=residual. Did you mean residual_unet\? Choices: monai_dynunet",
+            r"unknown choice network=residual. Did you mean residual_unet\? Choices: equivariant_unet",
         ),
-        (["network=qqq"], "unknown choice network=qqq. Choices: monai_dynunet"),
+        (["network=qqq"], "unknown choice network=qqq. Choices: equivariant_unet"),
         (["compute=tpu"], "unknown choice compute=tpu"),
         (
             ["trainer.max_steps=abc"],
