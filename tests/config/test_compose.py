@@ -125,7 +125,7 @@ def test_empty_path_is_none() -> None:
         (["trainer={max_steps:1}"], "unknown override 'trainer'"),
         (
             ["network=residual"],
-            r"unknown choice network=residual. Did you mean residual_unet\? Choices: equivariant_unet",
+            r"unknown choice network=residual. Did you mean residual_unet\? Choices: equivariant",
         ),
         (["network=qqq"], "unknown choice network=qqq. Choices: equivariant_unet"),
         (["compute=tpu"], "unknown choice compute=tpu"),
