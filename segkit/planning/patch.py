@@ -12,6 +12,7 @@ from segkit.planning.symmetry import orbit_size, symmetry_name
 from segkit.planning.task import LARGEST_BATCH, Task
 from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
 from segkit.plans.norm_catalogue import uses_batch_statistics
+from segkit.plans.plan import SymmetryPlan
 from segkit.units import parse_size
 from segkit.volume import Shape
 
@@ -44,7 +45,7 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
 
 
 def choose_patch(
-    task: Task, spacing: Spacing, size: Shape, *, tied: Axes = ()
+    task: Task, spacing: Spacing, size: Shape, symmetry: SymmetryPlan | None = None
 ) -> tuple[Topology, list[int], str]:
     """Return the topology of the patch, the number of channels of each stage, and the reason.
 
@@ -54,8 +55,8 @@ def choose_patch(
         task: the dataset and the user's choices.
         spacing: voxel spacing of the plan (X, Y, Z).
         size: size of a typical scan (X, Y, Z) in voxels at that spacing.
-        tied: axes along which the patch has equal edges, because the network turns them into each
-            other. It has as many voxels as it would have without.
+        symmetry: symmetry of the network. Along the axes that it turns into each other, the patch
+            has equal edges, and about as many voxels as it would have without.
 
     Raises:
         UsageError: the patch or the number of channels does not fit, or there is too little memory
@@ -64,6 +65,7 @@ def choose_patch(
     edges = _edges(spacing)
     if task.plan.patch is not None:
         return _given_patch(task, edges)
+    tied = symmetry.axes if symmetry else ()
     topology = _topology(task, _tied(_first_patch(edges, size, task.axes), tied), edges)
     shrunk = False
     while _needed(task, topology) > _budget(task):

@@ -77,9 +77,7 @@ def decide(task: Task, mirror: Any) -> Plan:
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     symmetry, (spacing, spacing_reason) = _symmetry_and_spacing(task)
     size = median_size(fingerprint.cases, spacing)
-    topology, features, patch_reason = choose_patch(
-        task, spacing, size, tied=symmetry.axes if symmetry else ()
-    )
+    topology, features, patch_reason = choose_patch(task, spacing, size, symmetry)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
     mirroring = _mirroring(task, symmetry, mirror)
     crop, crop_reason = plan_crop(fingerprint)
