@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segkit.commands.flags import Parser
 from segkit.commands.harmonize_discover import check_new
-from segkit.commands.harmonize_groups import add_group_flags, groups_of, read_scan, scans_of
+from segkit.commands.harmonize_groups import add_group_flags, groups_for, read_scan, scans_of
 from segkit.commands.harmonize_outputs import Record, outputs_of, write_records
 from segkit.commands.harmonize_table import apply_table, is_table_model
 from segkit.dataset.dataset import Case
@@ -31,8 +31,7 @@ def run(arguments: Sequence[str]) -> int:
         return apply_table(given)
     model = read_harmonization(given.model)
     cases = scans_of(given.inputs, len(model.channels))
-    source = given.groups or ("dicom" if model.grouping.source == "dicom" else None)
-    groups = groups_of(cases, source, given.column, model.grouping.tags)
+    groups = groups_for(model, cases, given.groups, given.column)
     outputs = outputs_of(cases, given.output, overwrite=given.overwrite)
     records = _harmonize_all(cases, outputs, model, groups, given)
     if given.output.is_dir():
@@ -62,7 +61,7 @@ def _harmonize_all(
                 if len(cases) == 1:
                     raise
                 log.error("%s", error)
-                records.append(Record(case.id, groups.get(case.id, ""), False, str(error), ()))
+                records.append(Record(case.id, groups.get(case.id, ""), None, str(error), ()))
             counter.show(number + 1, len(cases))
     return records
 

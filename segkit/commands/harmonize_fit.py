@@ -95,7 +95,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="segkit harmonize fit",
         description="Fit a harmonization to the training scans of a dataset and write it as JSON; "
-        "with --method combat, to a table of measurements. Nothing is read of validation cases.",
+        "with --method combat, to a table of measurements. Scans of validation cases are not read.",
     )
     parser.add_argument(
         "dataset",

@@ -14,6 +14,7 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
 from segkit.errors import InputError, SeveralSeries, UsageError, first_few
 from segkit.files.names import case_id, scan_paths
+from segkit.harmonization.model import Harmonization
 from segkit.harmonization.values import ChannelValues, channel_values
 from segkit.io.dicom import dicom_module
 from segkit.io.dicom.files.detection import is_dicom
@@ -146,7 +147,7 @@ def values_of(cases: Sequence[Case], channels: int) -> list[tuple[ChannelValues,
     values = []
     with CaseCounter("measuring") as counter:
         for number, case in enumerate(cases):
-            values.append(channel_values(read_scan(case)))
+            values.append(channel_values(read_scan(case), where=case.images[0]))
             if len(values[-1]) != channels:
                 raise InputError(
                     case.images[0],
@@ -181,6 +182,27 @@ def groups_of(
         return {case.id: case.group for case in cases if case.group}
     table = _table_groups(Path(source), column)
     return {case.id: table[case.id] for case in cases if case.id in table}
+
+
+def groups_for(
+    model: Harmonization, cases: Sequence[Case], source: str | None, column: str
+) -> dict[str, str]:
+    """Return the group of the cases to harmonize, as far as anything but intensities names it.
+
+    Without a source this is what the harmonization was fitted with: DICOM attributes or the column
+    of the dataset. A harmonization of discovered groups needs neither.
+
+    Args:
+        model: the fitted harmonization.
+        cases: the scans.
+        source: what the user gave with --groups.
+        column: column of a CSV file of --groups.
+    """
+    if source is None and model.grouping.source == "intensities":
+        return {}
+    if source is None and model.grouping.source == "dicom":
+        source = "dicom"
+    return groups_of(cases, source, column, model.grouping.tags or USUAL_TAGS)
 
 
 def _table_groups(path: Path, column: str) -> dict[str, str]:

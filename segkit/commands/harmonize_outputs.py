@@ -26,8 +26,9 @@ class Record:
 
     case: str
     group: str
-    is_known: bool
-    """True if the group was among the training scans, or if there are no groups."""
+    is_known: bool | None
+    """True if the group was among the training scans, or if there are no groups; None if the scan
+    could not be read."""
     note: str
     files: tuple[str, ...]
     """Names of the files written; empty if the scan was not harmonized."""
@@ -45,7 +46,8 @@ def outputs_of(cases: Sequence[Case], output: Path, *, overwrite: bool) -> dict[
             raise UsageError(f"-o {output}: give a folder for several files")
         outputs = {cases[0].id: [output]}
     else:
-        outputs = {case.id: [output / _name(image) for image in case.images] for case in cases}
+        outputs = {case.id: [output / name for name in _names(case)] for case in cases}
+        _check_table(output / TABLE)
     files = [path for paths in outputs.values() for path in paths]
     inputs = {image.resolve() for case in cases for image in case.images}
     seen: set[Path] = set()
@@ -60,11 +62,25 @@ def outputs_of(cases: Sequence[Case], output: Path, *, overwrite: bool) -> dict[
     return outputs
 
 
-def _name(image: Path) -> str:
-    suffix = suffix_of(image)
-    if is_dicom(image):
-        return f"{case_id(image)}.nii.gz"
-    return f"{case_id(image)}{_SUFFIXES.get(suffix, suffix)}"
+def _names(case: Case) -> list[str]:
+    """Return the name of the output of each image: its own, or that of the case for DICOM."""
+    names = []
+    for number, image in enumerate(case.images):
+        suffix = suffix_of(image)
+        name = f"{case_id(image)}{_SUFFIXES.get(suffix, suffix)}"
+        if is_dicom(image):
+            channel = f"_{number:04d}" if len(case.images) > 1 else ""
+            name = f"{case.id}{channel}.nii.gz"
+        names.append(name)
+    return names
+
+
+def _check_table(path: Path) -> None:
+    if path.exists() and tuple(read_rows(path)[0]) != COLUMNS:
+        raise UsageError(
+            f"{path} exists and is not a table of harmonized scans; move it, or choose another "
+            "folder with -o"
+        )
 
 
 def write_records(folder: Path, records: Sequence[Record]) -> None:
@@ -78,7 +94,7 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
             if row.get("case")
         }
     for record in records:
-        known = "yes" if record.is_known else "no"
+        known = {True: "yes", False: "no", None: ""}[record.is_known]
         files = ";".join(record.files)
         rows[record.case] = [record.case, record.group, known, record.note, files]
     write_text(path, csv_text(COLUMNS, rows.values()))

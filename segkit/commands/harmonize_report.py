@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.commands.flags import Parser
-from segkit.commands.harmonize_groups import add_group_flags, groups_of, open_cases, read_scan
+from segkit.commands.harmonize_groups import add_group_flags, groups_for, open_cases, read_scan
 from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError, UsageError, first_few, printable
 from segkit.fingerprint.case_facts import read_indices
@@ -62,8 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     _check_folder(given.output, overwrite=given.overwrite)
     model, dataset = read_harmonization(given.model), open_cases(given.dataset)
-    source = given.groups or ("dicom" if model.grouping.source == "dicom" else None)
-    groups = groups_of(dataset.cases, source, given.column, model.grouping.tags)
+    groups = groups_for(model, dataset.cases, given.groups, given.column)
     measured = []
     with CaseCounter("measuring") as counter:
         for number, case in enumerate(dataset.cases):
@@ -100,7 +99,7 @@ def _measure(case: Case, dataset: Dataset, model: Harmonization, given: str | No
             found=f"{volume.channels}",
             remedy="Give the dataset to which the harmonization belongs.",
         )
-    values = channel_values(volume)
+    values = channel_values(volume, where=case.images[0])
     group = group_of(model, values, given)
     maps = maps_of(model, values, group)
     indices = read_indices(case, dataset, volume.grid).array[0]

@@ -166,7 +166,7 @@ def _measurements(model: CombatModel, table: _Table) -> Measurements:
     if not chosen:
         raise InputError(
             table.path,
-            expected=f"the columns {first_few(sorted(wanted))}, to which ComBat was fitted",
+            expected=f"the measurements {first_few(model.features)}, to which ComBat was fitted",
             found=f"the columns {first_few(table.columns, 10)}",
             remedy="Give a table with the same measurements.",
         )

@@ -19,11 +19,11 @@ Numbers = NDArray[np.float64]
 Classifier = Callable[[Numbers, Numbers, Numbers], Numbers]
 
 NEIGHBORS = 10
-TREES = 200
+TREES = 100
 LEAF = 2
 """Largest number of training scans in a leaf that is not split further."""
 _RIDGE = 1.0
-_STEPS = 100
+_STEPS = 60
 
 
 def normal_scores(train: Numbers, test: Numbers) -> tuple[Numbers, Numbers]:
@@ -67,35 +67,37 @@ def random_trees(train: Numbers, test: Numbers, membership: Numbers) -> Numbers:
     """
     random = np.random.default_rng(0)
     weights = np.zeros((len(test), len(train)))
-    everything = np.vstack([train, test])
     for _ in range(TREES):
-        _grow(everything, np.arange(len(everything)), len(train), weights, random)
+        _grow(train, test, weights, random)
     flat = membership.reshape(len(train), -1)
     return np.asarray((weights / TREES) @ flat).reshape(len(test), *membership.shape[1:])
 
 
-def _grow(
-    points: Numbers,
-    rows: NDArray[np.intp],
-    training: int,
-    weights: Numbers,
-    random: np.random.Generator,
-) -> None:
-    """Split a node until its training scans are few or equal, and add up the leaf's weights."""
-    pending = [rows]
+def _grow(train: Numbers, test: Numbers, weights: Numbers, random: np.random.Generator) -> None:
+    """Split until the training scans of a node are few or equal; add the weights of its leaves.
+
+    Args:
+        train: training features (n, D).
+        test: test features (m, D).
+        weights: weights (m, n) of the training scans for each test scan, to add to.
+        random: generator of the splits.
+    """
+    pending = [(np.arange(len(train)), np.arange(len(test)))]
     while pending:
-        node = pending.pop()
-        known = node[node < training]
-        ranges = np.ptp(points[known], axis=0) if len(known) > LEAF else np.zeros(1)
-        features = np.flatnonzero(ranges)
+        known, new = pending.pop()
+        if not len(new):
+            continue
+        points = train[known]
+        features = np.flatnonzero(np.ptp(points, axis=0)) if len(known) > LEAF else ()
         if not len(features):
-            weights[np.ix_(node[node >= training] - training, known)] += 1 / len(known)
+            weights[new[:, None], known] += 1 / len(known)
             continue
         feature = features[random.integers(len(features))]
-        values = np.unique(points[known, feature])
-        place = random.integers(len(values) - 1)
-        below = points[node, feature] <= (values[place] + values[place + 1]) / 2
-        pending += [node[below], node[~below]]
+        values = points[:, feature]
+        smaller = values[values < values.max()]
+        threshold = smaller[random.integers(len(smaller))]
+        below, new_below = values <= threshold, test[new, feature] <= threshold
+        pending += [(known[below], new[new_below]), (known[~below], new[~new_below])]
 
 
 def logistic_regression(train: Numbers, test: Numbers, membership: Numbers) -> Numbers:

@@ -25,8 +25,8 @@ MOST_GROUPS = 8
 """Largest number of groups that is tried."""
 SCANS_PER_GROUP = 10
 """Number of scans per group that there must be for a number of groups to be tried."""
-_STARTS = 10
-_STEPS = 200
+_STARTS = 5
+_STEPS = 100
 _FLOOR = 1e-4
 """Smallest variance of a component: a standard deviation of one percent of location or spread."""
 _OUTSIDE = 1e-4

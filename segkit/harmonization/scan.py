@@ -38,7 +38,7 @@ def group_of(
     model: Harmonization, values: Sequence[ChannelValues], given: str | None
 ) -> str | None:
     """Return the group of a scan: the one given by a table or DICOM, or that of its intensities."""
-    if model.grouping.mixture is not None:
+    if given is None and model.grouping.mixture is not None:
         return most_likely(model.grouping.mixture, values)
     return given
 
@@ -95,7 +95,7 @@ def harmonize(
             found=f"{volume.channels}",
             remedy="Give the scans of the same channels, or fit a harmonization to these scans.",
         )
-    values = channel_values(volume)
+    values = channel_values(volume, where=where)
     group = group_of(model, values, group)
     maps = maps_of(model, values, group)
     array = _mapped(volume.array, maps, _empty(volume.array.shape, scratch), where)

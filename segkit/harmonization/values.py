@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.errors import InputError
 from segkit.io.border import border_values, differs
 from segkit.io.memory_map import blocks
 from segkit.volume import Volume
@@ -39,7 +41,7 @@ class ChannelValues:
         return np.interp(probabilities, PROBABILITIES, self.quantiles)
 
 
-def channel_values(volume: Volume) -> tuple[ChannelValues, ...]:
+def channel_values(volume: Volume, *, where: str | Path = "scan") -> tuple[ChannelValues, ...]:
     """Return the values of each channel of a scan.
 
     Voxels of the constant border, which has no tissue, do not count. A scan that is nothing but
@@ -47,6 +49,10 @@ def channel_values(volume: Volume) -> tuple[ChannelValues, ...]:
 
     Args:
         volume: the scan; it may be memory-mapped, because it is read block by block.
+        where: name of the scan in messages.
+
+    Raises:
+        InputError: the values are so large that they have no standard deviation.
 
     >>> scan = Volume(np.arange(1000.0).reshape(1, 10, 10, 10), np.eye(4))
     >>> values = channel_values(scan)[0]
@@ -62,7 +68,7 @@ def channel_values(volume: Volume) -> tuple[ChannelValues, ...]:
         border, count = None, array[0].size
     step = _step(count, array.shape[1:])
     sampled = np.concatenate([*_every(step, _parts(array, border))], axis=1)
-    return tuple(_summary(values.astype(np.float64)) for values in sampled)
+    return tuple(_summary(values.astype(np.float64), where) for values in sampled)
 
 
 def _parts(array: NDArray[Any], border: NDArray[Any] | None) -> Iterator[NDArray[Any]]:
@@ -89,7 +95,14 @@ def _step(count: int, shape: tuple[int, ...]) -> int:
     return step
 
 
-def _summary(values: NDArray[np.float64]) -> ChannelValues:
-    return ChannelValues(
-        np.quantile(values, PROBABILITIES), float(values.mean()), float(values.std())
-    )
+def _summary(values: NDArray[np.float64], where: str | Path) -> ChannelValues:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(values.mean()), float(values.std())
+    if not math.isfinite(std):
+        raise InputError(
+            where,
+            expected="intensities that have a mean and a standard deviation",
+            found=f"values from {values.min():.3g} to {values.max():.3g}",
+            remedy="The file is damaged, or in an unusual unit: rescale it and save it again.",
+        )
+    return ChannelValues(np.quantile(values, PROBABILITIES), mean, std)

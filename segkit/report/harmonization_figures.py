@@ -83,12 +83,15 @@ def _densities(axes: Axes, curves: Curves, groups: Sequence[str]) -> None:
     names = sorted(set(groups))
     far_apart = _is_far_apart(curves, groups)
     shown = np.arcsinh(curves) if far_apart else curves
-    low, high = np.quantile(shown, [0.001, 0.999])
+    members_of = {name: shown[[group == name for group in groups]] for name in names}
+    # Of each group, so that the tails of a small group are not cut off.
+    ends = np.quantile(np.stack([*map(_ends, members_of.values())]), [0, 1], axis=0)
+    low, high = ends[0, 0], ends[1, 1]
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     centers = (edges[1:] + edges[:-1]) / 2
     places = np.sinh(centers) if far_apart else centers
     for number, name in enumerate(names):
-        members = shown[[group == name for group in groups]]
+        members = members_of[name]
         color = style_of(number)["color"]
         for curve in members[:_MOST_SCANS]:
             axes.plot(places, _density(curve, edges), color=color, alpha=0.12, linewidth=0.5)
@@ -100,6 +103,10 @@ def _densities(axes: Axes, curves: Curves, groups: Sequence[str]) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
+
+
+def _ends(curves: Curves) -> Numbers:
+    return np.asarray(np.quantile(curves, [0.001, 0.999]))
 
 
 def _is_far_apart(curves: Curves, groups: Sequence[str]) -> bool:
