@@ -85,16 +85,16 @@ def test_membership_of_several_assignments_is_independent() -> None:
         np.testing.assert_allclose(together[..., 2:3], alone, atol=1e-12)
 
 
-@pytest.mark.slow  # a minute: three kinds of scans with 200 permutations
+@pytest.mark.slow  # two kinds of scans with 200 permutations each
 def test_groups_of_hippocampus_with_all_permutations(
     hippocampus: Scans, hippocampus_groups: list[str]
 ) -> None:
     folds = stratified_folds(hippocampus_groups, [str(i) for i in range(len(hippocampus))])
-    for method in ("spline", "nyul"):
-        features = partial(harmonized_features, method, hippocampus, hippocampus_groups)
-        found = predict_site(features, hippocampus_groups, folds)
-        assert found["random trees"].auc <= 0.65
-        assert not any(result.suspected_leakage for result in found.values())
+    features = partial(harmonized_features, "spline", hippocampus, hippocampus_groups)
+    found = predict_site(features, hippocampus_groups, folds)
+    assert all(0.35 <= result.auc <= 0.65 for result in found.values())
+    raw = predict_site(lambda _: raw_features(hippocampus), hippocampus_groups, folds)
+    assert all(result.p == 1 / 201 for result in raw.values())
 
 
 def test_groups_of_hippocampus_are_plain_before_and_not_after(
