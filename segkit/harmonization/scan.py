@@ -16,7 +16,7 @@ from segkit.harmonization.mixture import most_likely
 from segkit.harmonization.model import Harmonization
 from segkit.harmonization.monotone_map import MonotoneMap
 from segkit.harmonization.values import ChannelValues, channel_values
-from segkit.io.memory_map import MAPPED_FROM, blocks, map_scratch
+from segkit.io.memory import MAPPED_FROM, blocks, map_scratch
 from segkit.volume import Volume
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.border import border_values, differs
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 from segkit.volume import Volume
 
 LEVELS = 512

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from segkit.io.border import border_values, differs
-from segkit.io.memory_map import blocks, drop_pages
+from segkit.io.memory import blocks, drop_pages
 from segkit.labels.colors import Color
 
 OUTLINE_PIXELS = 2

@@ -15,7 +15,7 @@ from segkit.harmonization.fit import fit
 from segkit.harmonization.model import Harmonization
 from segkit.harmonization.scan import harmonize
 from segkit.harmonization.values import ChannelValues
-from segkit.io.memory_map import is_mapped
+from segkit.io.memory import is_mapped
 from segkit.volume import Volume
 
 Made = Callable[[Any], ChannelValues]
