@@ -37,11 +37,12 @@ USUAL_TAGS = TAGS[:3]
 def add_group_flags(parser: argparse.ArgumentParser, *, intensities: bool) -> None:
     """Add the flags that say where the group of each scan comes from."""
     more = "; or intensities, to discover groups in the training scans" if intensities else ""
+    usual = "" if intensities else ", unless FILE says how groups are found"
     parser.add_argument(
         "--groups",
         metavar="SOURCE",
         help="where the group of each scan comes from: a CSV file with the columns case,group; "
-        f"or dicom, for DICOM attributes{more} (default: the column group of the dataset)",
+        f"or dicom, for DICOM attributes{more} (default: the column group of the dataset{usual})",
     )
     parser.add_argument(
         "--column",
