@@ -12,7 +12,8 @@ from segkit.dataset.csv_table import read_rows
 from segkit.errors import InputError, UsageError, first_few, printable
 from segkit.files.atomic import write_text
 from segkit.files.json_file import read_json
-from segkit.harmonization.combat_model import CombatModel, read_combat
+from segkit.harmonization.combat_file import read_combat
+from segkit.harmonization.combat_model import CombatModel
 from segkit.harmonization.combat_model import apply_table as applied_table
 from segkit.harmonization.combat_model import fit_table as fitted_table
 from segkit.harmonization.measurements import (

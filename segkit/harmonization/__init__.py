@@ -8,6 +8,6 @@ mixture             groups discovered from intensities
 methods, fit        z-scores, landmarks of Nyul, curves of the groups: fitted and applied to a scan
 model, model_file   what was fitted, and its JSON file
 scan                a harmonized scan, computed block by block
-combat              ComBat for tables of measurements (`combat_model`, `combat_file`, `tables`)
+combat              ComBat; `combat_model` fits it to a table, `combat_file` reads what was fitted
 site_prediction     how well classifiers recognize the group of a scan
 """

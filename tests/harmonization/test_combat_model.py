@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError
-from segkit.harmonization.combat_model import CombatModel, apply_table, fit_table, read_combat
+from segkit.harmonization.combat_file import read_combat
+from segkit.harmonization.combat_model import CombatModel, apply_table, fit_table
 from segkit.harmonization.covariates import covariate_of
 from segkit.harmonization.measurements import Measurements
 
