@@ -9,10 +9,10 @@ of windows, a pruned network and OpenVINO save, each alone and together, and at 
 Phantoms (`benchmarks/ct_phantom.py`) are written, `segkit train` trains the dense model in the
 minutes given, and `segkit prune` prunes it once for each budget. With --longer-minutes, the dense
 and every pruned model are trained on for as long, so that the pruned ones have not just been
-trained for longer than the dense one; these are the models that predict. Then whole commands of `segkit
-predict` take turns on the test scans, from the start of the process to its end; "today" is the
-dense model, predicted by the build in CHECKOUT. Dice is that against the phantom's labels, on scans
-that no model was trained on. Memory: PSS of the process tree, sampled.
+trained for longer than the dense one; these are the models that predict. Then whole commands of
+`segkit predict` take turns on the test scans, from the start of the process to its end; "today" is
+the dense model, predicted by the build in CHECKOUT. Dice is that against the phantom's labels, on
+scans that no model was trained on. Memory: PSS of the process tree, sampled.
 
 Finished parts are kept in FOLDER: the same command continues an interrupted one, and --until stops
 after a part. Print a table in Markdown.
