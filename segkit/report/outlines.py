@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from segkit.io.border import border_values, differs
 from segkit.io.memory import blocks, drop_pages
 from segkit.labels.colors import Color
-from segkit.preprocessing.orient_and_crop import border_values, differs
 
 OUTLINE_PIXELS = 2
 TINT = 0.4
