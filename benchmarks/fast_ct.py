@@ -8,11 +8,11 @@ of windows, a pruned network and OpenVINO save, each alone and together, and at 
 
 Phantoms (`benchmarks/ct_phantom.py`) are written, `segkit train` trains the dense model in the
 minutes given, and `segkit prune` prunes it once for each budget. With --longer-minutes, the dense
-and every pruned model are trained on for as long, so that the pruned ones have not just been
-trained for longer than the dense one; these are the models that predict. Then whole commands of
-`segkit predict` take turns on the test scans, from the start of the process to its end; "today" is
-the dense model, predicted by the build in CHECKOUT. Dice is that against the phantom's labels, on
-scans that no model was trained on. Memory: PSS of the process tree, sampled.
+and every pruned model are trained on for as long, and these are the models that predict; a pruned
+one was still trained for longer than the dense one, by the rounds of its pruning. Then whole
+commands of `segkit predict` take turns on the test scans, from the start of the process to its end;
+"today" is the dense model, predicted by the build in CHECKOUT. Dice is that against the phantom's
+labels, on scans that no model was trained on. Memory: PSS of the process tree, sampled.
 
 Finished parts are kept in FOLDER: the same command continues an interrupted one, and --until stops
 after a part. Print a table in Markdown.
@@ -111,7 +111,7 @@ def _train_on(given: argparse.Namespace, model: Path) -> None:
 
 def _call_train(given: argparse.Namespace, run_dir: Path, minutes: float, *words: str) -> None:
     """Train a model, unless it is finished; an interrupted training goes on."""
-    if (run_dir / "finished.json").exists():
+    if _is_finished(run_dir):
         return
     limits = [f"trainer.max_minutes={minutes}", f"trainer.threads={given.threads}"]
     resume = ["--resume"] if run_dir.exists() else []
@@ -120,9 +120,15 @@ def _call_train(given: argparse.Namespace, run_dir: Path, minutes: float, *words
 
 
 def _prune(given: argparse.Namespace, budget: str) -> None:
+    if _is_finished(_pruned(given, budget)):
+        return
     words = [f"dataset={given.folder / 'data'}", f"run_dir={_pruned(given, budget)}"]
     minutes = f"trainer.max_minutes={given.prune_minutes}"
     _call("prune", str(_dense(given)), *words, f"budget.{budget}", minutes)
+
+
+def _is_finished(run_dir: Path) -> bool:
+    return (run_dir / "finished.json").exists()
 
 
 def _dense(given: argparse.Namespace) -> Path:

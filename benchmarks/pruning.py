@@ -9,9 +9,9 @@ and of the pruning together: all stages narrower by one factor (narrow), all sta
 (flat), the widths of the first pruned network (scratch), which shows whether its weights are worth
 anything, and those of the model itself (longer), which shows what the steps alone do. The widths of
 narrow and flat are those whose time for a window is nearest to that of the first pruned network.
-Every arm is a folder, and finished ones are not repeated, so the command can be stopped
-and run again. All networks are timed in turns at the end. Dice is that of the validation cases of
-the fold. Prints a table in Markdown.
+Every arm is a folder, and finished ones are not repeated, so the command can be stopped and run
+again. All networks are timed in turns at the end. Dice is that of the validation cases of the fold.
+Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from segkit.studies.pruning.setup import set_up_pruning
 from segkit.studies.pruning.study import Ranking, prune
 from segkit.studies.pruning.widths import Candidate
 from segkit.training.data.split import split_cases
-from segkit.training.outputs.run_folder import PLAN, prepared_folder
+from segkit.training.outputs.run_folder import BUNDLE, PLAN, prepared_folder
 from segkit.training.setup import Setup
 
 CPU = torch.device("cpu")
@@ -82,7 +82,8 @@ def _arm(arguments: argparse.Namespace, model: Bundle, name: str, seed: int) -> 
 def _plan_words(arguments: argparse.Namespace, model: Bundle, name: str) -> list[str]:
     """Return the overrides that determine the plan of an arm that is trained from scratch."""
     if name == "scratch":
-        plan = _pruned(arguments, "pruned", arguments.seeds[0]) / PLAN
+        # Of the bundle: that of the pruning itself is the plan of the original model.
+        plan = _pruned(arguments, "pruned", arguments.seeds[0]) / BUNDLE / PLAN
         return [f"dataset={arguments.dataset}", f"plan.file={plan}", *arguments.overrides]
     return _network(arguments, model, _features(arguments, model, name))
 
@@ -129,9 +130,7 @@ def _features(arguments: argparse.Namespace, model: Bundle, name: str) -> list[i
     begun = (arguments.out / f"{name}_{seed}" / PLAN for seed in arguments.seeds)
     plan = next((read_plan(file) for file in begun if file.exists()), model.plan)
     stages = [stage.layers[-1].channels for stage in plan.network.encoder]
-    if plan is not model.plan:
-        return stages
-    if name == "longer":
+    if name == "longer" or plan is not model.plan:
         return stages
     widest = {"narrow": stages, "flat": [max(stages)] * len(stages)}[name]
     pruned = read_bundle(_pruned(arguments, "pruned", arguments.seeds[0]))
