@@ -4,18 +4,20 @@
                                  [--steps 600] [--seeds 0] [--rounds 3] [--overrides KEY=VALUE ...]
 
 Arms, each with every seed: the model pruned by `segkit prune`; the same with random instead of
-unimportant groups; and two networks trained from scratch, all stages narrower by one factor
-(narrow) and all stages of one width (flat), as wide as the time of the first pruned network allows.
-Those get the steps of the model's own training and of the pruning together. Every arm is a folder,
-and finished ones are not repeated, so the command can be stopped and run again. All networks are
-timed in turns at the end. Dice is that of the validation cases of the fold. Prints a table in
-Markdown.
+unimportant groups; and three networks trained from scratch for the steps of the model's own
+training and of the pruning together: all stages narrower by one factor (narrow), all stages of one
+width (flat), and the widths of the model itself (longer), which shows what the steps alone do. The
+widths of narrow and flat are those whose time for a window is nearest to that of the first pruned
+network. Every arm is a folder, and finished ones are not repeated, so the command can be stopped
+and run again. All networks are timed in turns at the end. Dice is that of the validation cases of
+the fold. Prints a table in Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,14 +26,18 @@ import segkit
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import resolve_model
 from segkit.cli import log_to_stderr
+from segkit.config.compose import load
+from segkit.config.overrides import given_keys
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.networks import build_network
 from segkit.networks.pruning import channel_sets
-from segkit.plans.convolutions import Convolution, convolutions, multiply_adds, parameters, resized
+from segkit.planning.plan_dataset import measured_plan, open_dataset
+from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.studies.intervals import Interval, mean_interval, paired_difference
 from segkit.studies.pruning.comparison import case_values, validated
-from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
+from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.ranking import at_random, candidates
 from segkit.studies.pruning.selection import empty_window
 from segkit.studies.pruning.settings import Budget
@@ -43,8 +49,6 @@ from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.setup import Setup
 
 CPU = torch.device("cpu")
-Widths = Callable[[float], list[int]]
-"""Function from a factor to the channels of every stage."""
 
 
 def main() -> None:
@@ -61,25 +65,28 @@ def _arm(arguments: argparse.Namespace, model: Bundle, name: str, seed: int) -> 
     """Return the finished model of an arm."""
     if name in RANKINGS:
         return read_bundle(_pruned(arguments, name, seed))
-    first = read_bundle(_pruned(arguments, "pruned", arguments.seeds[0]))
-    features = _as_fast(model, first, WIDTHS[name](model), arguments.precision)
     steps = int(model.card["training"]["steps"]) + arguments.steps
-    patch = ",".join(map(str, model.plan.patch))
-    run_dir = arguments.out / f"{name}_{seed}"
     return read_bundle(
         segkit.train(
-            f"dataset={arguments.dataset}",
-            f"run_dir={run_dir}",
-            f"network={model.plan.network.name}",
-            f"network.features=[{','.join(map(str, features))}]",
-            f"plan.patch=[{patch}]",
-            f"trainer.batch_size={model.plan.batch_size}",
+            f"run_dir={arguments.out / f'{name}_{seed}'}",
             f"trainer.max_steps={steps}",
             f"seed={seed}",
-            *arguments.overrides,
+            *_network(arguments, model, _features(arguments, model, name)),
             resume="auto",
         )
     )
+
+
+def _network(arguments: argparse.Namespace, model: Bundle, features: Sequence[int]) -> list[str]:
+    """Return the overrides that plan the model's network with other channels."""
+    return [
+        f"dataset={arguments.dataset}",
+        f"network={model.plan.network.name}",
+        f"network.features=[{','.join(map(str, features))}]",
+        f"plan.patch=[{','.join(map(str, model.plan.patch))}]",
+        f"trainer.batch_size={model.plan.batch_size}",
+        *arguments.overrides,
+    ]
 
 
 def _pruned(arguments: argparse.Namespace, name: str, seed: int) -> Path:
@@ -104,41 +111,64 @@ def _random(
 
 
 RANKINGS: dict[str, Ranking | None] = {"pruned": None, "random": _random}
+FROM_SCRATCH = ("narrow", "flat", "longer")
 
 
-def _narrow(model: Bundle) -> Widths:
+def _features(arguments: argparse.Namespace, model: Bundle, name: str) -> list[int]:
+    """Return the channels of the stages of an arm that is trained from scratch."""
     stages = [stage.layers[-1].channels for stage in model.plan.network.encoder]
-    return lambda factor: [max(4, 4 * round(factor * width / 4)) for width in stages]
+    if name == "longer":
+        return stages
+    widest = {"narrow": stages, "flat": [max(stages)] * len(stages)}[name]
+    pruned = read_bundle(_pruned(arguments, "pruned", arguments.seeds[0]))
+    return _as_fast(arguments, model, pruned, _narrower(widest))
 
 
-def _flat(model: Bundle) -> Widths:
-    stages = [stage.layers[-1].channels for stage in model.plan.network.encoder]
-    return lambda factor: [max(4, 4 * round(factor * max(stages) / 4))] * len(stages)
+def _narrower(widest: list[int]) -> list[list[int]]:
+    """Return the stages narrowed by one factor after another, from the narrowest on.
+
+    Channels are multiples of 4.
+
+    >>> _narrower([8, 16])
+    [[4, 4], [4, 8], [8, 12], [8, 16]]
+    """
+    factors = [part / 64 for part in range(1, 65)]
+    found = {tuple(max(4, 4 * round(part * width / 4)) for width in widest) for part in factors}
+    return sorted(map(list, found))
 
 
-WIDTHS: dict[str, Callable[[Bundle], Widths]] = {"narrow": _narrow, "flat": _flat}
+def _as_fast(
+    arguments: argparse.Namespace, model: Bundle, pruned: Bundle, options: list[list[int]]
+) -> list[int]:
+    """Return the channels whose network takes the time nearest to that of the pruned one."""
+    # Bisection: a wider network takes longer.
+    low, high = 0, len(options)
+    shares: dict[int, float] = {}
+    while low < high:
+        middle = (low + high) // 2
+        shares[middle] = _share(arguments, model, pruned, options[middle])
+        low, high = (middle + 1, high) if shares[middle] < 1 else (low, middle)
+    nearest = min(shares, key=lambda option: abs(math.log(shares[option])))
+    return options[nearest]
 
 
-def _as_fast(model: Bundle, pruned: Bundle, widths: Widths, precision: str) -> list[int]:
-    """Return the widest stages that take no more time than the pruned network."""
-    chosen, _ = choose_precision(precision, CPU, [model])
-    times = ConvolutionTimes(model.plan, precision=chosen, device=CPU)
-    parts, limit = convolutions(model.plan), times(convolutions(pruned.plan))
-    options = {tuple(widths(step / 64)) for step in range(1, 65)}
-    fitting = [
-        option for option in options if times(resized(parts, dict(_sizes(parts, option)))) <= limit
+def _share(
+    arguments: argparse.Namespace, model: Bundle, pruned: Bundle, features: Sequence[int]
+) -> float:
+    """Return the time of a window of an untrained network, in relation to the pruned one."""
+    words = _network(arguments, model, features)
+    config = load(words)
+    store = prepared_folder(config, arguments.out / "cases")
+    given = given_keys(words)
+    plan, _ = measured_plan(config, open_dataset(config), gpu=False, store=store, given=given)
+    precision, _ = choose_precision(arguments.precision, CPU, [model])
+    networks = [(build_network(plan).eval(), plan), (pruned.networks()[0], pruned.plan)]
+    scorers = [
+        WindowScorer([network], own, device=CPU, precision=precision, tta=False)
+        for network, own in networks
     ]
-    return list(max(fitting or [min(options)]))
-
-
-def _sizes(parts: list[Convolution], features: tuple[int, ...]) -> Iterator[tuple[str, int]]:
-    """Yield the number of channels of everything that a convolution writes, by name."""
-    for part in parts:
-        kind, _, rest = part.writes.partition(".")
-        number = int(rest.partition(".")[0]) if rest else 0
-        if kind in ("encoder", "decoder"):
-            level = number if kind == "encoder" else len(features) - 2 - number
-            yield part.writes, features[level]
+    own, limit = window_seconds(scorers, empty_window(plan)).seconds
+    return own / limit
 
 
 def _table(arguments: argparse.Namespace, arms: dict[str, dict[int, Bundle]]) -> str:
@@ -216,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--arms", nargs="+", default=[*RANKINGS, *WIDTHS])
+    parser.add_argument("--arms", nargs="+", default=[*RANKINGS, *FROM_SCRATCH])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--overrides", nargs="*", default=[])
     return parser

@@ -21,7 +21,7 @@ from segkit.io.dicom.files.detection import is_dicom
 from segkit.planning.norm_report import norm_report
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
-from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.report.tables import text_table
 from segkit.volume import Volume
 

@@ -20,7 +20,7 @@ from segkit.fingerprint.label_facts import LabelFacts
 from segkit.fingerprint.usual_spacing import Spacing, choose_slice_axis, usual_spacing
 from segkit.io import open_source
 from segkit.labels.scheme import membership
-from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.preprocessing.resample import grid_shape, resample_labels
 from segkit.volume import Unit
 

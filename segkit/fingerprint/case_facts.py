@@ -19,9 +19,8 @@ from segkit.errors import InputError
 from segkit.fingerprint.channel_facts import ChannelFacts, channel_facts, voxels_hash
 from segkit.fingerprint.label_facts import LabelFacts, Point, border_share, label_facts
 from segkit.labels.scheme import membership
-from segkit.preprocessing.crop import content_box
 from segkit.preprocessing.labels import to_indices
-from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.orient_and_crop import content_box, to_ras
 from segkit.volume import Box, Grid, Shape, Unit, Volume
 
 SEED = 1234

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 from segkit.plans.ranges import Range
 
 SAMPLED_VOXELS = 1 << 16

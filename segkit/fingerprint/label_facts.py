@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segkit.dataset.dataset import Dataset
 from segkit.labels.components import components_per_label, find_components
 from segkit.labels.scheme import membership
-from segkit.preprocessing.crop import mask_box
+from segkit.preprocessing.orient_and_crop import mask_box
 
 Point = tuple[float, float, float]
 """Coordinates or lengths along X, Y, Z, in mm or px."""

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.inference.files.label_warnings import label_warnings
+from segkit.inference.files.measured_labels import label_warnings
 from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
 from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
 from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
@@ -23,7 +23,7 @@ from segkit.labels.postprocessing import apply_rules
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
-from segkit.preprocessing.gantry_tilt import SliceShifts, without_tilt
+from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
 from segkit.preprocessing.scan_warnings import comparable_labels, scan_warnings
 from segkit.volume import Box, Volume
 
@@ -78,7 +78,7 @@ class ScanPredictor:
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
         label_warnings = self._label_warnings(arrays["labels"][0], scan, where)
-        volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
+        volumes = volumes_on_scan(arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
             uncertainty=volumes.get("uncertainty"),
@@ -162,25 +162,23 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
 
 
 def volumes_on_scan(
-    scan: Volume,
     arrays: Mapping[Result, NDArray[Any]],
     decisions: Mapping[Result, Decision],
     tilt: SliceShifts,
 ) -> dict[Result, Volume]:
-    """Return results as volumes on the grid of ``scan``.
+    """Return results as volumes on the grid of the scan as it was given.
 
     Probabilities in steps of 1/255 become numbers from 0 to 1 where they are read.
 
     Args:
-        scan: the scan as it was given.
         arrays: values (K, X, Y, Z) on the upright grid.
         decisions: the decision behind each result.
-        tilt: shift of each slice between the upright scan and ``scan``.
+        tilt: shift of each slice to the upright grid, and the grid of the scan.
     """
     volumes: dict[Result, Volume] = {}
     for name, array in arrays.items():
         values = decisions[name].tilted_back(array, tilt)
         if name == "probabilities" and values.dtype == np.uint8:
             values = cast(NDArray[Any], ScaledArray(values, 1 / STEPS, 0.0))
-        volumes[name] = scan.with_array(values)
+        volumes[name] = Volume(values, tilt.grid.affine, tilt.grid.unit)
     return volumes

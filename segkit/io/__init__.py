@@ -6,7 +6,7 @@ The library for a format is imported when the first file of that format is opene
 from __future__ import annotations
 
 from segkit.io.labels import check_labels_fit, labels_in, read_labels, write_labels
-from segkit.io.limits import available_memory
+from segkit.io.memory import available_memory
 from segkit.io.placement import place_on_grid
 from segkit.io.scans import (
     from_object,

@@ -15,7 +15,7 @@ from segkit.io.dicom import dicom_module
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
-from segkit.io.memory_map import is_mapped
+from segkit.io.memory import is_mapped
 from segkit.io.placement import move_to_itk_grid
 from segkit.io.scans import read_source
 from segkit.io.segment_names import Extra, names_in, renumber

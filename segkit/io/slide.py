@@ -27,7 +27,7 @@ from segkit.errors import InputError
 from segkit.files.atomic import atomic_path, unwritable
 from segkit.files.names import SLIDES
 from segkit.io.limits import check_finite, check_memory
-from segkit.io.memory_map import map_numbers
+from segkit.io.memory import map_numbers
 from segkit.units import size_text
 from segkit.volume import Grid, Volume
 

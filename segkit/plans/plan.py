@@ -40,7 +40,7 @@ class ChannelPlan:
     ``ct``: clip to [lower, upper], subtract mean, divide by std (statistics of the foreground of
     the whole dataset).
     ``zscore``: subtract the mean and divide by the standard deviation of the scan, computed inside
-    its content (`segkit.preprocessing.crop.content_mask`) if ``masked``.
+    its content (`segkit.preprocessing.orient_and_crop.content_mask`) if ``masked``.
     ``none``: leave the values unchanged.
     """
 

@@ -18,12 +18,17 @@ import scipy
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.limits import require_memory
+from segkit.io.memory import require_memory
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
-from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.preprocessing.orient_and_crop import (
+    AxisMap,
+    content_box,
+    content_mask,
+    mask_box,
+    to_ras,
+)
 from segkit.preprocessing.resample import (
     axis_matrices,
     grid_shape,

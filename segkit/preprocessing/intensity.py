@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 from segkit.plans.plan import ChannelPlan, Scheme
 
 SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}

@@ -21,7 +21,7 @@ from PIL import Image
 from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 from segkit.labels.postprocessing import present_values
-from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.preprocessing.orient_and_crop import AxisMap, to_ras
 from segkit.report.image_rows import MARGIN, arrange, row_width, write_letters, write_text_on
 from segkit.report.outlines import (
     OUTLINE_PIXELS,

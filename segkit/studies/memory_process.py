@@ -140,7 +140,7 @@ def serve(measure: Measure) -> None:
 
 
 def _answer_of_fork(line: str, measure: Measure) -> dict[str, Any]:
-    """Return the answer to a request; {} if the fork was out of memory or ended for it."""
+    """Return the answer to a request; {} if the fork was out of memory, or was killed for it."""
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
@@ -151,7 +151,10 @@ def _answer_of_fork(line: str, measure: Measure) -> dict[str, Any]:
     os.close(sender)
     with os.fdopen(receiver) as pipe:
         answer = pipe.read()
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
+    if not answer and status and os.WTERMSIG(status) != signal.SIGKILL:
+        return {"error": f"its fork has ended with the code {os.waitstatus_to_exitcode(status)}"}
+    # The kernel ends a process by SIGKILL when memory runs out.
     found: dict[str, Any] = json.loads(answer or "{}")
     return found
 

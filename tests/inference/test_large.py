@@ -19,8 +19,7 @@ from segkit.inference.scoring.memory_plan import MemoryNeeds, choose_memory_plan
 from segkit.inference.scoring.scan_scorer import TimedScan
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.io import read_volume
-from segkit.io.limits import resident_memory
-from segkit.io.memory_map import BLOCK_SPAN, is_mapped
+from segkit.io.memory import BLOCK_SPAN, is_mapped, resident_memory
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 
@@ -35,7 +34,7 @@ def mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
     array[3:-4, 2:, :-5] = RNG.integers(0, 100, (43, 38, 25))
     nib.save(nib.Nifti1Image(array, np.diag([-1.0, 2, 1.5, 1])), tmp_path / "a.nii")
     monkeypatch.setattr("segkit.io.nifti.reader.MAPPED_FROM", 0)
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 6000)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 6000)
     volume = read_volume(tmp_path / "a.nii")
     assert is_mapped(volume.array)
     return volume

@@ -17,11 +17,11 @@ from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference import Predictor, load
 from segkit.inference.locate import box_of_labels, enlarged, warn_of_cut_labels
 from segkit.inference.prediction import Prediction, Wanted
-from segkit.io.limits import resident_memory
+from segkit.io.memory import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
 from segkit.preprocessing.chain import InverseTransform
-from segkit.preprocessing.orient import AxisMap
+from segkit.preprocessing.orient_and_crop import AxisMap
 from segkit.volume import Box, Volume
 
 Make = Callable[..., Bundle]

@@ -26,7 +26,7 @@ from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import decisions_of
 from segkit.inference.scoring.voxel_values import entropy
 from segkit.io import read_volume
-from segkit.io.limits import resident_memory
+from segkit.io.memory import resident_memory
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 
@@ -80,11 +80,16 @@ def test_voxels_that_are_not_finite_are_an_error(
         predictor.predict(array, spacing=(1, 1, 1))
 
 
-def test_scores_that_are_not_finite_are_an_error(make_bundle: Make) -> None:
+@pytest.mark.parametrize("count_mismatch", [False, True])
+def test_scores_that_are_not_finite_are_an_error(make_bundle: Make, count_mismatch: bool) -> None:
+    damaged = with_head(make_bundle(), 3e38)
     with pytest.raises(
         InputError, match=r"c1\.nii: expected finite scores .*computed in float32.*train it again"
     ):
-        Predictor(with_head(make_bundle(), 3e38)).predict(scan(), where="c1.nii")
+        Predictor(damaged, count_mismatch=count_mismatch).predict(scan(), where="c1.nii")
+
+
+def test_scores_in_half_precision_that_are_not_finite(make_bundle: Make) -> None:
     with pytest.raises(InputError, match=r"in bfloat16.*predict with --precision float32"):
         Predictor(with_head(make_bundle(), 3e38), precision="bfloat16").predict(scan())
 
@@ -274,7 +279,7 @@ def test_scaled_numbers_give_the_same_labels(
     name: str,
     changes: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 500)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 500)
     image = nibabel.Nifti1Image(
         np.random.default_rng(0).integers(0, 2000, (20, 18, 16), np.int16), np.eye(4)
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segkit.io.limits import check_finite
-from segkit.io.memory_map import blocks
+from segkit.io.memory import blocks
 from segkit.io.scaled import ScaledArray
 
 STORED = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
@@ -61,7 +61,7 @@ def test_values_are_no_view() -> None:
 
 
 def test_blocks_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 5)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 5)
     found = np.concatenate([np.asarray(SCALED[box]).ravel() for box in blocks(SCALED)])  # type: ignore[arg-type]
     assert found.tolist() == VALUES.ravel().tolist()
     check_finite("a.nii", SCALED)  # type: ignore[arg-type]

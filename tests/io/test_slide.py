@@ -14,7 +14,7 @@ from PIL import Image
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_labels, read_volume, write_labels
-from segkit.io.memory_map import is_mapped
+from segkit.io.memory import is_mapped
 from segkit.io.slide import SlideSource
 from segkit.volume import Volume
 

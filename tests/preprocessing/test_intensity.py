@@ -83,7 +83,7 @@ def test_what_lies_outside_the_mask_may_be_out_of_range() -> None:
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_blocks_measure_what_the_whole_does(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 100)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 100)
     scan = np.random.default_rng(0).normal(50, 9, (1, 30, 8, 7)).astype(np.float32)
     mask = scan[0] > 45
     (found,) = normalizers(scan, [ChannelPlan("T1", "zscore", masked=masked)], mask)

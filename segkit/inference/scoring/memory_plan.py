@@ -17,8 +17,7 @@ from pathlib import Path
 
 from segkit.errors import OutOfMemoryError
 from segkit.inference.scoring.to_scan_grid import SLAB_BYTES, whole_box
-from segkit.io.limits import available_memory, resident_memory
-from segkit.io.memory_map import BLOCK_SPAN, is_mapped
+from segkit.io.memory import BLOCK_SPAN, available_memory, is_mapped, resident_memory
 from segkit.plans.plan import NetworkPlan, Plan
 from segkit.preprocessing.chain import InverseTransform, ScanParts
 from segkit.preprocessing.resample import axis_matrices, matrices_of_part

@@ -20,7 +20,7 @@ from segkit.inference.scoring.constant_windows import ConstantWindowCache
 from segkit.inference.scoring.memory_plan import MemoryNeeds, MemoryPlan, choose_memory_plan
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import Decision, Output, write_on_scan_grid
-from segkit.inference.scoring.voxel_values import Scores, check_finite_scores
+from segkit.inference.scoring.voxel_values import Decide, Scores, check_finite_scores, decide_by
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.plans.plan import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
@@ -122,6 +122,8 @@ class ScanScorer:
         self.windows, self.plan, self.networks = windows, plan, networks
         self.overlap, self.max_memory = overlap, max_memory
         self.count_mismatch = count_mismatch
+        decide = decide_by(plan.label_values, regions=bool(plan.regions))
+        self._labels_of = partial(decided_labels, windows, decide)
 
     def score(self, scoring: Scoring, stopwatch: Stopwatch) -> Scored:
         """Return the values of all decisions on the scan's grid.
@@ -189,8 +191,7 @@ class ScanScorer:
             for name, decision in scoring.decisions.items()
         }
         scores_of = partial(finite_scores, self.windows, scoring.where)
-        decide_labels = scoring.decisions["labels"].decide
-        mismatch = TileMismatch(lambda mean: decide_labels(scores_of(mean.cpu().numpy())))
+        mismatch = TileMismatch(self._labels_of) if self.count_mismatch else None
         with torch.inference_mode():
             for part in memory_plan.parts:
                 slabs = score_slabs(
@@ -200,7 +201,7 @@ class ScanScorer:
                     device=sums_device,
                     within=part.network_box,
                     around=image.margins,
-                    mismatch=mismatch if self.count_mismatch else None,
+                    mismatch=mismatch,
                 )
                 write_on_scan_grid(
                     image.stopwatch.timed(slabs),
@@ -212,7 +213,7 @@ class ScanScorer:
                     classes=self.windows.classes,
                 )
         arrays = {name: output.array for name, output in outputs.items()}
-        return Scored(arrays, mismatch.share if self.count_mismatch else None)
+        return Scored(arrays, mismatch.share if mismatch else None)
 
 
 def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:
@@ -247,3 +248,11 @@ def finite_scores(windows: WindowScorer, where: Path, averaged: NDArray[np.float
     scores: Scores = windows.scores(tensor).numpy()
     check_finite_scores(scores, where, windows.precision)
     return scores
+
+
+def decided_labels(windows: WindowScorer, decide: Decide, averaged: Tensor) -> NDArray[Any]:
+    """Return the labels (X, Y, Z) of averaged features or scores (F, X, Y, Z) on any device.
+
+    Scores that are not finite are refused where the results are written, and not here.
+    """
+    return decide(windows.scores(averaged.cpu().contiguous()).numpy())

@@ -27,10 +27,10 @@ from segkit.inference.scoring.voxel_values import (
     entropy,
     label_dtype,
 )
-from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
+from segkit.io.memory import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import InverseTransform
-from segkit.preprocessing.gantry_tilt import SliceShifts
+from segkit.preprocessing.orient_and_crop import SliceShifts
 from segkit.preprocessing.resample import SlabResampler, axis_matrices, matrices_of_part
 from segkit.volume import Box, Shape
 
@@ -78,7 +78,7 @@ class Decision:
             # The other axes in the order of the file, in which Z changes slowest.
             order = [plane_axis, *(other for other in (2, 1, 0) if other != plane_axis)]
         first, *rest = (inverse.source_shape[source] for source in order)
-        # Values that are written together are neighbors in the file (`io.memory_map.in_memory`).
+        # Values that are written together are neighbors in the file (`io.memory.in_memory`).
         planes = self._empty((first, self.channels, *rest), inverse.source_voxels)
         array = planes.transpose(1, *((0, 2, 3)[order.index(source)] for source in range(3)))
         if self.outside:
@@ -90,7 +90,7 @@ class Decision:
         """Return the values (K, X, Y, Z) of an upright scan on the grid of the tilted scan."""
         if not tilt.shifts:
             return array
-        tilted = self._empty((self.channels, *tilt.shape), math.prod(tilt.shape))
+        tilted = self._empty((self.channels, *tilt.grid.shape), tilt.grid.voxels)
         for channel, values in enumerate(array):
             tilted[channel] = tilt.back(in_memory(values)[None])[0]
             drop_pages(tilted)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segkit.io.gzip_stream import LARGEST_RATIO, first_bytes, too_short, unpack
 from segkit.io.itk.header import ItkHeader, refused
 from segkit.io.limits import check_memory
-from segkit.io.memory_map import MAPPED_FROM, map_numbers
+from segkit.io.memory import MAPPED_FROM, map_numbers
 
 _BYTES_BEFORE = 1 << 20
 """Number of bytes that may precede voxels at the end of a stream, beyond their own size."""

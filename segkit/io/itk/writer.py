@@ -22,7 +22,7 @@ from segkit.files.names import suffix_of
 from segkit.io.gzip_stream import gzip_writer
 from segkit.io.itk.metaimage_header import END as META_END
 from segkit.io.itk.nrrd_header import END as NRRD_END
-from segkit.io.memory_map import in_memory
+from segkit.io.memory import in_memory
 
 _ENDS = {".nrrd": NRRD_END, ".mha": META_END}
 _BLOCK_BYTES = 16 << 20

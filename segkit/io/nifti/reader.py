@@ -23,7 +23,7 @@ from segkit.files.names import must_exist
 from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
 from segkit.io.limits import check_finite, check_memory
-from segkit.io.memory_map import MAPPED_FROM, map_numbers
+from segkit.io.memory import MAPPED_FROM, map_numbers
 from segkit.io.nifti.header import (
     CheckedHeader,
     axes,

@@ -16,7 +16,7 @@ from segkit.files.atomic import atomic_path
 from segkit.files.names import NIFTI, suffix_of
 from segkit.io.formats import storable
 from segkit.io.gzip_stream import gzip_writer
-from segkit.io.memory_map import in_memory
+from segkit.io.memory import in_memory
 from segkit.io.nifti.header import grid_of, read_header
 from segkit.io.scaled import as_stored
 from segkit.volume import Grid, Volume, nifti_header

@@ -18,7 +18,7 @@ from segkit.inference.files.outputs import Job
 from segkit.inference.files.scan import Scan
 from segkit.inference.predict_files import predict_job
 from segkit.io import write_image
-from segkit.io.limits import resident_memory
+from segkit.io.memory import resident_memory
 from segkit.volume import Volume
 
 Make = Callable[..., Bundle]

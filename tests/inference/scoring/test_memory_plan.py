@@ -23,7 +23,7 @@ from segkit.inference.scoring.memory_plan import (
 )
 from segkit.inference.scoring.scan_scorer import TimedScan
 from segkit.inference.scoring.stopwatch import Stopwatch
-from segkit.io.limits import resident_memory
+from segkit.io.memory import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
 from segkit.preprocessing.chain import prepare_parts

@@ -14,7 +14,7 @@ from segkit.inference.scoring.to_scan_grid import (
 )
 from segkit.inference.scoring.voxel_values import decide_by, highest, label_dtype
 from segkit.preprocessing.chain import InverseTransform
-from segkit.preprocessing.orient import AxisMap
+from segkit.preprocessing.orient_and_crop import AxisMap
 from segkit.preprocessing.resample import axis_matrices, resample
 from segkit.volume import Box, Shape
 

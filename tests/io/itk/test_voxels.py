@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from segkit.errors import InputError
 from segkit.io import read_volume
-from segkit.io.memory_map import is_mapped
+from segkit.io.memory import is_mapped
 
 VOXELS = np.arange(4 * 3 * 2, dtype=np.int16).reshape(4, 3, 2)
 

@@ -1,4 +1,4 @@
-"""A result that is far from the training data is said with figures."""
+"""Labels of a result that are far from the training data are described with figures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segkit.inference.files.label_warnings import label_warning, label_warnings
+from segkit.inference.files.measured_labels import label_warning, label_warnings
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
-from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.preprocessing.scan_warnings import comparable_labels
 from segkit.volume import Volume
 

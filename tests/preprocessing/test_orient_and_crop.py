@@ -1,3 +1,5 @@
+"""Undo a tilt of the gantry, reorient to RAS+, and find the content, in hand-made scans."""
+
 from __future__ import annotations
 
 from itertools import permutations, product
@@ -8,12 +10,66 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import aff2axcodes
 
-from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.errors import OutOfMemoryError
+from segkit.preprocessing.orient_and_crop import (
+    AxisMap,
+    content_box,
+    content_mask,
+    to_ras,
+    without_tilt,
+)
 from segkit.volume import Volume
 
+UPRIGHT = np.diag([0.5, 2.0, 3.0, 1.0])
 ORIENTATIONS = [
     (order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)
 ]
+WHOLE = (slice(0, 5), slice(0, 6), slice(0, 7))
+
+
+def leaning(x: float, y: float) -> Volume:
+    """Slices of 2 x 3 voxels, each moved by (x, y) mm against the one below."""
+    affine = UPRIGHT.copy()
+    affine[:2, 2] = x, y
+    return Volume(np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4) + 5, affine)
+
+
+def test_upright_scan_stays() -> None:
+    volume = leaning(0, 0)
+    straight, lean = without_tilt(volume)
+    assert straight is volume
+    assert lean.back(volume.array) is volume.array
+
+
+def test_whole_voxels() -> None:
+    """1 mm along X are 2 voxels, -2 mm along Y 1: the fourth slice moves by 6, and down by 3."""
+    volume = leaning(1, -2)
+    straight, lean = without_tilt(volume)
+    assert lean.shifts == ((0, 3), (2, 2), (4, 1), (6, 0))
+    assert straight.array.shape == (1, 8, 6, 4)
+    np.testing.assert_allclose(
+        straight.affine, [[0.5, 0, 0, 0], [0, 2, 0, -6], [0, 0, 3, 0], [0, 0, 0, 1]]
+    )
+    np.testing.assert_array_equal(straight.array[0, 4:6, 1:4, 2], volume.array[0, ..., 2])
+    assert straight.array[0, 0, 0, 3] == 5  # outside of the slice: the lowest value
+    np.testing.assert_array_equal(lean.back(straight.array), volume.array)
+
+
+def test_every_voxel_stays_within_half_a_voxel_of_its_place() -> None:
+    volume = leaning(0.4, 0.7)
+    straight, lean = without_tilt(volume)
+    for z, (right, up) in enumerate(lean.shifts):
+        moved = straight.affine @ (1 + right, 2 + up, z, 1) - volume.affine @ (1, 2, z, 1)
+        assert np.abs(moved[:2] / (0.5, 2.0)).max() <= 0.5 + 1e-9
+        assert moved[2] == 0
+
+
+def test_grid_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segkit.io.memory.available_memory", lambda: 100)
+    with pytest.raises(
+        OutOfMemoryError, match="scan: the 8 x 6 x 4 voxels of the scan without its tilt take 384"
+    ):
+        without_tilt(leaning(1, -2))
 
 
 def oriented(order: tuple[int, ...], signs: tuple[int, ...]) -> np.ndarray:
@@ -78,3 +134,27 @@ def test_at_45_degrees_every_axis_is_used_once() -> None:
 def test_pictures_are_not_turned() -> None:
     picture = Volume(np.zeros((3, 4, 5, 1)), np.diag([-1.0, 1, 1, 1]), "px")
     assert to_ras(picture)[1] == AxisMap((0, 1, 2), (False, False, False))
+
+
+def test_the_box_holds_all_that_differs_from_the_corners() -> None:
+    array = np.full((2, 5, 6, 7), -3.6, dtype=np.float32)
+    array[0, 1, 2, 3] = 0
+    array[1, 3, 2, 4] = 1
+    assert content_box(array) == (slice(1, 4), slice(2, 3), slice(3, 5))
+
+
+def test_different_corners_mean_no_border() -> None:
+    array = np.zeros((1, 5, 6, 7))
+    array[0, 4, 5, 6] = 1
+    assert content_mask(array) is None
+    assert content_box(array) == WHOLE
+
+
+def test_a_constant_scan_stays_whole() -> None:
+    assert content_box(np.ones((1, 5, 6, 7))) == WHOLE
+
+
+def test_a_picture_has_four_corners() -> None:
+    array = np.zeros((1, 5, 6, 1))
+    array[0, 2, 3, 0] = 9
+    assert content_box(array) == (slice(2, 3), slice(3, 4), slice(0, 1))

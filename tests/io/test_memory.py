@@ -1,4 +1,4 @@
-"""Large plain files are mapped: their numbers are the same, and they take hardly any memory."""
+"""Free memory, and large plain files that are mapped: the same numbers in hardly any memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,63 @@ import numpy as np
 import pytest
 from isal import igzip
 
-from segkit.errors import InputError
-from segkit.io import open_source, read_labels, read_volume, write_labels
-from segkit.io.memory_map import blocks, drop_pages, is_mapped, map_numbers
+from segkit.errors import InputError, OutOfMemoryError
+from segkit.io import (
+    available_memory,
+    memory,
+    open_source,
+    read_labels,
+    read_volume,
+    write_labels,
+)
+from segkit.io.memory import blocks, drop_pages, is_mapped, map_numbers
 from segkit.volume import Volume
 
 NUMBERS = np.arange(2 * 3 * 4 * 5, dtype=np.int16)
+
+
+def test_some_memory_is_free() -> None:
+    free = available_memory()
+    assert free is None or free > 2**20
+
+
+def test_the_smaller_of_system_and_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   5 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert available_memory() == 5120
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert available_memory() == 5120
+    (tmp_path / "memory.max").write_text("3000\n")
+    assert available_memory() == 2000
+    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 400\nactive_file 100\n")
+    assert available_memory() == 2400
+    (tmp_path / "memory.stat").write_text("inactive_file 9000\n")
+    assert available_memory() == 3000
+
+
+def test_work_that_does_not_fit() -> None:
+    with pytest.raises(
+        OutOfMemoryError,
+        match=r"a\.nii: the scores take 2\.0 KB, and 1\.0 KB may be used\. Use a machine",
+    ):
+        memory.require_memory("a.nii", 2000, "the scores", limit=1000)
+    memory.require_memory("a.nii", 1000, "the scores", limit=1000)
+
+
+def test_unknown_memory_sets_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_MEMINFO", "_CGROUP"):
+        monkeypatch.setattr(memory, name, tmp_path / "nothing")
+    monkeypatch.setattr(
+        memory.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}[name]
+    )
+    assert available_memory() == 40960
+    monkeypatch.delattr(memory.os, "sysconf")
+    assert available_memory() is None
+    memory.require_memory("a.nii", 10**18, "the scores")
 
 
 def test_numbers_are_those_of_the_file_before_and_after_pages_are_dropped(tmp_path: Path) -> None:
@@ -42,7 +93,7 @@ def test_pages_of_other_maps_are_kept(tmp_path: Path) -> None:
 
 
 def test_blocks_follow_memory_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 25)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 25)
     array = NUMBERS.reshape(2, 3, 4, 5)[1].transpose(
         2, 1, 0
     )  # X, Y, Z with X the fastest, as files have it
@@ -57,7 +108,7 @@ def test_blocks_follow_memory_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_blocks_of_large_planes_are_parts_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 10)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_VOXELS", 10)
     array = NUMBERS.reshape(2, 3, 4, 5)
     assert [array[box].size for box in blocks(array)] == 12 * [10]
     assert (
@@ -68,7 +119,7 @@ def test_blocks_of_large_planes_are_parts_of_them(monkeypatch: pytest.MonkeyPatc
 def test_blocks_are_bounded_by_what_they_span(monkeypatch: pytest.MonkeyPatch) -> None:
     array = np.zeros((6, 100), np.uint8)[:, :1]
     assert len(list(blocks(array))) == 1
-    monkeypatch.setattr("segkit.io.memory_map.BLOCK_SPAN", 300)
+    monkeypatch.setattr("segkit.io.memory.BLOCK_SPAN", 300)
     assert [box[0] for box in blocks(array)] == [slice(0, 3), slice(3, 6)]
 
 
@@ -131,7 +182,7 @@ def test_a_large_scan_is_prepared_in_little_memory(tmp_path: Path) -> None:
 from pathlib import Path
 from segkit.io import read_volume
 from segkit.plans.plan import ChannelPlan
-from segkit.preprocessing.crop import content_box
+from segkit.preprocessing.orient_and_crop import content_box
 from segkit.preprocessing.intensity import normalizers
 
 def memory(name):
@@ -172,7 +223,7 @@ def test_numbers_that_are_scaled_take_no_more_memory(
 import nibabel, segkit.io.nifti.reader
 from segkit.io.scans import read_unscaled
 from segkit.plans.plan import ChannelPlan
-from segkit.preprocessing.crop import content_box
+from segkit.preprocessing.orient_and_crop import content_box
 from segkit.preprocessing.intensity import apply_normalizers, normalizers
 """
     action = f"""
