@@ -42,7 +42,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("segment scans with a trained model", "segkit.commands.predict"),
     "evaluate": ("compare label maps with reference label maps", "segkit.commands.evaluate"),
     "info": ("describe a model, a study, a plan or a scan", "segkit.commands.info"),
-    "export": ("write a model as one file to share, or for OpenVINO", "segkit.commands.export"),
+    "export": (
+        "write a model as one file to share, or as OpenVINO or ONNX",
+        "segkit.commands.export",
+    ),
     "models": ("list the models that predict -m finds by name", "segkit.commands.models"),
 }
 

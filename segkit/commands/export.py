@@ -1,7 +1,8 @@
-"""segkit export: write a model as one file to share, or its network for OpenVINO."""
+"""segkit export: write a model as one file to share, or its network for OpenVINO or ONNX."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,39 +18,62 @@ log = logging.getLogger(__name__)
 def run(arguments: Sequence[str]) -> int:
     """Write the model in the format of the suffix of OUT, and return the exit code."""
     given = _parser().parse_args(arguments)
-    writers: dict[str, Callable[[ModelCard, Path, str | None], None]] = {
+    writers: dict[str, Callable[[ModelCard, argparse.Namespace], None]] = {
         ".segkit": _pack,
         ".xml": _write_graph,
+        ".onnx": _write_onnx,
     }
-    writer = writers.get(given.out.suffix.lower())
-    if writer is None:
-        raise UsageError(f"{given.out}: must end with {' or '.join(writers)}")
+    suffix = given.out.suffix.lower()
+    if suffix not in writers:
+        raise UsageError(f"{given.out}: must end with {', '.join(writers)}")
+    if given.scan and suffix != ".onnx":
+        raise UsageError("--scan is for .onnx: only that is compared with the model on scans")
     cards = [open_card(path) for path in ensemble_paths(resolve_model(given.model))]
     if len(cards) > 1:
         raise UsageError(f"{given.model} holds {len(cards)} models: give the name of one of them")
-    files = [given.out]
-    if writer is _write_graph:
-        files.append(given.out.with_suffix(".bin"))
-    for path in files:
+    for path in [given.out, *([given.out.with_suffix(".bin")] if suffix == ".xml" else [])]:
         if path.exists() and not given.overwrite:
             raise UsageError(f"{path} exists already; --overwrite replaces it")
-    writer(cards[0], given.out, given.fold)
+    writers[suffix](cards[0], given)
     print(printable(str(given.out)))
     return 0
 
 
-def _pack(card: ModelCard, out: Path, fold: str | None) -> None:
+def _pack(card: ModelCard, given: argparse.Namespace) -> None:
     # Imported here because it needs torch.
     from segkit.bundle.bundle import pack_bundle  # noqa: PLC0415
 
-    if fold is not None:
-        raise UsageError("--fold is for .xml: a .segkit file holds the networks of all folds")
-    pack_bundle(card.path, out)
+    if given.fold is not None:
+        raise UsageError(
+            "--fold is for .xml and .onnx: a .segkit file holds the networks of all folds"
+        )
+    pack_bundle(card.path, given.out)
 
 
-def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
-    from segkit.inference.scoring.openvino_file import write_openvino  # noqa: PLC0415
+def _write_graph(card: ModelCard, given: argparse.Namespace) -> None:
+    from segkit.inference.export.openvino_file import write_openvino  # noqa: PLC0415
 
+    write_openvino(card.path, _fold(card, given.fold), given.out)
+    log.info(
+        "%s computes the scores of one window; "
+        "its runtime information holds the plan (segkit, plan)",
+        given.out,
+    )
+
+
+def _write_onnx(card: ModelCard, given: argparse.Namespace) -> None:
+    from segkit.inference.export.onnx_file import write_onnx  # noqa: PLC0415
+
+    write_onnx(card.path, _fold(card, given.fold), given.out, given.scan)
+    log.info(
+        "%s computes the scores of windows in float32; "
+        "its metadata say how to prepare them (patch, spacing, channels, outputs, plan)",
+        given.out,
+    )
+
+
+def _fold(card: ModelCard, fold: str | None) -> str:
+    """Return the fold whose network is written: the only one, or the one that was asked for."""
     folds = card.folds
     if fold is None and len(folds) > 1:
         raise UsageError(
@@ -58,12 +82,7 @@ def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
         )
     if fold is not None and fold not in folds:
         raise UsageError(f"--fold {fold}: {card.path} holds {', '.join(folds)}")
-    write_openvino(card.path, folds[0] if fold is None else fold, out)
-    log.info(
-        "%s computes the scores of one window; "
-        "its runtime information holds the plan (segkit, plan)",
-        out,
-    )
+    return folds[0] if fold is None else fold
 
 
 def _parser() -> Parser:
@@ -72,16 +91,30 @@ def _parser() -> Parser:
         description="Write a model as a file for another machine or program. The suffix of OUT "
         "chooses the format: .segkit is one file that 'segkit predict -m' takes; .xml is the "
         "network of one fold for OpenVINO, with the weights in a .bin file beside it (needs the "
-        "extra segkit[openvino]).",
+        "extra segkit[openvino]); .onnx is the network of one fold in one file (opset 21, "
+        "float32), written only if onnxruntime computes the model's scores with it (needs the "
+        "extra segkit[onnx]).",
     )
     parser.add_argument(
         "model", metavar="MODEL", help="a bundle or run folder, a .segkit file, or a model's name"
     )
     parser.add_argument(
-        "out", metavar="OUT", type=Path, help="the file to write, which ends with .segkit or .xml"
+        "out",
+        metavar="OUT",
+        type=Path,
+        help="the file to write, which ends with .segkit, .xml or .onnx",
     )
     parser.add_argument(
-        "--fold", help="the fold whose network is written, if there are several (.xml only)"
+        "--fold", help="the fold whose network is written, if there are several (.xml and .onnx)"
+    )
+    parser.add_argument(
+        "--scan",
+        metavar="SCAN",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="scans on which the scores are compared, given as to segkit predict (.onnx only; "
+        "default: up to 3 cases of the run's dataset, or random numbers if it is not there)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     return parser

@@ -95,10 +95,10 @@ def network_obstacle(networks: Sequence[nn.Module]) -> str | None:
     return None if installed() else f"needs the package openvino. Type: {INSTALL}"
 
 
-def installed() -> bool:
-    """Return whether the package openvino is installed."""
+def installed(package: str = "openvino") -> bool:
+    """Return whether a package is installed."""
     try:
-        distribution("openvino")  # find_spec would take a folder of this name for the package
+        distribution(package)  # find_spec would take a folder of this name for the package
     except PackageNotFoundError:
         return False
     return True
