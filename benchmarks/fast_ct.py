@@ -2,15 +2,17 @@
 of windows, a pruned network and OpenVINO save, each alone and together, and at what cost in Dice?
 
     python benchmarks/fast_ct.py FOLDER --old CHECKOUT [--threads 2] [--minutes 15]
-        [--budgets latency=0.5] [--prune-minutes 12] [--overlaps auto] [--rounds 1] [--tests 2]
-        [--training 24]
-        [--until data|train|prune|predict] [--train KEY=VALUE ...]
+        [--budgets latency=0.5] [--prune-minutes 12] [--longer-minutes 0] [--overlaps auto]
+        [--rounds 1] [--tests 2] [--training 24]
+        [--until data|train|prune|longer|predict] [--train KEY=VALUE ...]
 
 Phantoms (`benchmarks/ct_phantom.py`) are written, `segkit train` trains the dense model in the
-minutes given, and `segkit prune` prunes it once for each budget. Then whole commands of `segkit
-predict` take turns on the test scans, from the start of the process to its end; "today" is the
-dense model, predicted by the build in CHECKOUT. Dice is that against the phantom's labels, on scans
-that no model was trained on. Memory: PSS of the process tree, sampled.
+minutes given, and `segkit prune` prunes it once for each budget. With --longer-minutes, the dense
+and every pruned model are trained on for as long, so that the pruned ones have not just been
+trained for longer than the dense one; these are the models that predict. Then whole commands of
+`segkit predict` take turns on the test scans, from the start of the process to its end; "today" is
+the dense model, predicted by the build in CHECKOUT. Dice is that against the phantom's labels, on
+scans that no model was trained on. Memory: PSS of the process tree, sampled.
 
 Finished parts are kept in FOLDER: the same command continues an interrupted one, and --until stops
 after a part. Print a table in Markdown.
@@ -39,7 +41,7 @@ from segkit.bundle.overlap_dice import choose_overlap
 from segkit.io import read_volume
 
 NEW = Path(__file__).resolve().parents[1]
-PARTS = ("data", "train", "prune", "predict")
+PARTS = ("data", "train", "prune", "longer", "predict")
 TODAY = "today"
 
 
@@ -67,6 +69,9 @@ def main() -> None:
     if "prune" in wanted:
         for budget in given.budgets:
             _prune(given, budget)
+    if "longer" in wanted and given.longer_minutes:
+        for model in (_dense(given), *(_pruned(given, budget) for budget in given.budgets)):
+            _train_on(given, model)
     if "predict" in wanted:
         rows = _predict(given)
         print(_table(given, rows), _label_table(given, rows), _overlaps(given), sep="\n\n")
@@ -97,17 +102,35 @@ def _call(*words: str) -> None:
 
 
 def _train(given: argparse.Namespace) -> None:
-    run_dir = given.folder / "dense"
-    words = [f"dataset={given.folder / 'data'}", f"run_dir={run_dir}"]
-    minutes = f"trainer.max_minutes={given.minutes}"
+    _call_train(given, _dense(given), given.minutes, *given.train)
+
+
+def _train_on(given: argparse.Namespace, model: Path) -> None:
+    _call_train(given, _longer(model), given.longer_minutes, f"weights={model}")
+
+
+def _call_train(given: argparse.Namespace, run_dir: Path, minutes: float, *words: str) -> None:
+    """Train a model, unless it is finished; an interrupted training goes on."""
+    if (run_dir / "finished.json").exists():
+        return
+    limits = [f"trainer.max_minutes={minutes}", f"trainer.threads={given.threads}"]
     resume = ["--resume"] if run_dir.exists() else []
-    _call("train", *words, minutes, f"trainer.threads={given.threads}", *given.train, *resume)
+    data = f"dataset={given.folder / 'data'}"
+    _call("train", data, f"run_dir={run_dir}", *limits, *words, *resume)
 
 
 def _prune(given: argparse.Namespace, budget: str) -> None:
     words = [f"dataset={given.folder / 'data'}", f"run_dir={_pruned(given, budget)}"]
     minutes = f"trainer.max_minutes={given.prune_minutes}"
-    _call("prune", str(given.folder / "dense"), *words, f"budget.{budget}", minutes)
+    _call("prune", str(_dense(given)), *words, f"budget.{budget}", minutes)
+
+
+def _dense(given: argparse.Namespace) -> Path:
+    return Path(given.folder / "dense")
+
+
+def _longer(model: Path) -> Path:
+    return model.with_name(f"{model.name}_longer")
 
 
 def _pruned(given: argparse.Namespace, budget: str) -> Path:
@@ -116,12 +139,13 @@ def _pruned(given: argparse.Namespace, budget: str) -> Path:
 
 def _arms(given: argparse.Namespace) -> Iterator[Arm]:
     """Yield every way to predict: each change alone, then together."""
-    dense = given.folder / "dense"
+    final = _longer if given.longer_minutes else Path
+    dense = final(_dense(given))
     yield Arm(TODAY, given.old, dense, ())
     yield Arm("new build", NEW, dense, ())
     yield from _faster(given, "", dense)
     for budget in given.budgets:
-        name, model = f"pruned {budget}", _pruned(given, budget)
+        name, model = f"pruned {budget}", final(_pruned(given, budget))
         yield Arm(name, NEW, model, ())
         yield from _faster(given, f"{name}, ", model)
 
@@ -247,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budgets", nargs="*", default=["latency=0.5"])
     parser.add_argument("--overlaps", nargs="+", default=["auto"], help="such as auto 0.25 0")
     parser.add_argument("--prune-minutes", type=float, default=12, help="for each budget")
+    parser.add_argument("--longer-minutes", type=float, default=0, help="for each model")
     parser.add_argument("--train", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)

@@ -4,11 +4,12 @@
                                  [--steps 600] [--seeds 0] [--rounds 3] [--overrides KEY=VALUE ...]
 
 Arms, each with every seed: the model pruned by `segkit prune`; the same with random instead of
-unimportant groups; and three networks trained from scratch for the steps of the model's own
-training and of the pruning together: all stages narrower by one factor (narrow), all stages of one
-width (flat), and the widths of the model itself (longer), which shows what the steps alone do. The
-widths of narrow and flat are those whose time for a window is nearest to that of the first pruned
-network. Every arm is a folder, and finished ones are not repeated, so the command can be stopped
+unimportant groups; and four networks trained from scratch for the steps of the model's own training
+and of the pruning together: all stages narrower by one factor (narrow), all stages of one width
+(flat), the widths of the first pruned network (scratch), which shows whether its weights are worth
+anything, and those of the model itself (longer), which shows what the steps alone do. The widths of
+narrow and flat are those whose time for a window is nearest to that of the first pruned network.
+Every arm is a folder, and finished ones are not repeated, so the command can be stopped
 and run again. All networks are timed in turns at the end. Dice is that of the validation cases of
 the fold. Prints a table in Markdown.
 """
@@ -34,6 +35,7 @@ from segkit.networks import build_network
 from segkit.networks.pruning import channel_sets
 from segkit.planning.plan_dataset import measured_plan, open_dataset
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
+from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.studies.intervals import Interval, mean_interval, paired_difference
 from segkit.studies.pruning.comparison import case_values, validated
@@ -45,7 +47,7 @@ from segkit.studies.pruning.setup import set_up_pruning
 from segkit.studies.pruning.study import Ranking, prune
 from segkit.studies.pruning.widths import Candidate
 from segkit.training.data.split import split_cases
-from segkit.training.outputs.run_folder import prepared_folder
+from segkit.training.outputs.run_folder import PLAN, prepared_folder
 from segkit.training.setup import Setup
 
 CPU = torch.device("cpu")
@@ -71,10 +73,18 @@ def _arm(arguments: argparse.Namespace, model: Bundle, name: str, seed: int) -> 
             f"run_dir={arguments.out / f'{name}_{seed}'}",
             f"trainer.max_steps={steps}",
             f"seed={seed}",
-            *_network(arguments, model, _features(arguments, model, name)),
+            *_plan_words(arguments, model, name),
             resume="auto",
         )
     )
+
+
+def _plan_words(arguments: argparse.Namespace, model: Bundle, name: str) -> list[str]:
+    """Return the overrides that determine the plan of an arm that is trained from scratch."""
+    if name == "scratch":
+        plan = _pruned(arguments, "pruned", arguments.seeds[0]) / PLAN
+        return [f"dataset={arguments.dataset}", f"plan.file={plan}", *arguments.overrides]
+    return _network(arguments, model, _features(arguments, model, name))
 
 
 def _network(arguments: argparse.Namespace, model: Bundle, features: Sequence[int]) -> list[str]:
@@ -111,12 +121,16 @@ def _random(
 
 
 RANKINGS: dict[str, Ranking | None] = {"pruned": None, "random": _random}
-FROM_SCRATCH = ("narrow", "flat", "longer")
+FROM_SCRATCH = ("narrow", "flat", "scratch", "longer")
 
 
 def _features(arguments: argparse.Namespace, model: Bundle, name: str) -> list[int]:
-    """Return the channels of the stages of an arm that is trained from scratch."""
-    stages = [stage.layers[-1].channels for stage in model.plan.network.encoder]
+    """Return the channels of the stages of an arm; one that has begun keeps them."""
+    begun = (arguments.out / f"{name}_{seed}" / PLAN for seed in arguments.seeds)
+    plan = next((read_plan(file) for file in begun if file.exists()), model.plan)
+    stages = [stage.layers[-1].channels for stage in plan.network.encoder]
+    if plan is not model.plan:
+        return stages
     if name == "longer":
         return stages
     widest = {"narrow": stages, "flat": [max(stages)] * len(stages)}[name]

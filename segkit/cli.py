@@ -41,6 +41,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "prune": ("make a trained model smaller and faster, and retrain it", "segkit.commands.prune"),
     "predict": ("segment scans with a trained model", "segkit.commands.predict"),
     "evaluate": ("compare label maps with reference label maps", "segkit.commands.evaluate"),
+    "harmonize": (
+        "remove differences between scanners and sites from scans and tables",
+        "segkit.commands.harmonize",
+    ),
     "info": ("describe a model, a study, a plan or a scan", "segkit.commands.info"),
     "export": (
         "write a model as one file to share, or as OpenVINO or ONNX",

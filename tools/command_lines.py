@@ -16,6 +16,7 @@ from unittest import mock
 
 from segkit.cli import VERBS
 from segkit.commands.flags import Parser
+from segkit.commands.harmonize import ACTIONS
 from segkit.commands.study import STUDIES
 from segkit.config.compose import load
 from segkit.config.keys import known_keys
@@ -44,13 +45,17 @@ class _Found(Exception):
         self.parser = parser
 
 
-def parser_of(verb: str, study: str = "") -> Parser:
-    """Return the parser of a verb, or of one study."""
+NAMES: dict[str, dict[str, tuple[str, str]]] = {"study": STUDIES, "harmonize": ACTIONS}
+"""Verbs that are followed by a name, each of which has a parser of its own."""
+
+
+def parser_of(verb: str, name: str = "") -> Parser:
+    """Return the parser of a verb, or of one study or action."""
 
     def stop(parser: Parser, *_: object, **__: object) -> argparse.Namespace:
         raise _Found(parser)
 
-    module = STUDIES[study][1] if study else VERBS[verb][1]
+    module = NAMES[verb][name][1] if name else VERBS[verb][1]
     with (
         mock.patch.object(Parser, "parse_args", stop),
         mock.patch.object(Parser, "parse_intermixed_args", stop),
@@ -59,13 +64,13 @@ def parser_of(verb: str, study: str = "") -> Parser:
             importlib.import_module(module).run([])
         except _Found as found:
             return found.parser
-    raise LookupError(f"segkit {verb} {study} has no parser")
+    raise LookupError(f"segkit {verb} {name} has no parser")
 
 
 def flags() -> set[str]:
     """Return every flag of every verb."""
-    parsers = [parser_of(verb) for verb in VERBS if verb != "study"]
-    parsers += [parser_of("study", study) for study in STUDIES]
+    parsers = [parser_of(verb) for verb in VERBS if verb not in NAMES]
+    parsers += [parser_of(verb, name) for verb, names in NAMES.items() for name in names]
     own = {flag for parser in parsers for flag in parser._option_string_actions}
     return own | {"--version", "--json-log"}
 
@@ -101,19 +106,19 @@ def problem(words: Sequence[str]) -> str:
         return ""
     if verb not in VERBS:
         return f"no verb {verb}"
-    study = ""
-    if verb == "study" and rest:
-        study, *rest = rest
-        study = next(iter(STUDIES)) if study == "NAME" else study
-        if study not in STUDIES:
-            return f"no study {study}"
+    name = ""
+    if verb in NAMES and rest:
+        name, *rest = rest
+        name = next(iter(NAMES[verb])) if name in ("NAME", "ACTION") else name
+        if name not in NAMES[verb]:
+            return f"no {'study' if verb == 'study' else 'action'} {name}"
     bare = not rest and verb != "models"  # the verb as a name: `segkit train`
-    return "" if bare or "--help" in rest else _parsed_problem(verb, study, rest)
+    return "" if bare or "--help" in rest else _parsed_problem(verb, name, rest)
 
 
-def _parsed_problem(verb: str, study: str, words: Sequence[str]) -> str:
+def _parsed_problem(verb: str, name: str, words: Sequence[str]) -> str:
     try:
-        parser = parser_of(verb, study)
+        parser = parser_of(verb, name)
         given = _parse(parser, words)
         return _override_problem(verb, given, parser) if verb in TRAINS else ""
     except (_Refused, SegkitError) as error:

@@ -23,14 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from segkit.cli import VERBS  # noqa: E402
-from segkit.commands.study import STUDIES  # noqa: E402
 from segkit.config.choices import own_choices  # noqa: E402
 from segkit.config.keys import get, known_keys  # noqa: E402
 from segkit.config.overrides import GROUPS, PATHS, PRESET  # noqa: E402
 from segkit.config.rules import CHECKS  # noqa: E402
 from segkit.config.schema import TrainConfig  # noqa: E402
 from segkit.config.study_words import setting_rows  # noqa: E402
-from tools.command_lines import parser_of  # noqa: E402
+from tools.command_lines import NAMES, parser_of  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
 SCHEMA = ROOT / "segkit" / "config" / "schema.py"
@@ -45,12 +44,18 @@ def verbs() -> str:
     rows = [f"| [`segkit {verb}`](#segkit-{verb}) | {text} |" for verb, (text, _) in VERBS.items()]
     parts = ["\n".join(["| verb | what it does |", "| --- | --- |", *rows])]
     for verb in VERBS:
-        if verb != "study":
+        if verb not in NAMES:
             parts.append(_section(f"segkit {verb}", parser_of(verb)))
             continue
-        parts.append(_heading("segkit study", "segkit study NAME DATASET [KEY=VALUE ...]"))
-        parts += [_section(f"segkit study {name}", parser_of(verb, name)) for name in STUDIES]
+        parts.append(_heading(f"segkit {verb}", _USAGES[verb]))
+        parts += [_section(f"segkit {verb} {name}", parser_of(verb, name)) for name in NAMES[verb]]
     return "\n\n".join(parts) + "\n"
+
+
+_USAGES = {
+    "study": "segkit study NAME DATASET [KEY=VALUE ...]",
+    "harmonize": "segkit harmonize ACTION [...]",
+}
 
 
 def _heading(title: str, usage: str) -> str:

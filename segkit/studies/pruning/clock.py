@@ -21,7 +21,7 @@ RESERVE, MOST_RESERVE = 0.12, 0.3
 """Smallest and largest share of trainer.max_minutes that is kept for the comparison at the end."""
 STARTUPS = 2.0
 """Time of a comparison in times of the start of a process."""
-TIMING_SHARE, TRIES_SHARE = 0.05, 0.15
+TIMING_SHARE, TRIES_SHARE = 0.05, 0.08
 """Shares of trainer.max_minutes after which, in a round, no further convolution and no further
 choice of channels is timed."""
 LEAST_MINUTES = 0.05

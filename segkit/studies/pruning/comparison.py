@@ -235,8 +235,9 @@ def _note(original: Bundle, study: Setup) -> str:
     if _were_held_out(original, study):
         return "Neither model was trained on these cases."
     return (
-        "The original model has another dataset or fold, and may have been trained on these cases:"
-        " its Dice, and that of the pruned model, may be too high."
+        "The original model may have been trained on these cases, since its dataset or fold is"
+        " another one (files that were copied or changed count as another dataset): its Dice, and"
+        " that of the pruned model, may be too high."
     )
 
 

@@ -135,10 +135,12 @@ def smaller_model(
     share: float,
     folder: Path,
     *,
-    last: bool,
     left: Callable[[], float] = lambda: math.inf,
 ) -> Bundle:
     """Write and return the model without its least important channels, before any training.
+
+    A latency is measured on the whole network, and more or less is removed until that is as asked
+    for.
 
     Args:
         model: the model, whose network may already be smaller than the original one.
@@ -146,8 +148,6 @@ def smaller_model(
         goal: the original model, and how its cost is counted.
         share: largest cost, as a share of the cost of the original network.
         folder: folder of the new bundle.
-        last: whether nothing will be removed later. A latency is then also measured on the whole
-            network, and more or less is removed until that is as asked for.
         left: function that returns the seconds that are left for this.
 
     Raises:
@@ -155,7 +155,7 @@ def smaller_model(
     """
     kept = (
         _kept_for_time(model, found, goal, share, folder, left=left)
-        if goal.kind == "latency" and last
+        if goal.kind == "latency"
         else goal.kept(model.plan, found, goal.aim(share))
     )
     plan = smaller_plan(model.plan, kept)

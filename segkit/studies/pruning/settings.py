@@ -16,6 +16,9 @@ KINDS = {
     "parameters": "the number of weights",
 }
 """Costs that a budget can limit, in words."""
+LAST_ROUND = 0.75
+"""Part of all training that the last round gets, if there are several: the network that is kept
+needs a whole training, those before it only as much as the next ranking needs."""
 
 
 def decided_keys() -> set[str]:
@@ -67,11 +70,11 @@ class Budget:
         return self.share if number == self.rounds else float(self.share ** (number / self.rounds))
 
     def training_share(self, number: int) -> float:
-        """Return the part of all training that round ``number`` gets; the last one gets half.
+        """Return the part of all training that round ``number`` gets: the last one LAST_ROUND.
 
         >>> [Budget(macs=0.5).training_share(number) for number in (1, 2, 3)]
-        [0.25, 0.25, 0.5]
+        [0.125, 0.125, 0.75]
         """
         if self.rounds == 1:
             return 1.0
-        return 0.5 if number == self.rounds else 0.5 / (self.rounds - 1)
+        return LAST_ROUND if number == self.rounds else (1 - LAST_ROUND) / (self.rounds - 1)

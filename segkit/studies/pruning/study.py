@@ -156,10 +156,10 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, clock
             if not (folder / CARD).is_file():
                 log.info("round %d of %d: ranking the channels", number, budget.rounds)
                 found = ranking(smaller, study, training, precision)
-                share, last = budget.share_after(number), number == budget.rounds
+                share = budget.share_after(number)
                 goal.limit(clock.window(TIMING_SHARE))
                 left = clock.window(TRIES_SHARE)
-                smaller_model(smaller, found, goal, share, folder, last=last, left=left)
+                smaller_model(smaller, found, goal, share, folder, left=left)
             smaller = _train_round(study, read_bundle(folder), budget, number, clock)
     with _continued_by_the_same_command("the comparison"):
         result = compared(

@@ -1,0 +1,252 @@
+"""The scans of ``segkit harmonize``, and the group of each: from a table, DICOM or the dataset."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from segkit.dataset.channel_files import group_channels
+from segkit.dataset.csv_table import read_rows
+from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import with_names
+from segkit.errors import InputError, SeveralSeries, UsageError, first_few
+from segkit.files.names import case_id, scan_paths
+from segkit.harmonization.model import Harmonization
+from segkit.harmonization.values import ChannelValues, channel_values
+from segkit.io.dicom import dicom_module
+from segkit.io.dicom.files.detection import is_dicom
+from segkit.io.dicom.files.folders import dicom_cases
+from segkit.io.scans import read_case
+from segkit.progress import CaseCounter
+from segkit.volume import Volume
+
+log = logging.getLogger(__name__)
+
+TAGS = (
+    *("Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "ProtocolName"),
+    *("StationName", "DeviceSerialNumber", "InstitutionName", "SeriesDescription"),
+    *("SoftwareVersions", "ReceiveCoilName", "ConvolutionKernel", "KVP", "SequenceName"),
+)
+"""DICOM attributes that may name a group; none of them says who the patient is."""
+USUAL_TAGS = TAGS[:3]
+
+
+def add_group_flags(parser: argparse.ArgumentParser, *, intensities: bool) -> None:
+    """Add the flags that say where the group of each scan comes from."""
+    more = "; or intensities, to discover groups in the training scans" if intensities else ""
+    usual = "" if intensities else ", unless FILE says how groups are found"
+    parser.add_argument(
+        "--groups",
+        metavar="SOURCE",
+        help="where the group of each scan comes from: a CSV file with the columns case,group; "
+        f"or dicom, for DICOM attributes{more} (default: the column group of the dataset{usual})",
+    )
+    parser.add_argument(
+        "--column",
+        metavar="NAME",
+        default="group",
+        help="column of the CSV file of --groups that holds the group (default: group)",
+    )
+    if intensities:
+        parser.add_argument(
+            "--tags",
+            metavar="NAME,...",
+            default=",".join(USUAL_TAGS),
+            help="DICOM attributes that together name the group, for --groups dicom (default: "
+            f"{','.join(USUAL_TAGS)}; also {', '.join(TAGS[3:])})",
+        )
+
+
+def tags_of(text: str) -> tuple[str, ...]:
+    """Return the DICOM attributes in ``text``, which are separated by commas.
+
+    Raises:
+        UsageError: one is not among TAGS.
+    """
+    tags = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in tags if name not in TAGS]
+    if unknown:
+        raise UsageError(f"--tags: unknown attribute {unknown[0]!r}; there are {', '.join(TAGS)}")
+    return tags
+
+
+def open_cases(path: str) -> Dataset:
+    """Return a dataset with names of its channels and labels, and log its notices."""
+    dataset = with_names(read_dataset(path), skip_unreadable=True)
+    for notice in dataset.notices:
+        log.warning("%s", notice)
+    return dataset
+
+
+def scans_of(inputs: Sequence[str], channels: int) -> list[Case]:
+    """Return the scans that the inputs name: those of a dataset, or files and folders.
+
+    Args:
+        inputs: a dataset, or any number of scans and folders of scans.
+        channels: number of channels; with several, CASE_0000, CASE_0001, ... are one scan.
+
+    Raises:
+        InputError: an input is no scan and holds none.
+        UsageError: two scans have the same name.
+    """
+    if len(inputs) == 1 and _is_dataset(Path(inputs[0])):
+        return list(read_dataset(inputs[0]).cases)
+    paths = [scan for path in map(Path, inputs) for scan in _scans(path)]
+    grouped = group_channels(paths).items() if channels > 1 else [(case_id(p), (p,)) for p in paths]
+    cases = [Case(name, tuple(files)) for name, files in grouped]
+    names = [case.id for case in cases]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(
+            f"two scans are called {twice[0]!r} and would have the same output. "
+            "Harmonize them one by one, into different folders"
+        )
+    return cases
+
+
+def _is_dataset(path: Path) -> bool:
+    if path.is_file():
+        return path.suffix.lower() == ".csv" or path.name in ("dataset.json", "dataset.yaml")
+    signs = ("dataset.json", "imagesTr")
+    both = (path / "images").is_dir() and (path / "labels").is_dir()
+    return both or any((path / sign).exists() for sign in signs)
+
+
+def _scans(path: Path) -> list[Path]:
+    if is_dicom(path):
+        return [path]
+    cases = dicom_cases(path) if path.is_dir() else []
+    return cases or scan_paths(path)
+
+
+def read_scan(case: Case) -> Volume:
+    """Return the scan of a case (C, X, Y, Z), with its numbers as they are stored.
+
+    Raises:
+        InputError: a file cannot be used, or DICOM has several series.
+    """
+    try:
+        return read_case(case.images, unscaled=True)
+    except SeveralSeries as error:
+        raise InputError(
+            case.images[0],
+            expected="DICOM with one series that forms a volume",
+            found=str(error),
+            remedy="Keep the images of one series there and move the others elsewhere.",
+        ) from error
+
+
+def values_of(cases: Sequence[Case], channels: int) -> list[tuple[ChannelValues, ...]]:
+    """Return the values of the channels of each scan.
+
+    Raises:
+        InputError: a scan cannot be read or has another number of channels.
+    """
+    values = []
+    with CaseCounter("measuring") as counter:
+        for number, case in enumerate(cases):
+            values.append(channel_values(read_scan(case), where=case.images[0]))
+            if len(values[-1]) != channels:
+                raise InputError(
+                    case.images[0],
+                    expected=f"{channels} channels, as the dataset names them",
+                    found=f"{len(values[-1])}",
+                    remedy="Give every case the same channels.",
+                )
+            counter.show(number + 1, len(cases))
+    return values
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+def groups_of(
+    cases: Sequence[Case], source: str | None, column: str, tags: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the group of every case that has one.
+
+    Args:
+        cases: the scans.
+        source: a CSV file, "dicom", or None for the group that the dataset gives.
+        column: column of the CSV file.
+        tags: DICOM attributes that name the group.
+
+    Raises:
+        InputError: the CSV file cannot be used, or gives one case two groups.
+    """
+    if source == "dicom":
+        return {case.id: name for case in cases if (name := _dicom_group(case.images[0], tags))}
+    if source is None:
+        return {case.id: case.group for case in cases if case.group}
+    table = _table_groups(Path(source), column)
+    return {case.id: table[case.id] for case in cases if case.id in table}
+
+
+def groups_for(
+    model: Harmonization, cases: Sequence[Case], source: str | None, column: str
+) -> dict[str, str]:
+    """Return the group of the cases to harmonize, as far as anything but intensities names it.
+
+    Without a source this is what the harmonization was fitted with: DICOM attributes or the column
+    of the dataset. A harmonization of discovered groups needs neither.
+
+    Args:
+        model: the fitted harmonization.
+        cases: the scans.
+        source: what the user gave with --groups.
+        column: column of a CSV file of --groups.
+    """
+    if source is None and model.grouping.source == "intensities":
+        return {}
+    if source is None and model.grouping.source == "dicom":
+        source = "dicom"
+    return groups_of(cases, source, column, model.grouping.tags or USUAL_TAGS)
+
+
+def _table_groups(path: Path, column: str) -> dict[str, str]:
+    columns, rows = read_rows(path)
+    missing = [name for name in ("case", column) if name not in columns]
+    if missing:
+        raise InputError(
+            path,
+            expected=f"the columns case and {column}",
+            found=", ".join(columns) or "none",
+            remedy="Correct the first line, or name the column with --column.",
+        )
+    groups: dict[str, str] = {}
+    for row in rows.values():
+        if row[column] and groups.setdefault(row["case"], row[column]) != row[column]:
+            raise InputError(
+                path,
+                expected="one group for each case",
+                found=f"{groups[row['case']]!r} and {row[column]!r} for {row['case']}",
+                remedy="Correct one of the lines.",
+            )
+    return groups
+
+
+def _dicom_group(path: Path, tags: tuple[str, ...]) -> str:
+    """Return the values of the attributes as one text; "" if the scan is not DICOM or has none."""
+    if not is_dicom(path):
+        return ""
+    values = dicom_module("series.scanner").scanner_values(path, tags)
+    return " | ".join(value or "-" for value in values) if any(values) else ""
+
+
+def require_groups(cases: Iterable[Case], groups: dict[str, str], source: str | None) -> None:
+    """Check that every case has a group.
+
+    Raises:
+        InputError: some have none; the message names them.
+    """
+    without = [case.id for case in cases if case.id not in groups]
+    if without:
+        raise InputError(
+            source or "dataset",
+            expected="a group for every training case",
+            found=f"none for {first_few(without)}",
+            remedy="Add them to the table, or take another --groups.",
+        )

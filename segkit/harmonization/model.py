@@ -1,0 +1,72 @@
+"""Harmonization of scans: the curves of the groups, and how the group of a scan is found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT_VERSION = 1
+FEW_SCANS = 25
+"""Number of scans of a group below which its curve is uncertain and a warning is given."""
+
+
+@dataclass(frozen=True)
+class GroupCurve:
+    """Standardized quantiles of a group, shrunk towards those of all groups together."""
+
+    scans: int
+    """Number of training scans of the group."""
+    weight: float
+    """Weight of the group's own quantiles, from 0 (those of all scans) to 1."""
+    quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ChannelModel:
+    """Fitted numbers of one channel; see `segkit.harmonization.methods` for each method."""
+
+    name: str
+    target: tuple[float, ...] = ()
+    """Quantiles that scans are mapped to, at the probabilities of the method."""
+    groups: Mapping[str, GroupCurve] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Gaussian components of the logarithms of location and spread of a scan, one a group."""
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
+    covariances: tuple[tuple[tuple[float, ...], ...], ...]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How the group of a scan is found.
+
+    ``none``: there are no groups. ``table``: a table or the dataset names it. ``dicom``: DICOM
+    attributes name it. ``intensities``: the component of a mixture that fits the scan best.
+    """
+
+    source: str = "none"
+    tags: tuple[str, ...] = ()
+    mixture: Mixture | None = None
+
+
+@dataclass(frozen=True)
+class Harmonization:
+    """A fitted harmonization of scans: method, curves, and number of training scans per group."""
+
+    method: str
+    channels: tuple[ChannelModel, ...]
+    scans: Mapping[str, int] = field(default_factory=dict)
+    """Number of training scans of each group; empty without groups."""
+    grouping: Grouping = field(default_factory=Grouping)
+    format_version: int = FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the harmonization in JSON types."""
+        return dataclasses.asdict(self)
