@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     """Write the model in the format of the suffix of OUT, and return the exit code."""
     given = _parser().parse_args(arguments)
     writers: dict[str, Callable[[ModelCard, argparse.Namespace], None]] = {
-        ".segkit": _pack,
+        ".segkit": _pack_plain if given.plain else _pack,
         ".xml": _write_graph,
         ".onnx": _write_onnx,
     }
@@ -28,6 +29,8 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"{given.out}: must end with {', '.join(writers)}")
     if given.scan and suffix != ".onnx":
         raise UsageError("--scan is for .onnx: only that is compared with the model on scans")
+    if given.plain and suffix != ".segkit":
+        raise UsageError("--plain is for .segkit: in other formats every network is plain")
     cards = [open_card(path) for path in ensemble_paths(resolve_model(given.model))]
     if len(cards) > 1:
         raise UsageError(f"{given.model} holds {len(cards)} models: give the name of one of them")
@@ -48,6 +51,14 @@ def _pack(card: ModelCard, given: argparse.Namespace) -> None:
             "--fold is for .xml and .onnx: a .segkit file holds the networks of all folds"
         )
     pack_bundle(card.path, given.out)
+
+
+def _pack_plain(card: ModelCard, given: argparse.Namespace) -> None:
+    from segkit.bundle.bundle import read_bundle  # noqa: PLC0415
+    from segkit.bundle.plain_model import write_plain  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        _pack(write_plain(read_bundle(card.path), Path(folder) / "bundle"), given)
 
 
 def _write_graph(card: ModelCard, given: argparse.Namespace) -> None:
@@ -115,6 +126,11 @@ def _parser() -> Parser:
         default=[],
         help="scans on which the scores are compared, given as to segkit predict (.onnx only; "
         "default: up to 3 cases of the run's dataset, or random numbers if it is not there)",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="write network=equivariant_unet as the plain U-Net that computes the same (.segkit)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     return parser

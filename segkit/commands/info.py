@@ -164,6 +164,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         facts["ignore"] = plan.ignore
     if plan.segments:
         facts["segments"] = {name: codes.to_json() for name, codes in plan.segments.items()}
+    symmetry = plan.network.symmetry
     return {
         **facts,
         "spacing": list(plan.spacing),
@@ -173,6 +174,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "mirror_axes": list(plan.mirror_axes),
         "mirror_swaps": [" and ".join(pair) for pair in plan.mirror_swaps],
         "network": plan.network.name,
+        **({"symmetry": symmetry.group} if symmetry else {}),
         "features": [stage.layers[-1].channels for stage in plan.network.encoder],
     }
 

@@ -10,6 +10,7 @@ from segkit.config.loss_catalogue import LOSSES, plugin_losses
 from segkit.errors import SegkitError
 from segkit.labels.scheme import own_values
 from segkit.plans.norm_catalogue import NORMS
+from segkit.plans.symmetry import SYMMETRIES
 from segkit.units import is_number, is_whole, parse_size
 
 Check = Callable[[Any], bool]
@@ -147,6 +148,7 @@ CHECKS: dict[str, Rule] = {
     "network.features": _list_of(
         lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"
     ),
+    "network.symmetry": _among(*SYMMETRIES),
     "network.widths": _among("default", "nnunet"),
     "network.convs": _whole(1),
     "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),

@@ -42,6 +42,8 @@ class NetworkConfig:
     """Number of dimensions, 2 or 3; None is 3, and 2 for pictures and single slices."""
     features: list[int] | None = None
     """Number of channels of each stage; None follows ``widths``."""
+    symmetry: str | None = None
+    """Symmetry of network=equivariant_unet (segkit/plans/symmetry.py); None is mirror."""
     widths: str = "default"
     """Rule for the channels: default, or nnunet (32, doubled up to 320, in 2D up to 512)."""
     convs: int = 2

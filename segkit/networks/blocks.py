@@ -31,6 +31,8 @@ TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
     3: ConvTranspose3d,
 }
 
+POOLS: dict[int, Callable[..., nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
 # In place where the backward pass needs only the output: this keeps one tensor less per layer.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True),
@@ -151,6 +153,15 @@ def plain_stage(
         )
         in_channels, stride = layer.channels, [1] * len(kernel)
     return stage
+
+
+def averaged_first(stage: nn.Sequential, stride: Edges) -> nn.Sequential:
+    """Return an encoder stage of stride 1 after an average over blocks of ``stride``.
+
+    The names of its layers do not change.
+    """
+    parts = OrderedDict[str, nn.Module](pool=POOLS[len(stride)](tuple(stride)))
+    return nn.Sequential(parts | OrderedDict(stage.named_children()))
 
 
 class DecoderStage(nn.Module):

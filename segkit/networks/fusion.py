@@ -1,7 +1,8 @@
 """Merge layers that a prediction need not compute window by window.
 
-In prediction, standardized kernels do not change, and BatchNorm and batch renormalization are a
-scale and a shift per channel, which the convolution before them can include.
+In prediction, standardized kernels and those of equivariant networks do not change, and BatchNorm
+and batch renormalization are a scale and a shift per channel, which the convolution before them can
+include.
 """
 
 from __future__ import annotations
@@ -11,8 +12,18 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from segkit.networks.blocks import CONVOLUTIONS
+from segkit.networks.blocks import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
+from segkit.networks.equivariant_layers import (
+    OrbitConv2d,
+    OrbitConv3d,
+    OrbitConvTranspose2d,
+    OrbitConvTranspose3d,
+    OrbitNorm,
+    ScoreConv2d,
+    ScoreConv3d,
+)
 from segkit.networks.kernels.convolution import Conv2d, Conv3d
+from segkit.networks.kernels.group_norm import GroupNorm
 from segkit.networks.kernels.weight_standardization import StandardizedConv2d, StandardizedConv3d
 from segkit.networks.norm import BatchStatisticsNorm, scale_and_shift
 from segkit.networks.openvino_graph import KNOWN_NETWORKS
@@ -34,9 +45,43 @@ def fuse(network: nn.Module) -> nn.Module:
     if type(network) not in KNOWN_NETWORKS:
         return network
     for module in list(network.modules()):
+        for name, layer in module.named_children():
+            setattr(module, name, _without_orbits(layer))
         if isinstance(module, nn.Sequential):
             _fuse_children(module)
     return network
+
+
+def _without_orbits(layer: nn.Module) -> nn.Module:
+    """Return the plain layer that computes the same as one of an equivariant network."""
+    if isinstance(layer, OrbitNorm):
+        return _group_norm(layer)
+    if isinstance(layer, OrbitConvTranspose2d | OrbitConvTranspose3d):
+        return _transposed(layer)
+    if isinstance(layer, OrbitConv2d | OrbitConv3d | ScoreConv2d | ScoreConv3d):
+        return _convolution(layer, layer.kernel(), layer.offset())
+    return layer
+
+
+def _group_norm(layer: OrbitNorm) -> nn.Module:
+    plain = GroupNorm(layer.num_groups, layer.num_channels, layer.eps)
+    return _filled(plain, *layer.scale_and_shift())
+
+
+def _transposed(layer: OrbitConvTranspose2d | OrbitConvTranspose3d) -> nn.Module:
+    with torch.device("meta"):
+        plain = TRANSPOSED_CONVOLUTIONS[layer.weight.ndim - 2](
+            layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride
+        )
+    return _filled(plain, layer.kernel(), layer.offset())
+
+
+def _filled(plain: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """Return ``plain`` with these weights, in evaluation mode."""
+    plain.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    if bias is not None:
+        plain.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
+    return plain.eval()
 
 
 def _fuse_children(sequence: nn.Sequential) -> None:
@@ -67,7 +112,4 @@ def _convolution(layer: Conv2d | Conv3d, kernel: Tensor, bias: Tensor | None) ->
             padding=layer.padding,
             bias=bias is not None,
         )
-    plain.weight = nn.Parameter(kernel, requires_grad=False)
-    if bias is not None:
-        plain.bias = nn.Parameter(bias.to(kernel.dtype), requires_grad=False)
-    return plain.eval()
+    return _filled(plain, kernel, bias)

@@ -14,14 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
+from segkit.networks.equivariant_unet import EquivariantUNet
 from segkit.networks.kernels.batch_renorm import BatchRenorm
 from segkit.networks.kernels.convolution import Conv2d, Conv3d
 from segkit.networks.norm import BatchStatisticsNorm, scale_and_shift
 from segkit.networks.residual_unet import ResidualBlock, ResidualUNet
 from segkit.networks.unet import UNet
 
-KNOWN_NETWORKS = (UNet, ResidualUNet)
-"""Supported classes, without derived ones, which may compute something else."""
+KNOWN_NETWORKS = (UNet, ResidualUNet, EquivariantUNet)
+"""Supported classes, without derived ones, which may compute something else.
+
+The layers of the last one must have been replaced by plain ones (`segkit.networks.fusion.fuse`).
+"""
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Node = Any

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from segkit.errors import InputError
 from segkit.networks.blocks import ACTIVATIONS
 from segkit.plans.plan import Plan, StagePlan
+from segkit.plans.symmetry_rules import symmetry_problems
 
 
 def check_known(name: str, names: Iterable[str], *, where: str) -> None:
@@ -98,4 +99,10 @@ def _slice_axis(plan: Plan) -> Findings:
             )
 
 
-CHECKS: tuple[Callable[[Plan], Findings], ...] = (_numbers_of_stages, _sizes, _strides, _slice_axis)
+CHECKS: tuple[Callable[[Plan], Findings], ...] = (
+    _numbers_of_stages,
+    _sizes,
+    _strides,
+    _slice_axis,
+    symmetry_problems,
+)

@@ -57,10 +57,18 @@ def channel_sets(plan: Plan) -> list[ChannelSet]:
     to the input itself.
 
     Raises:
-        InputError: a network other than segkit's own U-Nets, or a norm under which no channel can
-            be removed exactly.
+        InputError: a network other than segkit's own U-Nets, one with symmetry, or a norm under
+            which no channel can be removed exactly.
     """
     parts = convolutions(plan)
+    if plan.network.symmetry:
+        raise InputError(
+            f"plan {plan.name!r}, network.symmetry",
+            expected="a network without symmetry, whose channels can be removed",
+            found=plan.network.symmetry.group,
+            remedy="Export the model as a plain U-Net first: segkit export MODEL OUT.segkit"
+            " --plain.",
+        )
     writers: dict[str, list[Convolution]] = defaultdict(list)
     for part in parts:
         writers[part.writes].append(part)

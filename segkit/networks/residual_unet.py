@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from segkit.networks.blocks import ACTIVATIONS, ConvBlock, Edges, convolution_before_norm
+from segkit.networks.blocks import ACTIVATIONS, POOLS, ConvBlock, Edges, convolution_before_norm
 from segkit.networks.kernels.recompute import activated
 from segkit.networks.norm import norm_layer
 from segkit.networks.plan_check import unfit
@@ -16,8 +16,6 @@ from segkit.plans.plan import LayerPlan, Plan
 
 Block = tuple[LayerPlan, LayerPlan, LayerPlan | None]
 """Layers of the two convolutions, and of the one in the shortcut, if it needs one."""
-
-POOLS: dict[int, Callable[..., nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 class ResidualUNet(UNet):

@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from segkit.networks.blocks import DecoderStage, initialize, plain_stage, score_head
+from segkit.networks.blocks import (
+    DecoderStage,
+    averaged_first,
+    initialize,
+    plain_stage,
+    score_head,
+)
 from segkit.plans.plan import Plan
 
-Stage = Callable[..., nn.Module]
+Stage = Callable[..., nn.Sequential]
 """Builder of an encoder stage with the arguments of `segkit.networks.blocks.plain_stage`."""
 
 
@@ -20,6 +26,8 @@ def spatial_axes(plan: Plan) -> tuple[int, ...]:
 
 class UNet(nn.Module):
     """U-Net with strided convolutions in the encoder and transposed convolutions in the decoder.
+
+    With the plan's downsampling ``average``, averages over blocks replace the strides.
 
     Args:
         plan: kernels, strides, channels and groups of every layer.
@@ -77,11 +85,15 @@ def _encoder(plan: Plan, stage: Stage) -> nn.ModuleList:
     modules = nn.ModuleList()
     for part in plan.network.encoder:
         kernel, stride = [part.kernel[axis] for axis in axes], [part.stride[axis] for axis in axes]
-        modules.append(
-            stage(
-                width, part.layers, kernel=kernel, stride=stride, activation=plan.network.activation
-            )
+        averaged = plan.network.downsampling == "average" and max(stride) > 1
+        module = stage(
+            width,
+            part.layers,
+            kernel=kernel,
+            stride=[1] * len(axes) if averaged else stride,
+            activation=plan.network.activation,
         )
+        modules.append(averaged_first(module, stride) if averaged else module)
         width = part.layers[-1].channels
     return modules
 

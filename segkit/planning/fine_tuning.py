@@ -19,10 +19,12 @@ from segkit.errors import InputError
 from segkit.fingerprint.usual_spacing import Spacing
 from segkit.planning.network_stages import norm_of, one_norm, with_norms
 from segkit.planning.planner import decide
+from segkit.planning.symmetry import check_norm
 from segkit.planning.task import Task
 from segkit.plans.network_catalogue import network_entry
 from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
+from segkit.plans.symmetry_rules import order
 from segkit.volume import Shape
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,11 @@ def check_network(config: NetworkConfig, model: Plan, asked: Collection[str], wh
         ("network.dims", config.dims, model.dims),
         ("network.features", config.features, [stage.layers[-1].channels for stage in stages]),
         ("network.convs", config.convs, len(stages[0].layers)),
+        (
+            "network.symmetry",
+            config.symmetry,
+            model.network.symmetry and model.network.symmetry.group,
+        ),
     )
     for key, wanted, found in settings:
         given = ("network.name" if key == "network" else key) in asked
@@ -182,8 +189,12 @@ def renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
     Raises:
         UsageError: the norm is unknown, or does not fit a layer.
     """
+    if network.symmetry:
+        check_norm(config.norm)
+    orbit = order(network)
     changed = with_norms(
-        network, lambda layer: norm_of(layer.name, layer.channels, layer.voxels, config=config)
+        network,
+        lambda layer: norm_of(layer.name, layer.channels, layer.voxels, config=config, orbit=orbit),
     )
     return one_norm(changed) if network_entry(network.name).one_norm else changed
 
@@ -200,6 +211,10 @@ def _planned_for_data(
     norm = norms[0] if norms else "none"
     settings = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
     network_settings = NetworkConfig(norm=norm)
+    if network.symmetry:
+        network_settings = NetworkConfig(
+            name=network.name, norm=norm, symmetry=network.symmetry.group
+        )
     return decide(dataclasses.replace(task, network=network_settings, plan=settings), mirror)
 
 

@@ -126,13 +126,10 @@ def choose_mirroring(
 
 def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[int]) -> Mirroring:
     pairs, alone = lateral_pairs(labels)
-    orders, distances = label_orders(fingerprint), _distances(fingerprint) if pairs else {}
     allowed, sentences = [], []
     for axis in axes:
         swaps = pairs if axis == LEFT_RIGHT else ()
-        against = [
-            order for order in orders if not _holds(order, distances, axis=axis, swaps=swaps)
-        ]
+        against = orders_against(fingerprint, axis, swaps)
         if axis == LEFT_RIGHT and alone:
             sentences.append(
                 f"x is not mirrored: {alone[0]} has a side by its name, and no label is the other"
@@ -147,6 +144,24 @@ def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[i
             allowed.append(axis)
             sentences.append(f"{AXIS_NAMES[axis]} is mirrored: {_consent(swaps)}.")
     return Mirroring(tuple(allowed), pairs if LEFT_RIGHT in allowed else (), " ".join(sentences))
+
+
+def orders_against(
+    fingerprint: Fingerprint, axis: int, swaps: Sequence[tuple[str, str]]
+) -> list[Order]:
+    """Return the orders of two labels that a mirrored patient would not have, the clearest first.
+
+    Args:
+        fingerprint: measurements of the dataset.
+        axis: the axis that is mirrored.
+        swaps: pairs of labels that exchange names.
+    """
+    distances = _distances(fingerprint) if swaps else {}
+    return [
+        order
+        for order in label_orders(fingerprint)
+        if not _holds(order, distances, axis=axis, swaps=swaps)
+    ]
 
 
 def _holds(
@@ -183,10 +198,11 @@ def _contradiction(against: Sequence[Order], swaps: Sequence[tuple[str, str]], u
     order = against[0]
     paired = {name for pair in swaps for name in pair}
     sides = ", and the sides are not mirror images" if {order.first, order.second} & paired else ""
-    return f"{_sentence(order, unit)}{_more(len(against))}{sides}"
+    return f"{order_in_words(order, unit)}{_more(len(against))}{sides}"
 
 
-def _sentence(order: Order, unit: str) -> str:
+def order_in_words(order: Order, unit: str) -> str:
+    """Return the order in words, such as "a lies left of b along x in 9 of 9 cases"."""
     side = SIDES[unit][order.axis]
     return (
         f"{order.first} lies {side} {order.second} along {AXIS_NAMES[order.axis]}"

@@ -22,7 +22,8 @@ from segkit.plans.network_catalogue import (
     plugin_networks,
 )
 from segkit.plans.norm_catalogue import NORMS, NormKind, has_groups
-from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan
+from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan, SymmetryPlan
+from segkit.plans.symmetry import SYMMETRIES
 from segkit.plugins import package
 from segkit.volume import Shape
 
@@ -47,21 +48,30 @@ Chooser = Callable[[str, int, int], tuple[NormKind, int]]
 
 
 def default_features(
-    stages: int, dims: int, network: str = "unet", widths: str = "default"
+    stages: int, dims: int, network: str = "unet", widths: str = "default", *, orbit: int = 1
 ) -> list[int]:
     """Return the default number of channels of each stage, for network.features=None.
 
-    They double from stage to stage up to the limits of WIDTHS, unless the network has no limit.
+    They double from stage to stage up to the limits of WIDTHS, unless the network has no limit, and
+    are multiples of ``orbit``: the first is rounded up, the largest down.
 
     >>> default_features(6, dims=3), default_features(6, dims=3, widths="nnunet")
     ([16, 32, 64, 128, 256, 256], [32, 64, 128, 256, 320, 320])
+    >>> default_features(6, dims=3, orbit=24)
+    [24, 48, 96, 192, 240, 240]
     """
     first, largest = WIDTHS[widths]
-    return network_entry(network).widths(stages, first, largest[dims])
+    first, most = -(-first // orbit) * orbit, largest[dims] // orbit * orbit
+    return network_entry(network).widths(stages, first, most)
 
 
 def build_stages(
-    topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig
+    topology: Topology,
+    features: Sequence[int],
+    *,
+    inputs: int,
+    config: NetworkConfig,
+    symmetry: SymmetryPlan | None = None,
 ) -> NetworkPlan:
     """Return the plan of the network, with a norm that fits the channels and voxels of each layer.
 
@@ -70,13 +80,17 @@ def build_stages(
         features: number of channels of each stage.
         inputs: number of channels of the image.
         config: settings of the network.
+        symmetry: symmetry of the network, or None.
 
     Raises:
         UsageError: the network or norm is unknown, the network cannot have these stages, or a norm
             does not fit its layer.
     """
-    choose = partial(norm_of, config=config)
+    orbit = SYMMETRIES[symmetry.group].order if symmetry else 1
+    choose = partial(norm_of, config=config, orbit=orbit)
     network = _build(topology, features, inputs, config, choose)
+    if symmetry is not None:
+        network = replace(network, symmetry=symmetry, downsampling="average")
     entry = network_entry(config.name)
     _check_stages(entry, network, topology, features)
     return one_norm(network) if entry.one_norm else network
@@ -205,9 +219,12 @@ def elements(network: NetworkPlan, patch: Shape, outputs: int) -> int:
 
 
 def norm_of(
-    name: str, channels: int, voxels: int, *, config: NetworkConfig
+    name: str, channels: int, voxels: int, *, config: NetworkConfig, orbit: int = 1
 ) -> tuple[NormKind, int]:
-    """Return the norm of a layer and its number of groups according to the settings."""
+    """Return the norm of a layer and its number of groups according to the settings.
+
+    A group holds a multiple of ``orbit`` channels.
+    """
     return groups_for(
         channels,
         voxels,
@@ -215,6 +232,7 @@ def norm_of(
         kind=config.norm,
         per_group=config.channels_per_group,
         num_groups=config.num_groups,
+        orbit=orbit,
     )
 
 

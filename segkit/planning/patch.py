@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from segkit.errors import UsageError
 from segkit.fingerprint.usual_spacing import Spacing
 from segkit.planning.network_stages import BYTES_PER_ELEMENT, activation_elements, default_features
+from segkit.planning.symmetry import orbit_size, symmetry_name
 from segkit.planning.task import LARGEST_BATCH, Task
 from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
 from segkit.plans.norm_catalogue import uses_batch_statistics
+from segkit.plans.plan import SymmetryPlan
 from segkit.units import parse_size
 from segkit.volume import Shape
 
+Axes = tuple[int, ...]
+"""Numbers of axes: 0 X, 1 Y, 2 Z."""
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
 """Number of voxels of the patch with which the search starts, by number of dimensions."""
 DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
@@ -40,7 +44,9 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
     return 1, " A step takes one patch only: more steps learn more in the same time."
 
 
-def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[int], str]:
+def choose_patch(
+    task: Task, spacing: Spacing, size: Shape, symmetry: SymmetryPlan | None = None
+) -> tuple[Topology, list[int], str]:
     """Return the topology of the patch, the number of channels of each stage, and the reason.
 
     The patch is the one that the user gives, or the largest that fits into the memory.
@@ -49,6 +55,8 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
         task: the dataset and the user's choices.
         spacing: voxel spacing of the plan (X, Y, Z).
         size: size of a typical scan (X, Y, Z) in voxels at that spacing.
+        symmetry: symmetry of the network. Along the axes that it turns into each other, the patch
+            has equal edges, and about as many voxels as it would have without.
 
     Raises:
         UsageError: the patch or the number of channels does not fit, or there is too little memory
@@ -57,10 +65,11 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
     edges = _edges(spacing)
     if task.plan.patch is not None:
         return _given_patch(task, edges)
-    topology = _topology(task, _first_patch(edges, size, task.axes), edges)
+    tied = symmetry.axes if symmetry else ()
+    topology = _topology(task, _tied(_first_patch(edges, size, task.axes), tied), edges)
     shrunk = False
     while _needed(task, topology) > _budget(task):
-        smaller = _shrink(task, topology, edges, size)
+        smaller = _shrink(task, topology, edges, size, tied)
         if smaller is None:
             raise UsageError(
                 f"plan.memory={task.plan.memory} is too little for a batch of {task.batch_size} of"
@@ -68,14 +77,27 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
             )
         topology = smaller
         shrunk = True
-    return topology, _features(task, topology), _patch_reason(task, topology, size, shrunk)
+    return topology, _features(task, topology), _patch_reason(task, topology, size, shrunk, tied)
 
 
-def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool) -> str:
+def _tied(patch: Sequence[int], tied: Axes) -> list[int]:
+    """Return a patch of about as many voxels with equal edges along the axes ``tied``."""
+    if not tied:
+        return list(patch)
+    edge = round(math.prod(patch[axis] for axis in tied) ** (1 / len(tied)))
+    return [edge if axis in tied else size for axis, size in enumerate(patch)]
+
+
+def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool, tied: Axes) -> str:
     extent = "is cut down to fit the memory" if shrunk else "covers a whole typical scan"
+    if not shrunk and any(topology.patch[axis] < size[axis] for axis in tied):
+        extent = "has about as many voxels as a typical scan"
+    equal = (
+        f" and are equal along {', '.join('xyz'[axis] for axis in tied)}" if len(tied) > 1 else ""
+    )
     return (
         f"Typical scan {_text(size)} voxels at this spacing; the patch {extent}, with edges that"
-        f" can be halved. A batch of {task.batch_size} needs about"
+        f" can be halved{equal}. A batch of {task.batch_size} needs about"
         f" {_needed(task, topology) / 1e9:.2g} GB."
     )
 
@@ -126,7 +148,7 @@ def _topology(task: Task, patch: Sequence[int], edges: Sequence[float]) -> Topol
 def _features(task: Task, topology: Topology) -> list[int]:
     stages, given = len(topology.strides), task.network.features
     if given is None:
-        return default_features(stages, task.dims, task.network.name, task.network.widths)
+        return _default_features(task, stages)
     if len(given) < 2 or min(given) < 1:
         raise UsageError(
             f"network.features={list(given)} needs at least two stages of at least one channel."
@@ -137,7 +159,22 @@ def _features(task: Task, topology: Topology) -> list[int]:
             f" {_text(topology.patch)} can only be halved {stages - 1} times: give at most {stages}"
             " numbers, or a larger plan.patch."
         )
+    orbit = orbit_size(task.network)
+    if any(width % orbit for width in given):
+        fitting = [-(-width // orbit) * orbit for width in given]
+        raise UsageError(
+            f"network.features={list(given)} must be multiples of {orbit}, the number of elements"
+            f" of network.symmetry={symmetry_name(task.network)}, such as"
+            f" {str(fitting).replace(' ', '')}."
+        )
     return list(given)
+
+
+def _default_features(task: Task, stages: int) -> list[int]:
+    network = task.network
+    return default_features(
+        stages, task.dims, network.name, network.widths, orbit=orbit_size(network)
+    )
 
 
 def _budget(task: Task) -> int:
@@ -147,10 +184,7 @@ def _budget(task: Task) -> int:
 def _needed(task: Task, topology: Topology) -> float:
     """Return the number of bytes that a training step needs."""
     stages = len(topology.strides)
-    network = task.network
-    features = (
-        network.features or default_features(stages, task.dims, network.name, network.widths)
-    )[:stages]
+    features = (task.network.features or _default_features(task, stages))[:stages]
     inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
     elements = activation_elements(
         topology, features, inputs=inputs, outputs=outputs, config=task.network
@@ -158,27 +192,30 @@ def _needed(task: Task, topology: Topology) -> float:
     return task.batch_size * elements * BYTES_PER_ELEMENT
 
 
-def _shrink(task: Task, topology: Topology, edges: Sequence[float], size: Shape) -> Topology | None:
+def _shrink(
+    task: Task, topology: Topology, edges: Sequence[float], size: Shape, tied: Axes
+) -> Topology | None:
     """Shorten the axis that covers most of a typical scan by the smallest effective step.
 
-    Return None if no axis can be shortened.
+    The axes ``tied`` are shortened together. Return None if no axis can be shortened.
     """
     patch = topology.patch
     for axis in sorted(task.axes, key=lambda a: -patch[a] / size[a]):
+        axes = tied if axis in tied else (axis,)
         step = topology.divisor[axis]
         if patch[axis] - step < LEAST_EDGE:
             continue
         # One halving less may allow half the step (nnU-Net does the same).
-        fine = _topology(task, _cut(patch, axis, step), edges).divisor[axis]
+        fine = _topology(task, _cut(patch, axes, step), edges).divisor[axis]
         for cut in (min(fine, step), step):
-            smaller = _topology(task, _cut(patch, axis, cut), edges)
+            smaller = _topology(task, _cut(patch, axes, cut), edges)
             if math.prod(smaller.patch) < math.prod(patch):
                 return smaller
     return None
 
 
-def _cut(patch: Shape, axis: int, voxels: int) -> list[int]:
-    return [edge - voxels if a == axis else edge for a, edge in enumerate(patch)]
+def _cut(patch: Shape, axes: Axes, voxels: int) -> list[int]:
+    return [edge - voxels if axis in axes else edge for axis, edge in enumerate(patch)]
 
 
 def _text(shape: Sequence[int]) -> str:

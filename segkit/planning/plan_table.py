@@ -101,7 +101,13 @@ def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
             reasons.get("mirror", ""),
         ),
         ("network", plan.network.name, reasons.get("network", "")),
+        *_symmetry(plan),
     ]
+
+
+def _symmetry(plan: Plan) -> list[tuple[str, str, str]]:
+    symmetry = plan.network.symmetry
+    return [("symmetry", symmetry.group, plan.reasons.get("symmetry", ""))] if symmetry else []
 
 
 def _decided(plan: Plan) -> list[str]:

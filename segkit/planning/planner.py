@@ -19,14 +19,23 @@ from segkit.fingerprint.usual_spacing import (
     without_slices,
 )
 from segkit.planning.data_ranges import ranges_of
-from segkit.planning.mirroring import choose_mirroring
+from segkit.planning.mirroring import Mirroring, choose_mirroring
 from segkit.planning.network_stages import build_stages, needs
 from segkit.planning.normalization import plan_channels, plan_crop
 from segkit.planning.patch import choose_batch, choose_patch
+from segkit.planning.symmetry import (
+    check_patch,
+    check_regions,
+    choose_symmetry,
+    orbit_size,
+    symmetric_mirroring,
+    symmetry_reason,
+    tied_spacing,
+)
 from segkit.planning.task import Task
 from segkit.planning.topology import LEAST_EDGE, Topology
 from segkit.plans.norm_catalogue import NORMS
-from segkit.plans.plan import Plan
+from segkit.plans.plan import Plan, SymmetryPlan
 
 
 def make_plan(
@@ -66,13 +75,11 @@ def make_plan(
 def decide(task: Task, mirror: Any) -> Plan:
     """Return the plan for a task; see `make_plan`."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
-    spacing, spacing_reason = _spacing(task)
+    symmetry, (spacing, spacing_reason) = _symmetry_and_spacing(task)
     size = median_size(fingerprint.cases, spacing)
-    topology, features, patch_reason = choose_patch(task, spacing, size)
+    topology, features, patch_reason = choose_patch(task, spacing, size, symmetry)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
-    # Regions overlap: a voxel has no single name that mirroring could change.
-    names = [] if dataset.regions else list(dataset.labels)
-    mirroring = choose_mirroring(fingerprint, names, task.axes, mirror)
+    mirroring = _mirroring(task, symmetry, mirror)
     crop, crop_reason = plan_crop(fingerprint)
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
     return Plan(
@@ -91,7 +98,9 @@ def decide(task: Task, mirror: Any) -> Plan:
         mirror_axes=mirroring.axes,
         mirror_swaps=mirroring.swaps,
         crop_to_content=crop,
-        network=build_stages(topology, features, inputs=len(channels), config=network),
+        network=build_stages(
+            topology, features, inputs=len(channels), config=network, symmetry=symmetry
+        ),
         needs=needs(network.name),
         training=ranges_of(fingerprint.cases),
         reasons={
@@ -102,8 +111,33 @@ def decide(task: Task, mirror: Any) -> Plan:
             **channel_reasons,
             "mirror": mirroring.reason,
             "network": _network_reason(topology, network),
+            **_symmetry_reasons(task, symmetry, mirroring),
         },
     )
+
+
+def _symmetry_and_spacing(task: Task) -> tuple[SymmetryPlan | None, tuple[Spacing, str]]:
+    """Return the symmetry of the network, and the spacing with its reason."""
+    spacing, reason = _spacing(task)
+    symmetry = choose_symmetry(task, spacing)
+    check_patch(symmetry, task.plan.patch)
+    return symmetry, tied_spacing(symmetry, spacing, reason, given=task.plan.spacing is not None)
+
+
+def _mirroring(task: Task, symmetry: SymmetryPlan | None, choice: Any) -> Mirroring:
+    check_regions(symmetry, list(task.dataset.regions))
+    # Regions overlap: a voxel has no single name that mirroring could change.
+    names = [] if task.dataset.regions else list(task.dataset.labels)
+    mirroring = choose_mirroring(task.fingerprint, names, task.axes, choice)
+    return symmetric_mirroring(symmetry, names, mirroring, choice)
+
+
+def _symmetry_reasons(
+    task: Task, symmetry: SymmetryPlan | None, mirroring: Mirroring
+) -> dict[str, str]:
+    if symmetry is None:
+        return {}
+    return {"symmetry": symmetry_reason(symmetry, task.fingerprint, mirroring.swaps)}
 
 
 def _slice_reason(task: Task) -> str:
@@ -144,6 +178,8 @@ def _network_reason(topology: Topology, network: NetworkConfig) -> str:
         if by_rule
         else f"{network.norm} norm as asked"
     )
+    if by_rule and orbit_size(network) > 1:
+        groups += f", each of whole orbits of {orbit_size(network)} channels"
     if network.norm == "group_ws":
         groups += ", after standardized kernels in all layers but those that see the image"
     return (

@@ -13,6 +13,7 @@ from typing import Literal
 
 from segkit.errors import InputError
 from segkit.plans.plan import LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.plans.symmetry_rules import order
 from segkit.volume import Shape
 
 IMAGE = "image"
@@ -45,6 +46,8 @@ class Convolution:
     """Where the plan lists it; None for transposed convolutions and heads, which it does not."""
     transposed: bool = False
     """True if its stride equals its kernel, so that each output voxel has one input voxel."""
+    orbit: int = 1
+    """Number of channels that share a filter, scale and shift, in an equivariant network."""
 
     @property
     def multiply_adds(self) -> int:
@@ -63,8 +66,10 @@ class Convolution:
         >>> Convolution("c", ("image",), "c", 2, 4, (3, 3, 1), (5, 5, 5), norm="n").parameters
         80
         """
-        weights = self.in_channels * self.out_channels * math.prod(self.kernel)
-        return weights + self.out_channels * (2 if self.norm else 1)
+        weights = self.in_channels * self.out_channels * math.prod(self.kernel) // self.orbit
+        if is_head(self):
+            return weights + self.out_channels
+        return weights + self.out_channels // self.orbit * (2 if self.norm else 1)
 
 
 def convolutions(plan: Plan) -> list[Convolution]:
@@ -84,7 +89,8 @@ def convolutions(plan: Plan) -> list[Convolution]:
             remedy="Train a model with one of these networks.",
         )
     down, skips = encoder(plan)
-    return [*down, *_decoder(plan, skips)]
+    orbit = order(plan.network)
+    return [replace(part, orbit=orbit) for part in (*down, *_decoder(plan, skips))]
 
 
 def multiply_adds(parts: Sequence[Convolution]) -> int:
@@ -120,6 +126,11 @@ def is_deep_head(part: Convolution) -> bool:
     return part.name.startswith("deep_heads.")
 
 
+def is_head(part: Convolution) -> bool:
+    """Return whether the convolution writes scores."""
+    return part.name == "head" or is_deep_head(part)
+
+
 def layer_at(network: NetworkPlan, position: Position) -> LayerPlan:
     """Return the layer at a position of a `Convolution`."""
     part, stage, layer = position
@@ -141,12 +152,14 @@ class _Stage:
     number: int
     plan: StagePlan
     size: Shape
+    averaged: bool = False
+    """True if its input is averaged over blocks of its stride, before the first convolution."""
 
     def layer(self, name: str, index: int, reads: Sequence[Channels], norm: str) -> Convolution:
         """Return the convolution of a layer; ``name`` and ``norm`` are those of its modules."""
         layer = self.plan.layers[index]
         # The stride of a decoder stage is that of its transposed convolution.
-        is_strided = self.part == "encoder" and index == 0
+        is_strided = self.part == "encoder" and index == 0 and not self.averaged
         return Convolution(
             name,
             tuple(source for source, _ in reads),
@@ -205,7 +218,7 @@ def _blocks(layers: Sequence[LayerPlan]) -> Iterator[tuple[int, int, int | None]
 def _encoder_stages(plan: Plan) -> list[_Stage]:
     sizes = plan.network.sizes(plan.patch)
     return [
-        _Stage("encoder", number, stage, sizes[number])
+        _Stage("encoder", number, stage, sizes[number], plan.network.downsampling == "average")
         for number, stage in enumerate(plan.network.encoder)
     ]
 
@@ -261,5 +274,9 @@ def _head(plan: Plan, number: int, channels: Channels, size: Shape) -> Convoluti
     return Convolution(name, (source,), name, width, len(plan.label_values), (1, 1, 1), size)
 
 
-ENCODERS: dict[str, Encoder] = {"unet": _plain_encoder, "residual_unet": _residual_encoder}
+ENCODERS: dict[str, Encoder] = {
+    "unet": _plain_encoder,
+    "residual_unet": _residual_encoder,
+    "equivariant_unet": _plain_encoder,
+}
 """Rule of each network for the convolutions of its encoder."""

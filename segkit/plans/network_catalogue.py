@@ -94,6 +94,8 @@ class NetworkEntry:
     """True if all layers have the same norm and the same number of groups."""
     doubles_every_stage: bool = False
     """True if every stage must have twice the width and half the size of the stage above."""
+    equivariant: bool = False
+    """True if the scores of a turned image are the turned scores (network.symmetry)."""
 
     @property
     def deep_supervision(self) -> bool:
@@ -122,6 +124,18 @@ NETWORKS: dict[str, NetworkEntry] = {
         ),
         encoder_layers=residual_blocks,
         decoder_layers=one_convolution,
+    ),
+    "equivariant_unet": NetworkEntry(
+        builder="segkit.networks.equivariant_unet:EquivariantUNet",
+        settings=(
+            "network.symmetry",
+            "network.widths",
+            "trainer.lowest_head",
+            "trainer.save_memory",
+            "network.convs",
+            "network.deep_supervision",
+        ),
+        equivariant=True,
     ),
     "monai_dynunet": NetworkEntry(
         builder="segkit.networks.monai_networks:DynUNet",
@@ -161,7 +175,7 @@ def networks_by_setting() -> dict[str, tuple[str, ...]]:
     """Return the names of the networks that use each setting, for settings that not all use.
 
     >>> networks_by_setting()["network.convs"]
-    ('unet',)
+    ('unet', 'equivariant_unet')
     """
     settings = [setting for entry in NETWORKS.values() for setting in entry.settings]
     return {

@@ -24,11 +24,15 @@ from segkit.plans.ranges import DataRanges
 FORMAT_VERSION = 1
 LATER = ("regions", "ignore", "mirror_swaps")
 """Fields that older plan files lack; they enter the hash only if they differ from the default."""
+LATER_OF_NETWORK = {"symmetry": None, "downsampling": "strided"}
+"""Fields of the network that older plan files lack, with their defaults, which are not written."""
 OPTIONAL = ("segments", "training")
 """Fields that influence neither training nor prediction and are not part of the hash."""
 LEFT_RIGHT = 0
 """Axis along which mirroring exchanges left and right: X."""
 
+Downsampling = Literal["strided", "average"]
+"""How a stage halves its input: see `NetworkPlan.downsampling`."""
 Scheme = Literal["ct", "zscore", "none"]
 """Intensity normalization of a channel; see `ChannelPlan`."""
 
@@ -81,6 +85,17 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
+class SymmetryPlan:
+    """Symmetry of an equivariant network; ``group`` is a key of `segkit.plans.symmetry.SYMMETRIES`.
+
+    ``axes`` are the axes (0 X, 1 Y, 2 Z) that it permutes and reverses, in ascending order.
+    """
+
+    group: str
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class NetworkPlan:
     """Network, stage by stage.
 
@@ -92,6 +107,14 @@ class NetworkPlan:
     encoder: tuple[StagePlan, ...]
     decoder: tuple[StagePlan, ...]
     deep_supervision: bool = True
+    symmetry: SymmetryPlan | None = None
+    """Symmetry of an equivariant network; the channels of its layers count all orientations."""
+    downsampling: Downsampling = "strided"
+    """``strided``: the first convolution of an encoder stage has the stride of the stage.
+
+    ``average``: its input is averaged over blocks of the stride instead, and the convolution has
+    stride 1. At even sizes only this treats both ends of an axis alike.
+    """
 
     @property
     def layers(self) -> tuple[LayerPlan, ...]:
@@ -209,7 +232,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan in JSON types, without optional fields that are empty."""
-        content = dataclasses.asdict(self)
+        content = self._content()
         content["segments"] = {name: codes.to_json() for name, codes in self.segments.items()}
         return {name: value for name, value in content.items() if value or name not in OPTIONAL}
 
@@ -218,10 +241,17 @@ class Plan:
 
         The order of the labels counts, because it is the order of the network's outputs.
         """
-        content = dataclasses.asdict(self) | {"labels": list(self.labels.items())}
+        content = self._content() | {"labels": list(self.labels.items())}
         for name in ("reasons", "needs", *OPTIONAL, *(name for name in LATER if not content[name])):
             del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    def _content(self) -> dict[str, Any]:
+        content = dataclasses.asdict(self)
+        for name, default in LATER_OF_NETWORK.items():
+            if content["network"][name] == default:
+                del content["network"][name]
+        return content
 
 
 def three(values: Sequence[int]) -> tuple[int, int, int]:

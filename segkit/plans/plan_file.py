@@ -17,6 +17,7 @@ from segkit.plans.plan import (
     NetworkPlan,
     Plan,
     StagePlan,
+    SymmetryPlan,
     three,
 )
 from segkit.plans.ranges import ranges_of_json
@@ -115,10 +116,13 @@ def _build(content: dict[str, Any], where: str | Path) -> Plan:
 
 
 def _network(content: dict[str, Any]) -> NetworkPlan:
-    stages = {
+    changed: dict[str, Any] = {
         part: tuple(_stage(stage) for stage in content[part]) for part in ("encoder", "decoder")
     }
-    return NetworkPlan(**{**content, **stages})
+    symmetry = content.get("symmetry")
+    if symmetry is not None:
+        changed["symmetry"] = SymmetryPlan(**{**symmetry, "axes": tuple(symmetry["axes"])})
+    return NetworkPlan(**{**content, **changed})
 
 
 def _stage(content: dict[str, Any]) -> StagePlan:

@@ -8,7 +8,8 @@ from typing import get_args
 
 from segkit.labels.scheme import values_apart
 from segkit.plans.norm_catalogue import NormKind, has_groups
-from segkit.plans.plan import Plan, Scheme
+from segkit.plans.plan import Downsampling, Plan, Scheme
+from segkit.plans.symmetry_rules import symmetry_problems
 from segkit.units import is_number, is_whole
 
 LABEL_VALUES = range(-(2**31), 2**31)
@@ -47,6 +48,11 @@ def _words_and_switches(plan: Plan) -> Iterator[str]:
         "network.name": plan.network.name,
         "network.activation": plan.network.activation,
     }
+    if plan.network.downsampling not in get_args(Downsampling):
+        yield (
+            f"network.downsampling must be {' or '.join(get_args(Downsampling))},"
+            f" not {plan.network.downsampling!r}"
+        )
     for key, word in words.items():
         if not isinstance(word, str):
             yield f"{key} must be a word, not {word!r}"
@@ -178,6 +184,12 @@ def _divisible(plan: Plan) -> Iterator[str]:
         yield f"patch {plan.patch} must be 1 along the slice axis {plan.slice_axis}"
 
 
+def _symmetry(plan: Plan) -> Iterator[str]:
+    for where, expected, found in symmetry_problems(plan):
+        yield f"{where}: expected {expected}, found {found}"
+        return
+
+
 CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _words_and_switches,
     _axes,
@@ -188,4 +200,5 @@ CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _divisible,
     _needs,
     _regions,
+    _symmetry,
 )

@@ -14,8 +14,8 @@ from segkit.config.schema import NetworkConfig, TrainConfig
 from segkit.networks import build_network
 from segkit.planning.network_stages import build_stages
 from segkit.planning.topology import Topology
-from segkit.plans.network_catalogue import NETWORKS
-from segkit.plans.plan import ChannelPlan, Plan
+from segkit.plans.network_catalogue import NETWORKS, network_entry
+from segkit.plans.plan import ChannelPlan, Plan, SymmetryPlan
 
 TOPOLOGY = Topology(
     patch=(16, 16, 16), kernels=((3, 3, 3),) * 3, strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))
@@ -24,7 +24,10 @@ TOPOLOGY = Topology(
 
 def planned(name: str) -> Plan:
     """Return a small plan in 3D with two labels for the network ``name``."""
-    network = build_stages(TOPOLOGY, [4, 8, 16], inputs=1, config=NetworkConfig(name=name))
+    symmetry = SymmetryPlan("mirror", (0,)) if network_entry(name).equivariant else None
+    network = build_stages(
+        TOPOLOGY, [4, 8, 16], inputs=1, config=NetworkConfig(name=name), symmetry=symmetry
+    )
     return Plan(
         name="small",
         dims=3,

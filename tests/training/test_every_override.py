@@ -80,6 +80,7 @@ TRAINED = [
     ("fold", "fold=1"),
 ]
 ELSEWHERE = {
+    "network.symmetry",
     "folds",
     "dataset.path",
     "dataset.channels",
@@ -116,7 +117,7 @@ ELSEWHERE = {
 """Keys that change no plan, patch or weight; other tests cover them.
 
 See test_fit.py, test_masked_fit.py, test_precision.py, test_distributed.py, test_preset.py,
-test_losses.py, test_split.py and test_train.py.
+test_losses.py, test_split.py, test_train.py and, in tests/planning, test_symmetry.py.
 """
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segkit.networks.kernels.convolution import Conv2d, Conv3d
 from segkit.networks.unet import UNet
 
 
@@ -34,9 +35,9 @@ class Heads:
         unets = [network for network in networks if isinstance(network, UNet)]
         if len(unets) < len(networks):
             return None
-        layers = [network.head.state_dict() for network in unets]
-        kernels = torch.cat([layer["weight"].flatten(1) for layer in layers], dim=1)
-        biases = torch.stack([layer["bias"] for layer in layers])
+        layers = [_weights(network.head) for network in unets]
+        kernels = torch.cat([kernel.flatten(1) for kernel, _ in layers], dim=1)
+        biases = torch.stack([bias for _, bias in layers])
         share = 1 / len(unets)
         bias = biases.float().cpu().sum(0)[:, None] * share
         return cls(kernels.float().cpu() * share, bias)
@@ -53,3 +54,12 @@ class Heads:
         """
         scores = torch.addmm(self.bias, self.kernel, features.flatten(1))
         return scores.reshape(-1, *features.shape[1:])
+
+
+@torch.no_grad()
+def _weights(head: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return kernel (K, F, ...) and bias (K,) of a last layer, as the layer uses them."""
+    if not isinstance(head, Conv2d | Conv3d):
+        raise TypeError(f"{type(head).__name__} is not the last layer of a U-Net")
+    bias = head.offset()
+    return head.kernel(), torch.zeros(head.out_channels) if bias is None else bias

@@ -13,6 +13,7 @@ from segkit.inference.scoring.engine import Engine, torch_engine
 from segkit.inference.scoring.shared_head import Heads
 from segkit.networks.precision import autocast, network_to_memory_format, to_memory_format
 from segkit.plans.plan import LEFT_RIGHT, Plan
+from segkit.plans.symmetry_rules import window_elements
 
 MEMORY_FORMAT = "channels_last"
 """Memory format of networks and windows: fixed, so that a scan always gives the same label map.
@@ -118,13 +119,27 @@ def _flipped(windows: Tensor, axes: tuple[int, ...]) -> Tensor:
 def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
     """Return every combination of the plan's mirror axes; the first one is empty.
 
-    Axes are those of a batch of windows (B, C, ...), which lack the slice axis in 2D.
+    Axes are those of a batch of windows (B, C, ...), which lack the slice axis in 2D. Combinations
+    that give the same scores as another one, by the symmetry of the network, are left out.
     """
     axes = [window_axis(plan, axis) for axis in plan.mirror_axes]
     mirrored = [axis for axis in axes if axis is not None]
-    return [
-        chosen for count in range(len(mirrored) + 1) for chosen in combinations(mirrored, count)
+    chosen = [axes for count in range(len(mirrored) + 1) for axes in combinations(mirrored, count)]
+    return _different(chosen, plan) if plan.network.symmetry else chosen
+
+
+def _different(mirrorings: list[tuple[int, ...]], plan: Plan) -> list[tuple[int, ...]]:
+    """Return the mirrorings of which no two differ by a mirroring in the plan's symmetry."""
+    same = [
+        {2 + axis for axis, sign in enumerate(element.signs) if sign < 0}
+        for element in window_elements(plan)
+        if list(element.axes) == sorted(element.axes)
     ]
+    kept: list[tuple[int, ...]] = []
+    for axes in mirrorings:
+        if not any(set(axes) ^ set(other) in same for other in kept):
+            kept.append(axes)
+    return kept
 
 
 def window_axis(plan: Plan, axis: int) -> int | None:

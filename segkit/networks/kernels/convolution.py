@@ -30,12 +30,16 @@ class Conv2d(nn.Conv2d):
         """Return the kernel that the convolution uses, which derived classes may compute."""
         return self.weight
 
+    def offset(self) -> Tensor | None:
+        """Return the bias that the convolution adds, which derived classes may compute."""
+        return self.bias
+
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y') for (B, C, X, Y)."""
-        kernel = self.kernel()
+        kernel, bias = self.kernel(), self.offset()
         if is_slow(self, input):
-            return convolve_halves(self, F.conv2d, input, kernel)
-        result: Tensor = self._conv_forward(input, kernel, self.bias)
+            return convolve_halves(self, F.conv2d, input, (kernel, bias))
+        result: Tensor = self._conv_forward(input, kernel, bias)
         return result
 
 
@@ -46,42 +50,72 @@ class Conv3d(nn.Conv3d):
         """Return the kernel that the convolution uses, which derived classes may compute."""
         return self.weight
 
+    def offset(self) -> Tensor | None:
+        """Return the bias that the convolution adds, which derived classes may compute."""
+        return self.bias
+
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
-        kernel = self.kernel()
+        kernel, bias = self.kernel(), self.offset()
         if is_slow(self, input):
-            return convolve_halves(self, F.conv3d, input, kernel)
-        result: Tensor = self._conv_forward(input, kernel, self.bias)
+            return convolve_halves(self, F.conv3d, input, (kernel, bias))
+        result: Tensor = self._conv_forward(input, kernel, bias)
         return result
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
     """nn.ConvTranspose2d, in halves or with a faster backward pass where possible."""
 
+    def kernel(self) -> Tensor:
+        """Return the kernel that the convolution uses, which derived classes may compute."""
+        return self.weight
+
+    def offset(self) -> Tensor | None:
+        """Return the bias that the convolution adds, which derived classes may compute."""
+        return self.bias
+
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Return (B, out, X', Y') for (B, C, X, Y)."""
         if output_size is None and _kernel_is_stride(self):
+            kernel, bias = self.kernel(), self.offset()
             if is_slow(self, input):
-                return upsample_halves(self, F.conv_transpose2d, input)
+                return upsample_halves(self, F.conv_transpose2d, input, (kernel, bias))
             if is_slow_backwards(self, input):
-                return transposed_convolution(input, self.weight, self.bias)
+                return transposed_convolution(input, kernel, bias)
+            return F.conv_transpose2d(
+                input, kernel, bias, self.stride, groups=self.groups, dilation=self.dilation
+            )
         return super().forward(input, output_size)
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):
     """nn.ConvTranspose3d, in halves or with a faster backward pass where possible."""
 
+    def kernel(self) -> Tensor:
+        """Return the kernel that the convolution uses, which derived classes may compute."""
+        return self.weight
+
+    def offset(self) -> Tensor | None:
+        """Return the bias that the convolution adds, which derived classes may compute."""
+        return self.bias
+
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
         if output_size is None and _kernel_is_stride(self):
+            kernel, bias = self.kernel(), self.offset()
             if is_slow(self, input):
-                return upsample_halves(self, F.conv_transpose3d, input)
+                return upsample_halves(self, F.conv_transpose3d, input, (kernel, bias))
             if is_slow_backwards(self, input):
-                return transposed_convolution(input, self.weight, self.bias)
+                return transposed_convolution(input, kernel, bias)
+            return F.conv_transpose3d(
+                input, kernel, bias, self.stride, groups=self.groups, dilation=self.dilation
+            )
         return super().forward(input, output_size)
 
 
 Layer = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
+Weights = tuple[Tensor, Tensor | None]
+"""Kernel and bias."""
 
 
 def is_slow(layer: Layer, x: Tensor) -> bool:
@@ -110,7 +144,7 @@ def _kernel_is_stride(layer: Layer) -> bool:
 
 
 def convolve_halves(
-    layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor, weight: Tensor
+    layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor, weights: Weights
 ) -> Tensor:
     """Apply ``layer`` to ``x`` (1, C, X, Y[, Z]) as a batch of two halves along the longest axis.
 
@@ -118,7 +152,7 @@ def convolve_halves(
         layer: the convolution.
         function: F.conv2d or F.conv3d.
         x: one sample.
-        weight: the kernel of the convolution.
+        weights: kernel and bias of the convolution.
     """
     axis = _longest_axis(x)
     kernel, stride, padding = layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
@@ -132,12 +166,15 @@ def convolve_halves(
         return torch.cat([padded.narrow(2 + axis, start, window) for start in (0, half * stride)])
 
     paddings: list[Any] = [0 if index == axis else edge for index, edge in enumerate(layer.padding)]
-    halves = function(recomputable(cut, x), weight, layer.bias, layer.stride, paddings)
+    halves = function(recomputable(cut, x), *weights, layer.stride, paddings)
     return _join(halves, axis, out_size)
 
 
 def upsample_halves(
-    layer: nn.ConvTranspose2d | nn.ConvTranspose3d, function: Callable[..., Tensor], x: Tensor
+    layer: nn.ConvTranspose2d | nn.ConvTranspose3d,
+    function: Callable[..., Tensor],
+    x: Tensor,
+    weights: Weights,
 ) -> Tensor:
     """Apply a transposed convolution with kernel = stride as a batch of two halves.
 
@@ -150,7 +187,7 @@ def upsample_halves(
     def cut(x: Tensor) -> Tensor:
         return torch.cat(_pad(x, axis, 0, 2 * half - size).chunk(2, dim=2 + axis))
 
-    halves = function(recomputable(cut, x), layer.weight, layer.bias, layer.stride)
+    halves = function(recomputable(cut, x), *weights, layer.stride)
     return _join(halves, axis, size * layer.stride[axis])
 
 

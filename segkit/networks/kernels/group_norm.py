@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -33,34 +34,34 @@ CACHED_VALUES = 1 << 17
 class GroupNorm(nn.GroupNorm):
     """nn.GroupNorm, with `GroupNormFunction` or the Triton kernel where that is better."""
 
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift (C,), which derived classes may compute."""
+        return self.weight, self.bias
+
     def normalize_and_activate(self, input: Tensor, activation: nn.Module) -> Tensor:
         """Normalize (B, C, X, Y[, Z]) and apply ``activation``, if possible in one kernel."""
         slope = slope_of(activation)
         kernel = None if slope is None else kernel_for(input)
         if kernel:
             return kernel(
-                input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=slope
+                input, *self.scale_and_shift(), groups=self.num_groups, eps=self.eps, slope=slope
             )
         result: Tensor = activation(self(input))
         return result
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (B, C, X, Y[, Z]); the shape stays the same."""
-        kernel = kernel_for(input)
+        kernel, (weight, bias) = kernel_for(input), self.scale_and_shift()
         if kernel:
-            return kernel(
-                input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=None
-            )
-        if self.weight.dtype != torch.float32 or not _is_inaccurate(input):
-            return super().forward(input)
+            return kernel(input, weight, bias, groups=self.num_groups, eps=self.eps, slope=None)
+        if weight.dtype != torch.float32 or not _is_inaccurate(input):
+            return F.group_norm(input, self.num_groups, weight, bias, self.eps)
         if input.numel() < MIN_VALUES * input.shape[0]:
             # PyTorch's kernels for contiguous tensors are accurate, and a small copy is fast.
-            return (
-                super()
-                .forward(input.contiguous())
-                .contiguous(memory_format=CHANNELS_LAST[input.ndim])
-            )
-        return group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
+            return F.group_norm(
+                input.contiguous(), self.num_groups, weight, bias, self.eps
+            ).contiguous(memory_format=CHANNELS_LAST[input.ndim])
+        return group_norm(input, weight, bias, groups=self.num_groups, eps=self.eps)
 
 
 def _is_inaccurate(x: Tensor) -> bool:

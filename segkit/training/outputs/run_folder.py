@@ -179,7 +179,12 @@ def training_content(
     content["dataset"].pop("store")
     content["plan"].pop("file")
     # Settings that older versions did not have: their runs keep the names of their folders.
-    for section, key in ((content, "folds"), (content["trainer"], "rewind_step")):
+    later = (
+        (content, "folds"),
+        (content["trainer"], "rewind_step"),
+        (content["network"], "symmetry"),
+    )
+    for section, key in later:
         if section[key] is None:
             section.pop(key)
     content["compute"] = {"name": config.compute.name}

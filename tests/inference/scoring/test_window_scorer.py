@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from segkit.bundle.bundle import Bundle
-from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.inference.scoring.window_scorer import WindowScorer, mirrorings
 from segkit.networks import build_network
 from segkit.plans.plan import Plan
+from tests.symmetric_plans import planned
 
 SIDES = {"labels": {"left": 1, "right": 2}, "mirror_axes": (0, 1)}
 
@@ -126,3 +127,12 @@ def test_a_network_in_training_mode_is_refused(make_bundle: Callable[..., Bundle
         WindowScorer(
             [build_network(plan)], plan, device=torch.device("cpu"), precision="float32", tta=False
         )
+
+
+def test_mirrorings_of_the_symmetry_are_left_out() -> None:
+    all_axes = {"mirror": [(), (3,), (4,), (3, 4)], "d4": [(), (4,)], "octahedral48": [()]}
+    for group, expected in all_axes.items():
+        assert mirrorings(dataclasses.replace(planned(group, 3), mirror_axes=(0, 1, 2))) == expected
+    # Turns by 180 degrees reverse two axes at once.
+    plan = dataclasses.replace(planned("octahedral24", 3), mirror_axes=(0, 1, 2))
+    assert mirrorings(plan) == [(), (2,)]
