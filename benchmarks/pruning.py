@@ -25,6 +25,7 @@ import torch
 
 import segkit
 from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.card import bundle_path
 from segkit.bundle.lookup import resolve_model
 from segkit.cli import log_to_stderr
 from segkit.config.compose import load
@@ -47,7 +48,7 @@ from segkit.studies.pruning.setup import set_up_pruning
 from segkit.studies.pruning.study import Ranking, prune
 from segkit.studies.pruning.widths import Candidate
 from segkit.training.data.split import split_cases
-from segkit.training.outputs.run_folder import BUNDLE, PLAN, prepared_folder
+from segkit.training.outputs.run_folder import PLAN, prepared_folder
 from segkit.training.setup import Setup
 
 CPU = torch.device("cpu")
@@ -82,8 +83,7 @@ def _arm(arguments: argparse.Namespace, model: Bundle, name: str, seed: int) -> 
 def _plan_words(arguments: argparse.Namespace, model: Bundle, name: str) -> list[str]:
     """Return the overrides that determine the plan of an arm that is trained from scratch."""
     if name == "scratch":
-        # Of the bundle: that of the pruning itself is the plan of the original model.
-        plan = _pruned(arguments, "pruned", arguments.seeds[0]) / BUNDLE / PLAN
+        plan = bundle_path(_pruned(arguments, "pruned", arguments.seeds[0])) / PLAN
         return [f"dataset={arguments.dataset}", f"plan.file={plan}", *arguments.overrides]
     return _network(arguments, model, _features(arguments, model, name))
 
@@ -143,7 +143,7 @@ def _narrower(widest: list[int]) -> list[list[int]]:
     Channels are multiples of 4.
 
     >>> _narrower([8, 16])
-    [[4, 4], [4, 8], [8, 12], [8, 16]]
+    [[4, 4], [4, 8], [4, 12], [8, 12], [8, 16]]
     """
     factors = [part / 64 for part in range(1, 65)]
     found = {tuple(max(4, 4 * round(part * width / 4)) for width in widest) for part in factors}
