@@ -33,7 +33,7 @@ def test_probabilities_turn_with_the_scan(group: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_network(plan)
     with torch.no_grad():
-        network.get_parameter("head.weight").mul_(10)
+        network.get_parameter("head.weight").mul_(3)
     write_bundle(tmp_path, plan, {"name": "turns"}, {"0": network.state_dict()})
     predictor = segkit.load(tmp_path, precision="float32")
 
