@@ -25,6 +25,7 @@ import torch
 
 import segkit
 from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.card import bundle_path
 from segkit.bundle.lookup import resolve_model
 from segkit.cli import log_to_stderr
 from segkit.config.compose import load
@@ -82,7 +83,7 @@ def _arm(arguments: argparse.Namespace, model: Bundle, name: str, seed: int) -> 
 def _plan_words(arguments: argparse.Namespace, model: Bundle, name: str) -> list[str]:
     """Return the overrides that determine the plan of an arm that is trained from scratch."""
     if name == "scratch":
-        plan = _pruned(arguments, "pruned", arguments.seeds[0]) / PLAN
+        plan = bundle_path(_pruned(arguments, "pruned", arguments.seeds[0])) / PLAN
         return [f"dataset={arguments.dataset}", f"plan.file={plan}", *arguments.overrides]
     return _network(arguments, model, _features(arguments, model, name))
 

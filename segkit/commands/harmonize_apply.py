@@ -40,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     print(f"{len(done)} of {len(cases)} scans are in {given.output}.")
     failed = [record.case for record in records if not record.files]
     if failed:
-        raise SomeCasesFailed(f"{len(failed)} scans were not harmonized: {first_few(failed)}")
+        count = "1 scan was" if len(failed) == 1 else f"{len(failed)} scans were"
+        raise SomeCasesFailed(f"{count} not harmonized: {first_few(failed)}")
     return 0
 
 

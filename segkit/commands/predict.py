@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from segkit import inference
 from segkit.bundle.lookup import resolve_model
+from segkit.commands.collector import collector_paused
 from segkit.commands.predict_flags import parser
 from segkit.errors import SomeCasesFailed, UsageError, printable
 from segkit.inference.files.finalize import FinalizeOptions
@@ -43,7 +44,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     given = parser().parse_intermixed_args(arguments)
     # Reading a model imports torch: --help and usage errors are answered without it.
-    bundles = _read_models(given.model, "model")
+    with collector_paused():
+        bundles = _read_models(given.model, "model")
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
     options = _finalize_options(given, plan)

@@ -21,7 +21,7 @@ from segkit.inference.files.dicom_outputs import (
 )
 from segkit.inference.files.finalize import FinalizeOptions, bytes_after, finalize
 from segkit.inference.files.label_statistics import label_figures
-from segkit.inference.files.outcomes import Outcome, read_outcomes, skipped, write_outcomes
+from segkit.inference.files.outcomes import Outcome, OutcomesFile, read_outcomes, skipped
 from segkit.inference.files.outputs import Job
 from segkit.inference.files.probability_file import log_size, write_probabilities
 from segkit.inference.files.provenance import remove_record, run_record
@@ -61,25 +61,22 @@ def predict_files(
         InputError: see `predict_job`; only where the request names no predictions.json.
         OutOfMemoryError: see `predict_job`; only where the request names no predictions.json.
     """
-    earlier = read_outcomes(request.outcomes_file) if request.outcomes_file else {}
+    file = OutcomesFile(request.outcomes_file) if request.outcomes_file else None
     if request.table:
         check_stats(request.table)
     pending = request.pending
     outcomes = [_skipped(job) for job in request.skipped]
-    _write_outcomes(request, earlier, outcomes)
+    if file:
+        file.write(outcomes)
     yield from outcomes
     for index, job in enumerate(pending):
         window_progress = progress(index) if progress else None
-        outcomes.append(_outcome(request, predictor, job, window_progress))
-        _write_outcomes(request, earlier, outcomes)
-        yield outcomes[-1]
+        outcome = _outcome(request, predictor, job, window_progress)
+        if file:
+            file.write([outcome])
+        yield outcome
     if request.table and request.outcomes_file:
         write_stats(request.table, read_outcomes(request.outcomes_file))
-
-
-def _write_outcomes(request: Request, earlier: Mapping[str, Any], outcomes: list[Outcome]) -> None:
-    if request.outcomes_file:
-        write_outcomes(request.outcomes_file, earlier, outcomes)
 
 
 def _skipped(job: Job) -> Outcome:

@@ -14,8 +14,8 @@ from typing import Any
 
 import cc3d
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from segkit.volume import Box
 
@@ -232,9 +232,9 @@ def _join(
 
 def _joined_numbers(size: int, links: NDArray[np.int64]) -> tuple[int, NDArray[Any]]:
     """Return the number of joined components, and the one to which each slab component belongs."""
-    if not size:
-        return 0, np.empty(0, int)
+    if not links.size:  # as in a map of one slab
+        return size, np.arange(size)
     links_as_ones = (np.ones(links.shape[1], np.bool_), tuple(links))
-    graph = sparse.coo_array(links_as_ones, shape=(size, size))
-    count, joined = sparse.csgraph.connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_array(links_as_ones, shape=(size, size))
+    count, joined = scipy.sparse.csgraph.connected_components(graph, directed=False)
     return count, joined

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from segkit.errors import InputError
 from segkit.io.memory import require_memory
@@ -128,7 +128,7 @@ class ScanParts:
         )
 
     @cached_property
-    def _matrices(self) -> dict[int, sparse.csr_array]:
+    def _matrices(self) -> dict[int, scipy.sparse.csr_array]:
         return axis_matrices(self.inverse.cropped_shape, self.shape, "cubic")
 
 

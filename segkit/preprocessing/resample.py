@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import scipy  # its submodules are imported on first use
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
 
 from segkit.volume import Box, Shape
 
@@ -52,7 +52,7 @@ def grid_shape(
     return (x, y, z)
 
 
-def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
+def axis_matrix(n_in: int, n_out: int, kind: Kind) -> scipy.sparse.csr_array:
     """Return the weights (n_out, n_in) that resample one axis; every row sums to 1.
 
     The kernel of ``linear`` is a triangle; that of ``cubic`` is Keys' kernel with a = -0.5 (IEEE
@@ -71,12 +71,12 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
     weights /= weights.sum(axis=1, keepdims=True)
     kept = weights != 0
     rows = np.broadcast_to(np.arange(n_out)[:, None], columns.shape)
-    return sparse.csr_array((weights[kept], (rows[kept], columns[kept])), shape=(n_out, n_in))
+    return scipy.sparse.csr_array((weights[kept], (rows[kept], columns[kept])), shape=(n_out, n_in))
 
 
 def axis_matrices(
     shape: Sequence[int], target: Sequence[int], kind: Kind
-) -> dict[int, sparse.csr_array]:
+) -> dict[int, scipy.sparse.csr_array]:
     """Return a matrix for every axis that changes, in the order of application."""
     return {
         axis: axis_matrix(shape[axis], target[axis], kind) for axis in _changing_axes(shape, target)
@@ -84,8 +84,8 @@ def axis_matrices(
 
 
 def matrices_of_part(
-    matrices: Mapping[int, sparse.csr_array], box: Box
-) -> tuple[Box, dict[int, sparse.csr_array]]:
+    matrices: Mapping[int, scipy.sparse.csr_array], box: Box
+) -> tuple[Box, dict[int, scipy.sparse.csr_array]]:
     """Return the box of the input that a box of the output needs, and the matrices between them.
 
     >>> whole = slice(0, 5)
@@ -102,7 +102,7 @@ def matrices_of_part(
 
 
 def resample(
-    array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]
+    array: NDArray[np.float32], matrices: Mapping[int, scipy.sparse.csr_array]
 ) -> NDArray[np.float32]:
     """Multiply the matrix of each axis into an array (C, X, Y, Z), one after the other."""
     for axis, matrix in matrices.items():
@@ -136,7 +136,7 @@ def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
 
 
 def apply_matrix(
-    matrix: sparse.csr_array, array: NDArray[np.float32], axis: int
+    matrix: scipy.sparse.csr_array, array: NDArray[np.float32], axis: int
 ) -> NDArray[np.float32]:
     """Multiply a matrix (n_out, n_in) into one axis of an array, in float32."""
     moved = np.moveaxis(array, axis, 0)
@@ -150,7 +150,9 @@ class SlabResampler:
     It holds only the planes that the next ones still need.
     """
 
-    def __init__(self, matrices: Mapping[int, sparse.csr_array], *, axis: int, planes: int) -> None:
+    def __init__(
+        self, matrices: Mapping[int, scipy.sparse.csr_array], *, axis: int, planes: int
+    ) -> None:
         """
         Args:
             matrices: matrix of each axis that changes.
@@ -212,7 +214,7 @@ def resample_labels(
     matrices = [axis_matrix(*sizes, "linear") for sizes in zip(labels.shape, shape, strict=True)]
     result = np.zeros(tuple(shape), dtype=labels.dtype)
     best = np.zeros(tuple(shape), dtype=np.float32)
-    boxes = ndimage.find_objects(labels.astype(np.int32) + 1)
+    boxes = scipy.ndimage.find_objects(labels.astype(np.int32) + 1)
     for index, box in enumerate(boxes):
         if box is not None and index != ignored:
             region, weights = _resampled_mask(labels[box] == index, box, matrices)
@@ -227,7 +229,7 @@ def resample_labels(
 
 
 def _resampled_mask(
-    mask: NDArray[np.bool_], box: tuple[slice, ...], matrices: Sequence[sparse.csr_array]
+    mask: NDArray[np.bool_], box: tuple[slice, ...], matrices: Sequence[scipy.sparse.csr_array]
 ) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
     """Return the box of the output that a mask inside ``box`` can reach, and its weights there."""
     weights: NDArray[np.float32] = mask.astype(np.float32)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy  # its submodules are imported on first use
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from segkit.io.border import border_values, differs
 from segkit.io.memory import blocks, drop_pages
@@ -105,7 +105,7 @@ def draw_outlines(
     for value in np.unique(enlarged):
         if int(value) in colors:
             mask = enlarged == value
-            inside = ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
+            inside = scipy.ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
             drawn[mask & ~inside] = colors[int(value)]
     return Image.fromarray(drawn)
 

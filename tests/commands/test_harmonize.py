@@ -223,7 +223,7 @@ def test_a_scan_that_cannot_be_read_does_not_stop_the_others(
     assert main(["harmonize", "fit", "cases.csv", "-o", "h.json", "--method", "zscore"]) == 0
     Path("images/c05.nii").write_bytes(b"no scan at all")
     assert main(["harmonize", "apply", "images", "-m", "h.json", "-o", "out"]) == 5
-    assert "1 scans were not harmonized: c05" in capsys.readouterr().err
+    assert "1 scan was not harmonized: c05" in capsys.readouterr().err
     assert len([*Path("out").glob("*.nii")]) == 23
     rows = {row["case"]: row for row in table_of("out/harmonized.csv")}
     assert (rows["c05"]["known"], rows["c05"]["files"]) == ("", "")

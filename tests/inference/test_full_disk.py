@@ -13,7 +13,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.files.atomic import write_text
-from segkit.inference.files.outcomes import Outcome, write_outcomes
+from segkit.inference.files.outcomes import Outcome, OutcomesFile
 from segkit.inference.files.statistics_table import write_stats
 from segkit.io.dicom import dicom_module, open_dicom
 from segkit.report.preview import write_preview
@@ -33,7 +33,7 @@ def record(path: Path) -> None:
 
 
 def outcomes(path: Path) -> None:
-    write_outcomes(path, {}, [Outcome(f"case{number}", "done") for number in range(100)])
+    OutcomesFile(path).write([Outcome(f"case{number}", "done") for number in range(100)])
 
 
 def stats(path: Path) -> None:

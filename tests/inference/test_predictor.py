@@ -361,6 +361,7 @@ from segkit.volume import Volume
 segkit.load({str(FROZEN)!r}).predict(Volume(numpy.zeros((1, 9, 9, 2)), numpy.eye(4)))
 import segkit.commands.predict
 heavy = {{"lightning", "monai", "torchmetrics", "hydra", "matplotlib", "torch._dynamo", "sympy"}}
+heavy |= {{"scipy.special", "scipy.ndimage", "scipy.linalg", "scipy.sparse", "numpy.f2py"}}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

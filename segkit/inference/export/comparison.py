@@ -14,7 +14,7 @@ from segkit.errors import InputError
 MOST_DIFFERENT = 1e-3
 """Largest difference of two scores, in standard deviations of the scores, that is accepted.
 
-The networks of the catalogue differ by 1e-5 or less: sums of float32 numbers in another order.
+Networks of the catalogue differ by 2e-5 or less: sums of float32 numbers in another order.
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,14 +56,30 @@ def read_outcomes(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def write_outcomes(path: Path, earlier: Mapping[str, Any], outcomes: Sequence[Outcome]) -> None:
-    """Write predictions.json: for each case its status, message, seconds, output and notes.
+class OutcomesFile:
+    """The file predictions.json: for each case its status, message, seconds, output and notes.
 
-    Cases of ``earlier`` (see `read_outcomes`) stay, except for those that have a new outcome.
+    Cases of earlier calls stay, except for those that have a new outcome.
     """
-    content = dict(earlier) | {outcome.case: _entry(outcome) for outcome in outcomes}
-    # ASCII, because the name of a file need not be valid UTF-8.
-    write_text(path, json.dumps(content, indent=2) + "\n")
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            UsageError: see `read_outcomes`.
+        """
+        self._path = path
+        # As JSON, so that after each scan only the entry of that scan has to be encoded.
+        self._entries = {case: _text(entry) for case, entry in read_outcomes(path).items()}
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the file with these outcomes and those that were written before.
+
+        It is what ``json.dumps(..., indent=2)`` returns for all entries.
+        """
+        self._entries |= {outcome.case: _text(_entry(outcome)) for outcome in outcomes}
+        lines = [f"\n  {json.dumps(case)}: {entry}" for case, entry in self._entries.items()]
+        end = "\n" if lines else ""
+        write_text(self._path, f"{{{','.join(lines)}{end}}}\n")
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:
@@ -72,3 +88,11 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     if not outcome.notes:
         del entry["notes"]
     return entry
+
+
+def _text(entry: Any) -> str:
+    """Return an entry as JSON inside an object: all its lines but the first are indented.
+
+    Everything is ASCII, because the name of a file need not be valid UTF-8.
+    """
+    return json.dumps(entry, indent=2).replace("\n", "\n  ")

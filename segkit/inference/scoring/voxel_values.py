@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import scipy  # its submodules are imported on first use
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from segkit.errors import InputError
 from segkit.labels.postprocessing import merge_regions
@@ -125,7 +125,7 @@ def probabilities(scores: Scores, *, regions: bool = False) -> NDArray[np.float3
     [0.25, 0.75]
     """
     if regions:
-        values = expit(scores)
+        values = scipy.special.expit(scores)
         above_half = np.nextafter(_HALF, np.float32(1))
         np.maximum(values, above_half, out=values, where=scores > 0)
         return np.asarray(values)
@@ -145,7 +145,7 @@ def steps(scores: Scores, *, regions: bool = False) -> NDArray[np.uint8]:
     >>> steps(np.log(np.array([1, 3], np.float32)).reshape(2, 1, 1, 1)).ravel().tolist()
     [64, 191]
     """
-    scaled = expit(scores) if regions else _softmax(scores)
+    scaled = scipy.special.expit(scores) if regions else _softmax(scores)
     scaled *= STEPS
     values = np.rint(scaled, out=scaled).astype(np.uint8)
     if regions:

@@ -89,12 +89,14 @@ def test_networks_in_onnxruntime(
 
 
 KINDS = sorted({entry.kind for entry in NORMS.values()})
+PLANNED = [name for name, row in NETWORKS.items() if "network.symmetry" not in row.settings]
+"""Networks that the plans above suit; one with a symmetry needs other plans."""
 WITHOUT = {name: ("group_ws", "batch_renorm") for name in NETWORKS if name.startswith("monai")}
 """Norms that a network cannot have."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "dims", "norm"), list(product(NETWORKS, (2, 3), KINDS)))
+@pytest.mark.parametrize(("name", "dims", "norm"), list(product(PLANNED, (2, 3), KINDS)))
 def test_all_networks_in_onnxruntime(planned: Make, name: str, dims: int, norm: str) -> None:
     if norm in WITHOUT.get(name, ()):
         pytest.skip(f"{name} has no {norm}")
