@@ -152,9 +152,9 @@ def _answer_of_fork(line: str, measure: Measure) -> dict[str, Any]:
     with os.fdopen(receiver) as pipe:
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
-    if not answer and status and os.WTERMSIG(status) != signal.SIGKILL:
+    # When memory runs out, the kernel ends a process by SIGKILL, and C++ by SIGABRT.
+    if not answer and os.WTERMSIG(status) not in (signal.SIGKILL, signal.SIGABRT):
         return {"error": f"its fork has ended with the code {os.waitstatus_to_exitcode(status)}"}
-    # The kernel ends a process by SIGKILL when memory runs out.
     found: dict[str, Any] = json.loads(answer or "{}")
     return found
 

@@ -30,5 +30,6 @@ def _end_by(number: int) -> Measure:
 
 def test_a_killed_fork_had_too_little_memory_and_another_end_is_an_error() -> None:
     assert _answer_of_fork("{}", _end_by(signal.SIGKILL)) == {}
+    assert _answer_of_fork("{}", _end_by(signal.SIGABRT)) == {}
     problem = "its fork has ended with the code -10"
     assert _answer_of_fork("{}", _end_by(signal.SIGUSR1)) == {"error": problem}

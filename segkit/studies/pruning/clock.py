@@ -21,9 +21,9 @@ RESERVE, MOST_RESERVE = 0.12, 0.3
 """Smallest and largest share of trainer.max_minutes that is kept for the comparison at the end."""
 STARTUPS = 2.0
 """Time of a comparison in times of the start of a process."""
-TIMING_SHARE, TRIES_SHARE = 0.05, 0.08
-"""Shares of trainer.max_minutes after which, in a round, no further convolution and no further
-choice of channels is timed."""
+TIMING_SHARE, TRIES_SHARE = 0.05, 0.15
+"""Shares of trainer.max_minutes after which no further convolution is timed, in each round, and no
+further choice of channels, in all rounds together."""
 LEAST_MINUTES = 0.05
 """Length of a round for which no time is left."""
 

@@ -158,7 +158,7 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, clock
                 found = ranking(smaller, study, training, precision)
                 share = budget.share_after(number)
                 goal.limit(clock.window(TIMING_SHARE))
-                left = clock.window(TRIES_SHARE)
+                left = clock.window(TRIES_SHARE / budget.rounds)
                 smaller_model(smaller, found, goal, share, folder, left=left)
             smaller = _train_round(study, read_bundle(folder), budget, number, clock)
     with _continued_by_the_same_command("the comparison"):
