@@ -70,7 +70,10 @@ class _Kept:
     def __init__(self, weight: Tensor, kernel: Tensor) -> None:
         self.kernel = kernel
         self._key = self._key_of(weight)
-        self._weight = weight  # held, so that no other tensor can take its place in memory
+        self._weight = weight
+        # Held, so that no other tensor can take its place in memory, also if `weight.data` is
+        # replaced.
+        self._values = weight.detach()
 
     def is_of(self, weight: Tensor) -> bool:
         """Return whether the kernel is that of ``weight``."""

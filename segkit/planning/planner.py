@@ -129,7 +129,7 @@ def _mirroring(task: Task, symmetry: SymmetryPlan | None, choice: Any) -> Mirror
     # Regions overlap: a voxel has no single name that mirroring could change.
     names = [] if task.dataset.regions else list(task.dataset.labels)
     mirroring = choose_mirroring(task.fingerprint, names, task.axes, choice)
-    return symmetric_mirroring(symmetry, names, mirroring, choice)
+    return symmetric_mirroring(symmetry, [*names, *task.dataset.regions], mirroring, choice)
 
 
 def _symmetry_reasons(

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from segkit.config.schema import NetworkConfig
@@ -25,7 +26,7 @@ from segkit.plans.symmetry_rules import NORM_KINDS
 log = logging.getLogger(__name__)
 
 NEARLY = 0.99
-"""Ratio of two voxel spacings above which both count as the coarsest."""
+"""Ratio of two likenesses of voxel spacings above which both count as the largest."""
 
 
 def symmetry_name(network: NetworkConfig) -> str | None:
@@ -44,8 +45,7 @@ def orbit_size(network: NetworkConfig) -> int:
 def choose_symmetry(task: Task, spacing: Spacing) -> SymmetryPlan | None:
     """Return the symmetry of the network and the axes on which it acts.
 
-    In-plane axes are those other than the one with the coarsest spacing, or than Z if all are
-    alike.
+    In-plane axes are the two whose spacings are most alike, or X and Y if all are alike.
 
     Raises:
         UsageError: the group does not fit the number of dimensions, or the norm breaks it.
@@ -85,8 +85,14 @@ def _axes(task: Task, name: str, group: Symmetry, spacing: Spacing) -> tuple[int
     if group.axes == len(task.axes):
         return task.axes
     edges = [1.0 if edge is None else edge for edge in spacing]
-    through = max(axis for axis in task.axes if edges[axis] >= NEARLY * max(edges))
-    return tuple(axis for axis in task.axes if axis != through)
+    alike = {
+        pair: _likeness(*(edges[axis] for axis in pair)) for pair in combinations(task.axes, 2)
+    }
+    return min(pair for pair in alike if alike[pair] >= NEARLY * max(alike.values()))
+
+
+def _likeness(one: float, other: float) -> float:
+    return min(one, other) / max(one, other)
 
 
 def tied_spacing(
@@ -159,10 +165,12 @@ def symmetric_mirroring(
         choice: value of augment.mirror.
 
     Raises:
-        UsageError: labels that name a side contradict the group.
+        UsageError: labels that name a side contradict the group, or ``choice`` does.
     """
-    if symmetry is None or not SYMMETRIES[symmetry.group].reflections:
+    if symmetry is None:
         return mirroring
+    if not SYMMETRIES[symmetry.group].reflections:
+        return _with_handedness(symmetry, labels, mirroring, choice)
     pairs, alone = lateral_pairs(labels)
     if alone or (pairs and symmetry.group != "mirror"):
         raise UsageError(_sided(symmetry.group, alone[0] if alone else pairs[0][0], bool(alone)))
@@ -174,6 +182,36 @@ def symmetric_mirroring(
     return replace(mirroring, swaps=pairs)
 
 
+def _with_handedness(
+    symmetry: SymmetryPlan, labels: Sequence[str], mirroring: Mirroring, choice: Any
+) -> Mirroring:
+    """Return the mirroring without axes that would make the sides of labels alike for turns.
+
+    The turns make a scan mirrored along Y, for example, one that is mirrored along X. If the former
+    kept the names of left and right, nothing would be left to tell them apart.
+    """
+    pairs, alone = lateral_pairs(labels)
+    sided = [*(pair[0] for pair in pairs), *alone]
+    if LEFT_RIGHT not in symmetry.axes or not sided:
+        return mirroring
+    exchanging = (LEFT_RIGHT,) if mirroring.swaps else ()
+    alike = [axis for axis in mirroring.axes if axis in symmetry.axes and axis not in exchanging]
+    if not alike:
+        return mirroring
+    why = (
+        f"{sided[0]} would keep its name, and with the turns of network.symmetry={symmetry.group}"
+        " nothing would tell the sides apart"
+    )
+    if choice != "auto":
+        given = str(choice).replace(" ", "")
+        raise UsageError(f"augment.mirror={given}: {why}. Omit augment.mirror.")
+    return Mirroring(
+        tuple(axis for axis in mirroring.axes if axis not in alike),
+        mirroring.swaps,
+        f"{mirroring.reason} But {_names(alike)} will not be mirrored: {why}.",
+    )
+
+
 def _sided(group: str, label: str, alone: bool) -> str:
     remedy = "Choose network.symmetry=mirror, which exchanges the names of such pairs"
     if alone:
@@ -182,7 +220,7 @@ def _sided(group: str, label: str, alone: bool) -> str:
             " side (dataset.labels)"
         )
     turned = "" if group == "mirror" else ", or a group without reflections (p4, octahedral24)"
-    what = "no label is the other side" if alone else "turns move it to the other side as well"
+    what = "no label is the other side" if alone else "the group keeps it where a scan is mirrored"
     return (
         f"network.symmetry={group} cannot tell the sides of a mirrored scan apart: label {label}"
         f" has a side by its name, and {what}. {remedy}{turned}."

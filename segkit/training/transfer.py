@@ -163,7 +163,7 @@ def name_pairs(names: Sequence[str], model_names: Sequence[str]) -> Pairs:
 
 def _check_kind(plan: Plan, weights: Bundle) -> None:
     """Raise InputError unless the model is of the plan's dimensions and family."""
-    wanted, found = (f"a {kind.dims}D {kind.network.name}" for kind in (plan, weights.plan))
+    wanted, found = map(_kind, (plan, weights.plan))
     if wanted != found:
         raise InputError(
             weights.path,
@@ -172,6 +172,13 @@ def _check_kind(plan: Plan, weights: Bundle) -> None:
             remedy="Leave plan, network and network.dims out to follow the model, or leave weights "
             "out.",
         )
+
+
+def _kind(plan: Plan) -> str:
+    words = f"a {plan.dims}D {plan.network.name}"
+    if plan.network.symmetry:
+        return f"{words} with network.symmetry={plan.network.symmetry.group}"
+    return f"{words} with averages" if plan.network.downsampling == "average" else words
 
 
 def _nothing_fits(weights: Bundle) -> InputError:

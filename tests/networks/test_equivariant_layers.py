@@ -46,7 +46,7 @@ CHANGES: list[Callable[[nn.Module], object]] = [
     lambda network: [
         setattr(parameter, "data", parameter.data * 2) for parameter in network.parameters()
     ],
-    lambda network: network.double().float(),
+    lambda network: network.bfloat16().float(),  # at the place in memory where it was, perhaps
     lambda network: network.load_state_dict(drawn(1).state_dict(), assign=True),
 ]
 
@@ -66,6 +66,15 @@ def test_kernels_follow_every_change_of_the_weights(
     fresh = build_network(PLAN).eval()
     fresh.load_state_dict(network.state_dict())
     assert torch.equal(found, fresh(x))
+
+
+def test_no_other_weight_takes_the_place_in_memory_of_the_one_whose_kernel_is_kept() -> None:
+    network = drawn()
+    with torch.no_grad():
+        kernels(network)
+    places = {parameter.data_ptr() for parameter in network.parameters() if parameter.ndim > 1}
+    network.bfloat16().float()
+    assert not places & {parameter.data_ptr() for parameter in network.parameters()}
 
 
 def test_a_copy_has_kernels_of_its_own() -> None:

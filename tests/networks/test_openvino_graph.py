@@ -12,9 +12,11 @@ from segkit.errors import UsageError
 from segkit.inference.scoring.engine import installed, load_openvino
 from segkit.networks import build_network
 from segkit.networks.blocks import ACTIVATIONS
+from segkit.networks.fusion import fuse
 from segkit.networks.openvino_graph import GraphBuilder
 from segkit.networks.unet import UNet
 from segkit.plans.plan import Plan
+from tests.symmetric_plans import planned
 
 MakePlan = Callable[..., Plan]
 
@@ -72,6 +74,20 @@ def test_residual_blocks(
     make_plan: MakePlan, residual: Callable[[Plan], Plan], dims: int, edges: Sequence[int]
 ) -> None:
     check(residual(make_plan(dims=dims)), edges)
+
+
+@pytest.mark.parametrize(
+    ("group", "dims", "edges"), [("p4m", 2, (16, 24)), ("octahedral24", 3, (16, 24, 8))]
+)
+def test_an_equivariant_network_with_its_kernels_written_out(
+    group: str, dims: int, edges: Sequence[int]
+) -> None:
+    network, windows = drawn(planned(group, dims)), torch.randn(1, 2, *edges)
+    with torch.inference_mode():
+        expected = network(windows)
+        fuse(network)
+        found = computed(network, windows, head=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
 
 
 def test_a_single_stage(make_plan: MakePlan) -> None:

@@ -90,7 +90,9 @@ def test_tied_edges_are_shortened_together(fingerprint: Print, decide: Decide) -
     )
 
 
-def test_in_plane_axes_are_those_of_the_finer_spacing(fingerprint: Print, decide: Decide) -> None:
+def test_in_plane_axes_are_those_of_the_most_similar_spacings(
+    fingerprint: Print, decide: Decide
+) -> None:
     coarse_x = ((5.0, 1.0, 1.0),) * 10
     plan = equivariant(decide, fingerprint((12, 60, 50), coarse_x, centroids=NEAR), "d4")
     assert plan.network.symmetry == SymmetryPlan("d4", (1, 2))
@@ -98,6 +100,10 @@ def test_in_plane_axes_are_those_of_the_finer_spacing(fingerprint: Print, decide
     assert equivariant(decide, fingerprint(centroids=NEAR), "d4").network.symmetry == SymmetryPlan(
         "d4", (0, 1)
     )
+    thin = ((0.8, 0.8, 0.5),) * 10  # the slices of many CT scans
+    plan = equivariant(decide, fingerprint(spacings=thin, centroids=NEAR), "d4")
+    assert plan.network.symmetry == SymmetryPlan("d4", (0, 1))
+    assert plan.spacing == (0.8, 0.8, 0.5)
 
 
 def test_similar_spacings_become_their_geometric_mean(fingerprint: Print, decide: Decide) -> None:
@@ -134,7 +140,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("d4", {"spacings": THICK}, {"dims": 2}, "not for networks in 2D. Choose one of mirror, p4"),
     ("octahedral24", {"spacings": THICK}, {}, "usual voxel spacing is 1 x 1 x 5.*symmetry=d4"),
     ("octahedral24", {}, {"spacing": [1, 1, 1.1]}, "plan.spacing is 1 x 1 x 1.1 along them"),
-    ("d4", {}, {"spacing": [1, 1.1, 1.1]}, "plan.spacing is .* with equal numbers such as 1"),
+    ("d4", {}, {"spacing": [1, 1.1, 1.3]}, "plan.spacing is .* with equal numbers such as 1"),
     ("d4", {}, {"patch": [32, 40, 32]}, r"equal edges along x and y.*such as \[40,40,32\]"),
     ("d4", {}, {"features": [8, 20, 32]}, r"must be multiples of 8.*such as \[8,24,32\]"),
     ("d4", {}, {"channels_per_group": 4}, "split the orbits of 8.*out of 8, 16"),
@@ -160,7 +166,7 @@ def test_what_contradicts_the_group_is_refused(
 def test_labels_with_sides_contradict_groups_that_cannot_exchange_them(fingerprint: Print) -> None:
     pairs, alone = fingerprint(centroids=SIDES), {"kidney_left": (10.0, 20.0, 20.0)}
     for symmetry in ("d4", "octahedral48"):
-        with pytest.raises(UsageError, match="kidney_left has a side by its name, and turns move"):
+        with pytest.raises(UsageError, match="kidney_left has a side by its name, and the group k"):
             sided(pairs, symmetry)
     with pytest.raises(UsageError, match=r"no label is the other side.*\(dataset.labels\)\.$"):
         sided(fingerprint(centroids=alone), "mirror")
@@ -169,6 +175,25 @@ def test_labels_with_sides_contradict_groups_that_cannot_exchange_them(fingerpri
     with pytest.raises(UsageError, match="region kidney_left overlaps others"):
         sided(pairs, "mirror", regions={"kidney_left": (1,), "kidney_right": (2,)})
     assert "exchange" not in sided(pairs, "octahedral24").reasons["symmetry"]
+
+
+def test_turns_allow_only_mirroring_that_exchanges_left_and_right(fingerprint: Print) -> None:
+    # A scan mirrored along y is, turned by 180 degrees, one that is mirrored along x.
+    pairs, alone = fingerprint(centroids=SIDES), {"kidney_left": (10.0, 20.0, 20.0)}
+    assert sided(pairs, "mirror").mirror_axes == (0, 1, 2)
+    plan = sided(pairs, "octahedral24")
+    assert plan.mirror_axes == (0,)
+    assert plan.mirror_swaps == (("kidney_left", "kidney_right"),)
+    assert "But y and z will not be mirrored: kidney_left would keep" in plan.reasons["mirror"]
+    assert sided(pairs, "octahedral24", mirror=[0]).mirror_axes == (0,)
+    assert sided(pairs, "octahedral24", mirror="none").mirror_axes == ()
+    assert sided(fingerprint(centroids=NEAR), "octahedral24").mirror_axes == (0, 1, 2)
+    assert sided(fingerprint(centroids=alone), "octahedral24").mirror_axes == ()
+    regions = {"kidney_left": (1,), "kidney_right": (2,)}
+    assert sided(pairs, "octahedral24", regions=regions).mirror_axes == ()
+    for mirror, given in (("all", "all"), ([0, 1], r"\[0,1\]")):
+        with pytest.raises(UsageError, match=rf"augment\.mirror={given}: kidney_left would keep"):
+            sided(pairs, "octahedral24", mirror=mirror)
 
 
 def test_one_orbit_is_one_group(fingerprint: Print, decide: Decide) -> None:

@@ -20,6 +20,7 @@ from segkit.planning.planner import make_plan
 from segkit.plans.plan import ChannelPlan, Plan
 from segkit.training.fit import fit
 from segkit.training.transfer import copy_matching_weights, input_kernels
+from tests.symmetric_plans import planned
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,16 @@ def test_another_kind_of_network_is_refused(model: Bundle) -> None:
         InputError, match=r"expected a model to start from that is a 3D monai_dynunet, .*a 3D unet"
     ):
         copy_matching_weights(build_network(model.plan), plan, model)
+
+
+def test_a_network_with_another_symmetry_or_downsampling_is_refused(model: Bundle) -> None:
+    network = dataclasses.replace(model.plan.network, downsampling="average")
+    averages = dataclasses.replace(model.plan, network=network)
+    with pytest.raises(InputError, match="is a 3D unet with averages, as the plan, found a 3D un"):
+        copy_matching_weights(build_network(averages), averages, model)
+    turns = planned("d4", 3)
+    with pytest.raises(InputError, match=r"a 3D equivariant_unet with network\.symmetry=d4"):
+        copy_matching_weights(build_network(turns), turns, model)
 
 
 def test_weights_without_a_matching_tensor_are_refused(model: Bundle) -> None:

@@ -130,14 +130,20 @@ def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
 
 def _different(mirrorings: list[tuple[int, ...]], plan: Plan) -> list[tuple[int, ...]]:
     """Return the mirrorings of which no two differ by a mirroring in the plan's symmetry."""
+    left_right = window_axis(plan, LEFT_RIGHT) if plan.mirror_swaps else None
+    # The axes that are reversed, and whether labels exchange names.
     same = [
-        {2 + axis for axis, sign in enumerate(element.signs) if sign < 0}
+        (
+            {2 + axis for axis, sign in enumerate(element.signs) if sign < 0},
+            bool(plan.mirror_swaps) and element.is_reflection,
+        )
         for element in window_elements(plan)
         if list(element.axes) == sorted(element.axes)
     ]
     kept: list[tuple[int, ...]] = []
     for axes in mirrorings:
-        if not any(set(axes) ^ set(other) in same for other in kept):
+        between = [set(axes) ^ set(other) for other in kept]
+        if not any((reversed_, left_right in reversed_) in same for reversed_ in between):
             kept.append(axes)
     return kept
 

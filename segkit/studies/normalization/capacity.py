@@ -20,13 +20,15 @@ from segkit.errors import UsageError
 from segkit.planning.network_stages import BYTES_PER_ELEMENT, elements
 from segkit.planning.topology import LEAST_EDGE
 from segkit.plans.plan import LayerPlan, NetworkPlan, Plan, StagePlan, three
+from segkit.plans.symmetry_rules import order
 from segkit.studies.normalization.measurement import Measurement
 from segkit.units import size_text
 
 log = logging.getLogger(__name__)
 
 WIDTH_STEP = 8
-"""Widths of the first stage that are tried are multiples of this number of channels."""
+"""Widths of the first stage that are tried are multiples of this number of channels, and of the
+channels of an orbit in an equivariant network."""
 MOST = 64
 """Largest number that is tried, of steps of an edge or a width."""
 
@@ -72,17 +74,18 @@ def with_patch(plan: Plan, number: int) -> Plan:
 
 
 def with_width(plan: Plan, number: int) -> Plan:
-    """Return the plan with ``number * WIDTH_STEP`` channels in the first stage.
+    """Return the plan with ``number`` steps of channels in the first stage (see WIDTH_STEP).
 
     The other stages are as many times as wide, and groups keep their channels where they divide.
     """
-    first = plan.network.encoder[0].layers[0].channels
+    first, orbit = plan.network.encoder[0].layers[0].channels, order(plan.network)
+    width = number * math.lcm(WIDTH_STEP, orbit)
 
     def widened(stages: Sequence[StagePlan]) -> tuple[StagePlan, ...]:
         return tuple(
             dataclasses.replace(
                 stage,
-                layers=tuple(_widened(layer, number * WIDTH_STEP, first) for layer in stage.layers),
+                layers=tuple(_widened(layer, width, first, orbit) for layer in stage.layers),
             )
             for stage in stages
         )
@@ -93,8 +96,8 @@ def with_width(plan: Plan, number: int) -> Plan:
     return dataclasses.replace(plan, network=network)
 
 
-def _widened(layer: LayerPlan, width: int, first: int) -> LayerPlan:
-    channels = max(1, layer.channels * width // first)
+def _widened(layer: LayerPlan, width: int, first: int, orbit: int) -> LayerPlan:
+    channels = max(1, layer.channels * width // first // orbit) * orbit
     if layer.groups <= 1:
         return dataclasses.replace(layer, channels=channels)
     per_group = math.gcd(layer.channels // layer.groups, channels)

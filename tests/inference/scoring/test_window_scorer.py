@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,9 +132,31 @@ def test_a_network_in_training_mode_is_refused(make_bundle: Callable[..., Bundle
 
 
 def test_mirrorings_of_the_symmetry_are_left_out() -> None:
-    all_axes = {"mirror": [(), (3,), (4,), (3, 4)], "d4": [(), (4,)], "octahedral48": [()]}
-    for group, expected in all_axes.items():
-        assert mirrorings(dataclasses.replace(planned(group, 3), mirror_axes=(0, 1, 2))) == expected
+    def left(group: str, axes: tuple[int, ...], **more: Any) -> list[tuple[int, ...]]:
+        return mirrorings(dataclasses.replace(planned(group, 3), mirror_axes=axes, **more))
+
+    assert left("mirror", (0, 1, 2)) == [(), (3,), (4,), (3, 4)]
+    assert left("d4", (0, 1, 2), mirror_swaps=()) == [(), (4,)]
+    assert left("octahedral48", (0, 1, 2), mirror_swaps=()) == [()]
     # Turns by 180 degrees reverse two axes at once.
-    plan = dataclasses.replace(planned("octahedral24", 3), mirror_axes=(0, 1, 2))
-    assert mirrorings(plan) == [(), (2,)]
+    assert left("octahedral24", (0, 1, 2), mirror_swaps=()) == [(), (2,)]
+    assert left("octahedral24", (0,)) == [(), (2,)]
+
+
+@pytest.mark.parametrize("group", ["mirror", "d4", "octahedral24"])
+def test_mirrorings_that_are_left_out_give_the_scores_of_another(group: str) -> None:
+    """Where left and right labels exchange names along X only, a turn is not enough for that."""
+    plan = dataclasses.replace(planned(group, 3, inputs=1, stages=2), mirror_axes=(0, 1, 2))
+    torch.manual_seed(0)
+    network, windows = build_network(plan).eval(), torch.randn(1, 1, 8, 8, 8)
+    scorer = WindowScorer(
+        [network], plan, device=torch.device("cpu"), precision="float32", tta=False
+    )
+    different: list[torch.Tensor] = []
+    for count in range(4):
+        for axes in combinations((2, 3, 4), count):
+            with torch.inference_mode():
+                scores = scorer._unmirrored(network(windows.flip(axes)), axes)
+            if not any(torch.allclose(scores, other, atol=1e-4) for other in different):
+                different.append(scores)
+    assert len(mirrorings(plan)) == len(different)

@@ -12,12 +12,14 @@ from torch import nn
 
 from segkit.errors import UsageError
 from segkit.networks import build_network
+from segkit.networks.fusion import fuse
 from segkit.networks.onnx_export.graph import INPUT, MOST_BYTES, OUTPUT, check_size, onnx_model
 from segkit.networks.unet import spatial_axes
 from segkit.plans.network_catalogue import NETWORKS
 from segkit.plans.norm_catalogue import NORMS
 from segkit.plans.plan import Plan
 from tests.networks.onnx_export.test_operations import computed
+from tests.symmetric_plans import symmetric_plan
 
 onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 
@@ -86,6 +88,15 @@ def test_networks_in_onnxruntime(
     planned: Make, name: str, dims: int, norm: str, activation: str
 ) -> None:
     check(planned(name, dims, norm, activation))
+
+
+@pytest.mark.parametrize(("group", "dims"), [("p4m", 2), ("octahedral24", 3)])
+def test_an_equivariant_network_with_its_kernels_written_out(group: str, dims: int) -> None:
+    plan = symmetric_plan(group, slice_axis=None if dims == 3 else 2)
+    network, windows = drawn(plan), torch.randn(1, 2, *[16] * dims)
+    expected = network(windows)
+    found = computed(onnx_model(fuse(network), windows.shape[1:], onnx), windows)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.std()))
 
 
 KINDS = sorted({entry.kind for entry in NORMS.values()})

@@ -12,6 +12,7 @@ from segkit.config.schema import TrainerConfig
 from segkit.errors import SegkitError, UsageError
 from segkit.networks import build_network
 from segkit.plans.plan import Plan
+from segkit.plans.symmetry_rules import symmetry_problems
 from segkit.studies.memory_process import is_measurable
 from segkit.studies.normalization.capacity import (
     capacity_measurements,
@@ -24,6 +25,7 @@ from segkit.studies.normalization.capacity import (
 from segkit.studies.normalization.measurement import Measurement
 from segkit.studies.normalization.step_memory import StepProcess
 from segkit.studies.normalization.trained_cell import TrainedCell
+from tests.symmetric_plans import planned
 
 TRAINER = TrainerConfig(precision="float32", layout="contiguous", threads=1)
 
@@ -60,6 +62,15 @@ def test_patches_keep_their_ratios_and_widths_their_groups(plan_for_balls: Plan)
         assert layer.groups == 3 * before.groups
     image = torch.zeros(1, 1, *wide.patch)
     assert build_network(wide).eval()(image).shape == (1, 3, *wide.patch)
+
+
+def test_wider_equivariant_networks_have_whole_orbits() -> None:
+    plan = planned("octahedral24", 3)
+    for number in (1, 2, 3):
+        wide = with_width(plan, number)
+        assert {layer.channels for layer in wide.network.layers} == {24 * number}
+        assert not list(symmetry_problems(wide))
+    assert with_width(planned("d4", 3), 1).network.encoder[0].layers[0].channels == 8
 
 
 def test_the_estimate_is_the_planners(plan_for_balls: Plan) -> None:
