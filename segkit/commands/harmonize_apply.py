@@ -27,7 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     """Harmonize the inputs, write them, and return the exit code."""
     given = _parser().parse_args(arguments)
     if is_table_model(given.model):
-        check_new(given.output, overwrite=given.overwrite)
+        inputs = (*given.inputs, given.model, given.groups)
+        check_new(given.output, *inputs, overwrite=given.overwrite)
         return apply_table(given)
     model = read_harmonization(given.model)
     cases = scans_of(given.inputs, len(model.channels))

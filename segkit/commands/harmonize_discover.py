@@ -23,7 +23,7 @@ OUTSIDE = "(none)"
 def run(arguments: Sequence[str]) -> int:
     """Print a table of the groups, write the group of each case, and return the exit code."""
     given = _parser().parse_args(arguments)
-    check_new(given.output, overwrite=given.overwrite)
+    check_new(given.output, given.dataset, overwrite=given.overwrite)
     dataset = open_cases(given.dataset)
     values = values_of(dataset.cases, len(dataset.channels))
     mixture = discover(values)
@@ -39,12 +39,19 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def check_new(path: Path | None, *, overwrite: bool) -> None:
-    """Check that an output does not exist, unless it may be overwritten.
+def check_new(path: Path | None, *inputs: str | Path | None, overwrite: bool) -> None:
+    """Check that an output is no input and does not exist, unless it may be overwritten.
+
+    Args:
+        path: the output; None if there is none.
+        inputs: files that the call reads; None for those that are not given.
+        overwrite: whether another file there may be replaced.
 
     Raises:
-        UsageError: it exists.
+        UsageError: it is an input, or exists.
     """
+    if path is not None and path.resolve() in [Path(each).resolve() for each in inputs if each]:
+        raise UsageError(f"{path} is an input; choose another place with -o")
     if path is not None and path.exists() and not overwrite:
         raise UsageError(f"{path} exists; choose another place with -o, or give --overwrite")
 

@@ -32,7 +32,7 @@ TABLE_METHOD = "combat"
 def run(arguments: Sequence[str]) -> int:
     """Fit, write the JSON file, print the groups, and return the exit code."""
     given = _parser().parse_args(arguments)
-    check_new(given.output, overwrite=given.overwrite)
+    check_new(given.output, given.dataset, given.groups, overwrite=given.overwrite)
     if given.method == TABLE_METHOD:
         return fit_table(given)
     refuse_table_flags(given)

@@ -14,7 +14,7 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
 from segkit.errors import InputError, SeveralSeries, UsageError, first_few
 from segkit.files.names import case_id, scan_paths
-from segkit.harmonization.model import Harmonization
+from segkit.harmonization.model import TAGS, Harmonization
 from segkit.harmonization.values import ChannelValues, channel_values
 from segkit.io.dicom import dicom_module
 from segkit.io.dicom.files.detection import is_dicom
@@ -25,12 +25,6 @@ from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
 
-TAGS = (
-    *("Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "ProtocolName"),
-    *("StationName", "DeviceSerialNumber", "InstitutionName", "SeriesDescription"),
-    *("SoftwareVersions", "ReceiveCoilName", "ConvolutionKernel", "KVP", "SequenceName"),
-)
-"""DICOM attributes that may name a group; none of them says who the patient is."""
 USUAL_TAGS = TAGS[:3]
 
 

@@ -49,7 +49,7 @@ def outputs_of(cases: Sequence[Case], output: Path, *, overwrite: bool) -> dict[
         outputs = {case.id: [output / name for name in _names(case)] for case in cases}
         _check_table(output / TABLE)
     files = [path for paths in outputs.values() for path in paths]
-    inputs = {image.resolve() for case in cases for image in case.images}
+    inputs = {file.resolve() for case in cases for file in case.files}
     seen: set[Path] = set()
     for path in files:
         if path.resolve() in inputs:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.commands.flags import Parser
+from segkit.commands.harmonize_discover import check_new
 from segkit.commands.harmonize_groups import add_group_flags, groups_for, open_cases, read_scan
 from segkit.dataset.dataset import Case, Dataset
-from segkit.errors import InputError, UsageError, first_few, printable
+from segkit.errors import InputError, first_few, printable
 from segkit.fingerprint.case_facts import read_indices
 from segkit.harmonization.contrast import contrast
 from segkit.harmonization.model import Harmonization
@@ -60,8 +61,13 @@ class _Measured:
 def run(arguments: Sequence[str]) -> int:
     """Measure the scans, write the report, print its figures, and return the exit code."""
     given = _parser().parse_args(arguments)
-    _check_folder(given.output, overwrite=given.overwrite)
-    model, dataset = read_harmonization(given.model), open_cases(given.dataset)
+    model = read_harmonization(given.model)
+    for name in (*FILES, *_names_of_figures(model)):
+        check_new(
+            *(given.output / name, given.dataset, given.model, given.groups),
+            overwrite=given.overwrite,
+        )
+    dataset = open_cases(given.dataset)
     groups = groups_for(model, dataset.cases, given.groups, given.column)
     measured = []
     with CaseCounter("measuring") as counter:
@@ -82,12 +88,18 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    existing = [name for name in FILES if (folder / name).exists()]
-    if existing and not overwrite:
-        raise UsageError(
-            f"{folder / existing[0]} exists; choose another folder with -o, or give --overwrite"
-        )
+def _names_of_figures(model: Harmonization) -> list[str]:
+    return [
+        f"{kind}{_suffix(model, index)}.{ending}"
+        for kind in ("densities", "differences")
+        for index in range(len(model.channels))
+        for ending in ("png", "svg")
+    ]
+
+
+def _suffix(model: Harmonization, channel: int) -> str:
+    """Return what distinguishes the figures of a channel: nothing if there is only one."""
+    return "" if len(model.channels) == 1 else f"_{channel}"
 
 
 def _measure(case: Case, dataset: Dataset, model: Harmonization, given: str | None) -> _Measured:
@@ -171,7 +183,7 @@ def _pictures(
     for index, channel in enumerate(model.channels):
         values = [case.values[index] for case in measured]
         after = np.stack([case.quantiles[index] for case in measured])
-        suffix = "" if len(model.channels) == 1 else f"_{index}"
+        suffix = _suffix(model, index)
         before = np.stack([own.quantiles for own in values])
         densities = density_figure(
             folder / f"densities{suffix}", before, after, groups, channel.name

@@ -141,8 +141,6 @@ def apply_table(given: argparse.Namespace) -> int:
     if len(given.inputs) != 1:
         raise UsageError("ComBat is applied to one table; give one INPUT")
     model, table = read_combat(given.model), _read(Path(given.inputs[0]))
-    if given.output.resolve() in (table.path.resolve(), given.model.resolve()):
-        raise UsageError(f"{given.output} is an input; choose another place with -o")
     info = _read(Path(given.groups)) if given.groups else table
     column = model.site_column if given.column == "group" else given.column
     measured = _measurements(model, table)
@@ -165,17 +163,23 @@ def _measurements(model: CombatModel, table: _Table) -> Measurements:
     wanted = {name.rpartition(": ")[2] if by_label else name for name in model.features}
     chosen = [name for name in table.columns if name in wanted]
     if not chosen:
-        raise InputError(
-            table.path,
-            expected=f"the measurements {first_few(model.features)}, to which ComBat was fitted",
-            found=f"the columns {first_few(table.columns, 10)}",
-            remedy="Give a table with the same measurements.",
-        )
+        raise _other_measurements(model, table, f"the columns {first_few(table.columns, 10)}")
     measured = measurements_of(table.rows, table.columns, where=table.path, chosen=chosen)
+    if not {*model.features} & {*measured.features}:
+        raise _other_measurements(model, table, first_few(measured.features))
     missing = [name for name in model.features if name not in measured.features]
     if missing:
         log.warning("%s: not in this table: %s", table.path, first_few(missing))
     return measured
+
+
+def _other_measurements(model: CombatModel, table: _Table, found: str) -> InputError:
+    return InputError(
+        table.path,
+        expected=f"the measurements {first_few(model.features)}, to which ComBat was fitted",
+        found=found,
+        remedy="Give a table with the same measurements.",
+    )
 
 
 def _report_rows(left: Mapping[str, str], path: Path, *, strict: bool) -> None:

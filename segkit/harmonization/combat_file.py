@@ -36,7 +36,7 @@ def read_combat(path: str | Path) -> CombatModel:
     try:
         model = _built(content)
         problem = _problem(model)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         found = f"{type(error).__name__}: {error}"
         raise InputError(path, expected=EXPECTED, found=found, remedy=REMEDY) from error
     if problem:

@@ -90,14 +90,15 @@ def fit_table(
         InputError: fewer than two sites or no measurement are left, or a covariate is confounded
             with the sites.
     """
+    kept, left_cases = _usable(table.cases, sites, covariates)
+    names = [sites[case] for case in kept]
+    _require_sites(names, left_cases, where)
+    # Of these cases only: a level that none of them has would have no effect to estimate.
     coded = [
-        covariate_of(name, [*filter(None, (values.get(case, "") for case in table.cases))])
+        covariate_of(name, [values[case] for case in kept], where)
         for name, values in covariates.items()
     ]
-    columns = design(coded, covariates, table.cases)
-    kept, left_cases = _usable(table.cases, sites, columns)
-    names = [sites[case] for case in kept]
-    _require_sites(names, where)
+    columns = design(coded, covariates, kept)
     places = {case: row for row, case in enumerate(table.cases)}
     rows = [places[case] for case in kept]
     effects = np.stack([columns[case] for case in kept])
@@ -124,15 +125,17 @@ def fit_table(
 
 
 def _usable(
-    cases: Sequence[str], sites: Mapping[str, str], columns: Mapping[str, Any]
+    cases: Sequence[str],
+    sites: Mapping[str, str],
+    covariates: Mapping[str, Mapping[str, str]],
 ) -> tuple[list[str], dict[str, str]]:
     """Return the cases that can be fitted, and the reason for each other one."""
     left = {}
     for case in cases:
         if case not in sites:
             left[case] = "no site"
-        elif case not in columns:
-            left[case] = "no usable value of a covariate"
+        elif not all(values.get(case) for values in covariates.values()):
+            left[case] = "no value of a covariate"
     counts = Counter(sites[case] for case in cases if case not in left)
     for case in cases:
         if case not in left and counts[sites[case]] < 2:
@@ -140,12 +143,13 @@ def _usable(
     return [case for case in cases if case not in left], left
 
 
-def _require_sites(names: Sequence[str], where: str | Path) -> None:
+def _require_sites(names: Sequence[str], left: Mapping[str, str], where: str | Path) -> None:
     if len(set(names)) < 2:
+        reasons = [f"{count} left out: {why}" for why, count in Counter(left.values()).items()]
         raise InputError(
             where,
             expected="two or more sites with two or more cases each",
-            found=", ".join(sorted(set(names))) or "none",
+            found="; ".join([", ".join(sorted(set(names))) or "none", *reasons]),
             remedy="With one site there is nothing to harmonize. Check the column of the sites.",
         )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.errors import InputError, first_few
 from segkit.harmonization.measurements import is_number
 
 log = logging.getLogger(__name__)
@@ -37,14 +39,26 @@ class Covariate:
         return [float(text)] if is_number(text) else None
 
 
-def covariate_of(name: str, texts: Sequence[str]) -> Covariate:
-    """Return a covariate: a number if all values are numbers, else a category.
+def covariate_of(name: str, texts: Sequence[str], where: str | Path = "table") -> Covariate:
+    """Return a covariate: a number if all values are numbers, a category if none is.
 
     Args:
         name: name of its column.
         texts: its values in the training cases.
+        where: the table, for messages.
+
+    Raises:
+        InputError: some are numbers and others are not, such as an age of "unknown".
     """
-    if all(map(is_number, texts)):
+    others = [text for text in texts if not is_number(text)]
+    if 0 < len(others) < len(texts):
+        raise InputError(
+            where,
+            expected=f"numbers only, or names only, in the column {name}",
+            found=f"{len(texts) - len(others)} numbers, and {first_few([*map(repr, others)])}",
+            remedy="Leave a cell empty if its value is missing; write names for categories.",
+        )
+    if not others:
         distinct = {float(text) for text in texts}
         if len(distinct) in _FEW_NUMBERS and all(value.is_integer() for value in distinct):
             log.warning(

@@ -117,7 +117,8 @@ def _fit_curves(name: str, values: Sequence[ChannelValues], groups: Sequence[str
     found = [(_curve(each), group) for each, group in zip(values, groups, strict=True)]
     kept = [(curve, group) for curve, group in found if curve is not None]
     if not kept:
-        return ChannelModel(name, tuple(_KNOTS.tolist()), {})
+        knots = tuple(_KNOTS.tolist())
+        return ChannelModel(name, knots, {group: GroupCurve(0, 0.0, knots) for group in groups})
     curves, names = np.stack([curve for curve, _ in kept]), [group for _, group in kept]
     pooled = curves.mean(axis=0)
     own = {group: curves[[other == group for other in names]] for group in sorted(set(names))}

@@ -10,6 +10,12 @@ from typing import Any
 FORMAT_VERSION = 1
 FEW_SCANS = 25
 """Number of scans of a group below which its curve is uncertain and a warning is given."""
+TAGS = (
+    *("Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "ProtocolName"),
+    *("StationName", "DeviceSerialNumber", "InstitutionName", "SeriesDescription"),
+    *("SoftwareVersions", "ReceiveCoilName", "ConvolutionKernel", "KVP", "SequenceName"),
+)
+"""DICOM attributes that may name a group; none of them says who the patient is."""
 
 
 @dataclass(frozen=True)

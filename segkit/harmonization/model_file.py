@@ -17,6 +17,7 @@ from segkit.files.json_file import read_json
 from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import (
     FORMAT_VERSION,
+    TAGS,
     ChannelModel,
     GroupCurve,
     Grouping,
@@ -60,7 +61,7 @@ def harmonization_of(content: dict[str, Any], where: str | Path) -> Harmonizatio
     try:
         model = _built(content)
         problem = next(_problems(model), None)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         found = f"{type(error).__name__}: {error}"
         raise InputError(where, expected=EXPECTED, found=found, remedy=REMEDY) from error
     if problem:
@@ -132,6 +133,9 @@ def _problems(model: Harmonization) -> Iterator[str]:
         yield from _channel_problems(channel, model)
     if model.grouping.source not in SOURCES:
         yield f"grouping {model.grouping.source!r}; there are {', '.join(SOURCES)}"
+    unknown = [tag for tag in model.grouping.tags if tag not in TAGS]
+    if unknown:
+        yield f"the DICOM attribute {unknown[0]!r}; there are {', '.join(TAGS)}"
     if (model.grouping.source == "intensities") != (model.grouping.mixture is not None):
         yield "a mixture without groups from intensities, or the reverse"
     elif model.grouping.mixture is not None:

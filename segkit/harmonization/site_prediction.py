@@ -90,14 +90,15 @@ def stratified_folds(
 ) -> NDArray[np.intp]:
     """Return the fold of each scan: every group is spread over all folds, patients are not.
 
-    There are no more folds than the smallest group has patients.
+    There are no more folds than the smallest group has patients, but at least two. A patient of
+    several groups counts for the first of them.
     """
     random = np.random.default_rng(0)
     first = dict(reversed([*zip(patients, groups, strict=True)]))
     fold_of: dict[str, int] = {}
     names = sorted(set(first.values()))
     smallest = min(sum(group == name for group in first.values()) for name in names)
-    count = min(count, smallest)
+    count = max(2, min(count, smallest))
     for name in names:
         members = sorted(patient for patient, group in first.items() if group == name)
         for place, index in enumerate(random.permutation(len(members))):
@@ -147,14 +148,23 @@ def _tested(
         membership = (assignments[training][:, None] == np.arange(groups)[:, None]).astype(float)
         scores = classifier(points[training], points[~training], membership)
         aucs.append(_macro_auc(scores, assignments[~training]))
-    mean = np.nanmean(np.stack(aucs), axis=0)
+    mean = _mean_of_folds(np.stack(aucs))
     observed, permuted = float(mean[0]), mean[1:]
     p = (1 + int((permuted >= observed - 1e-12).sum())) / (1 + len(permuted))
     return SitePrediction(observed, p)
 
 
+def _mean_of_folds(aucs: Numbers) -> Numbers:
+    """Return the mean (P,) over the folds that have an AUC; chance if none has one."""
+    found = np.isfinite(aucs)
+    mean = np.where(found, aucs, 0.0).sum(axis=0) / np.maximum(found.sum(axis=0), 1)
+    return np.asarray(np.where(found.any(axis=0), mean, 0.5))
+
+
 def _macro_auc(scores: Numbers, assignments: NDArray[np.intp]) -> Numbers:
     """Return the mean AUC (P,) over the groups that occur and are not alone in a fold.
+
+    It is nan where the whole fold is one group.
 
     Args:
         scores: scores (m, K, P).
@@ -167,4 +177,5 @@ def _macro_auc(scores: Numbers, assignments: NDArray[np.intp]) -> Numbers:
     wins = (ranks * positive).sum(axis=0) - count * (count + 1) / 2
     usable = (count > 0) & (others > 0)
     auc = np.where(usable, wins / np.maximum(count * others, 1), 0.0)
-    return np.asarray(auc.sum(axis=0) / np.maximum(usable.sum(axis=0), 1))
+    mean = auc.sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
+    return np.asarray(np.where(usable.any(axis=0), mean, np.nan))

@@ -128,7 +128,7 @@ def leakage_sentences(predictions: Predictions) -> list[str]:
     """Return a warning for each AUC so low that test scans have probably leaked into a fit."""
     return [
         f"Leakage suspected: {classifier} on {kind} scans has an AUC of {result.auc:.3f}, below "
-        f"{LEAKAGE}."
+        f"{LEAKAGE}. With few scans, chance does this as well."
         for kind, of_kind in predictions.items()
         for classifier, result in of_kind.items()
         if result.suspected_leakage
@@ -157,13 +157,18 @@ def _summary(
     return {
         "method": model.method,
         "training_scans": dict(model.scans),
-        "cases": dict(Counter(effect.group for effect in effects)),
+        "cases": dict(_cases_of_groups(effects)),
         "channels": channels,
         "site_prediction": {
             kind: {name: asdict(result) for name, result in of_kind.items()}
             for kind, of_kind in predictions.items()
         },
     }
+
+
+def _cases_of_groups(effects: Sequence[CaseEffect]) -> Counter[str]:
+    """Return the number of cases of each group, whatever the number of channels."""
+    return Counter({effect.case: effect.group for effect in effects}.values())
 
 
 def _page(
@@ -204,8 +209,7 @@ _NO_GROUPS = "There are fewer than two groups with two patients, so nothing can 
 
 
 def _group_rows(model: Harmonization, effects: Sequence[CaseEffect]) -> list[list[Cell]]:
-    cases = {effect.case: effect.group for effect in effects}
-    counts = Counter(cases.values())
+    counts = _cases_of_groups(effects)
     rows: list[list[Cell]] = []
     for name in sorted({*counts, *model.scans}):
         weights = [

@@ -372,16 +372,34 @@ def test_tables_that_cannot_be_fitted(
     assert found in capsys.readouterr().err
 
 
+def test_what_is_uncertain_or_missing_is_named(
+    stats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*FIT, *SITES, "-o", "combat.json"]) == 0
+    assert "sites with fewer than 25 cases: x (4), y (4), z (4)" in capsys.readouterr().err
+    text = Path("stats.csv").read_text().replace("spleen", "kidney")
+    Path("other.csv").write_text(text)
+    assert main([*APPLY, "other.csv", "-o", "o.csv"]) == 0
+    assert "other.csv: not in this table: spleen: volume_ml" in capsys.readouterr().err
+    Path("one.csv").write_text("\n".join(["case,a", *(f"p{n},{n * n % 7}" for n in range(12))]))
+    one = ["harmonize", "fit", "one.csv", "--method", "combat", "--groups", "sites.csv"]
+    assert main([*one, "--column", "site", "-o", "one.json"]) == 0
+    assert "one measurement: there is nothing to shrink over" in capsys.readouterr().err
+
+
 def test_tables_and_models_that_do_not_fit_together(
     stats: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*FIT, *SITES, "--features", "volume_ml", "-o", "combat.json"]) == 0
     Path("other.csv").write_text("case,cortex\np1,2\n")
+    Path("other_labels.csv").write_text("case,label,volume_ml\np1,kidney,2\n")
     for words, code, found in [
         (["other.csv", "-o", "o.csv"], 3, "expected the measurements liver: volume_ml"),
         (["stats.csv", "sites.csv", "-o", "o.csv"], 2, "ComBat is applied to one table"),
         (["stats.csv", "-o", "stats.csv", "--overwrite"], 2, "stats.csv is an input"),
-        (["stats.csv", "-o", "sites.csv"], 2, "sites.csv exists"),
+        (["stats.csv", "-o", "out.csv", "--groups", "out.csv"], 2, "out.csv is an input"),
+        (["stats.csv", "-o", "sites.csv", "--overwrite"], 2, "sites.csv is an input"),
+        (["other_labels.csv", "-o", "o.csv"], 3, "found kidney: volume_ml"),
     ]:
         assert main([*APPLY, *words]) == code
         assert found in capsys.readouterr().err
@@ -413,7 +431,71 @@ def test_a_report_says_what_was_removed_and_kept(
     page = Path("report/report.html").read_text()
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert main(report) == 2
-    assert "exists; choose another folder" in capsys.readouterr().err
+    assert "report.html exists; choose another place" in capsys.readouterr().err
+    Path("mine").mkdir()
+    Path("mine/densities.png").write_text("mine")
+    assert main([*report[:-1], "mine"]) == 2
+    assert "densities.png exists; choose another place" in capsys.readouterr().err
+
+
+def test_other_channels_and_groups_of_one_patient(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"c{n:02d},images/c{n:02d}.nii,seg.nii,{'ab'[n % 2]}" for n in range(5)]
+    rows[4] = rows[4][:-1] + "alone"
+    Path("few.csv").write_text("\n".join(["case,image,label,group", *rows]))
+    assert main(["harmonize", "fit", "few.csv", "-o", "h.json", "--fold", "all"]) == 0
+    assert main(["harmonize", "report", "few.csv", "-m", "h.json", "-o", "report"]) == 0
+    assert "groups of one patient are left out of the classifiers: alone" in capsys.readouterr().err
+    pairs = [row.replace(",seg", f",images/c{n + 9:02d}.nii,seg") for n, row in enumerate(rows)]
+    Path("two.csv").write_text("\n".join(["case,image:T1,image:T2,label,group", *pairs]))
+    assert main(["harmonize", "report", "two.csv", "-m", "h.json", "-o", "two"]) == 3
+    assert "expected 1 channels, as the harmonization was fitted" in capsys.readouterr().err
+    Path("same.csv").write_text(
+        "case,image,label\np,images/c00.nii,seg.nii\nq,other/c00.nii,seg.nii\n"
+    )
+    write_scan(Path("other/c00.nii"), 1, 1.0)
+    assert main(["harmonize", "apply", "same.csv", "-m", "h.json", "-o", "out"]) == 2
+    assert "two scans would be written to out/c00.nii" in capsys.readouterr().err
+
+
+def test_no_table_that_is_an_input_is_replaced(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["harmonize", "fit", "cases.csv", "-o", "h.json", "--method", "zscore"]) == 0
+    before = Path("cases.csv").read_bytes()
+    for words in (
+        ["discover", "cases.csv", "-o", "cases.csv"],
+        ["fit", "cases.csv", "-o", "cases.csv"],
+        ["report", "cases.csv", "-m", "h.json", "-o", "."],
+    ):
+        assert main(["harmonize", *words, "--overwrite"]) == 2
+        assert "cases.csv is an input" in capsys.readouterr().err
+    assert Path("cases.csv").read_bytes() == before
+
+
+def test_no_label_map_of_the_dataset_is_replaced(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["harmonize", "fit", "cases.csv", "-o", "h.json", "--method", "zscore"]) == 0
+    Path("labels").mkdir()
+    Path("seg.nii").rename("labels/c00.nii")
+    Path("one.csv").write_text("case,image,label\nc00,images/c00.nii,labels/c00.nii\n")
+    apply = ["harmonize", "apply", "one.csv", "-m", "h.json", "-o", "labels", "--overwrite"]
+    assert main(apply) == 2
+    assert "labels/c00.nii is an input" in capsys.readouterr().err
+
+
+def test_a_case_of_two_channels_is_one_case(here: Path) -> None:
+    rows = [
+        f"c{number:02d},images/c{number:02d}.nii,images/c{number + 1:02d}.nii,seg.nii,{group}"
+        for number, group in enumerate("aabb")
+    ]
+    Path("two.csv").write_text("\n".join(["case,image:T1,image:T2,label,group", *rows]))
+    assert main(["harmonize", "fit", "two.csv", "-o", "h.json", "--fold", "all"]) == 0
+    assert main(["harmonize", "report", "two.csv", "-m", "h.json", "-o", "report"]) == 0
+    summary = json.loads(Path("report/summary.json").read_text())
+    assert summary["cases"] == {"a": 2, "b": 2}
 
 
 def test_a_report_without_groups_has_no_classifiers(here: Path) -> None:

@@ -121,7 +121,10 @@ def test_unseen_sites_and_levels_and_missing_values_are_left() -> None:
     ("changes", "found"),
     [
         ({"sites": dict.fromkeys(CASES, "a")}, "expected two or more sites"),
-        ({"sites": {}}, "found none"),
+        ({"sites": {}}, "found none; 24 left out: no site"),
+        ({"covariates": {"age": {}}}, "found none; 24 left out: no value of a covariate"),
+        ({"covariates": {"age": COVARIATES["age"] | {"p0": "nan", "p3": "old"}}},
+         "numbers only, or names only, in the column age, found 22 numbers, and 'nan', 'old'"),
         ({"covariates": {"site2": SITES}}, "found site2, which follows"),
         ({"covariates": COVARIATES | {"days": {k: str(365 * int(v)) for k, v in
                                                COVARIATES["age"].items()}}}, "found days"),
@@ -130,6 +133,12 @@ def test_unseen_sites_and_levels_and_missing_values_are_left() -> None:
 def test_what_cannot_be_estimated_is_refused(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(InputError, match=found):
         fitted(**changes)
+
+
+def test_a_category_of_a_case_that_is_left_out_is_no_level() -> None:
+    covariates = {"sex": COVARIATES["sex"] | {"p0": "X"}}
+    model = fitted(sites=SITES | {"p0": "alone"}, covariates=covariates)
+    assert model.covariates[0].levels == ("F", "M")
 
 
 def test_no_measurement_is_refused() -> None:
@@ -166,6 +175,8 @@ def test_the_file_gives_the_same_numbers(tmp_path: Path) -> None:
         ("features", [], "ValueError"),
         ("sites", {"a": 9}, "locations of shape"),
         ("covariates", None, "TypeError"),
+        ("sites", {"a": float("inf")}, "OverflowError"),
+        ("means", [10**400], "OverflowError"),
     ],
 )
 def test_other_files_are_refused(key: str, value: Any, found: str, tmp_path: Path) -> None:

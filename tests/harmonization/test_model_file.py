@@ -42,6 +42,12 @@ def test_methods_without_groups_are_stored_too(method: str, scan: Made) -> None:
     assert harmonization_of(json.loads(harmonization_text(model)), "x") == model
 
 
+def test_a_channel_that_is_constant_in_all_scans_is_stored_too(scan: Made) -> None:
+    model = fit("spline", ["T1"], [(scan([7.0, 7.0]),)] * 4, ["a", "a", "b", "b"])
+    assert model.channels[0].groups["b"].weight == 0
+    assert harmonization_of(json.loads(harmonization_text(model)), "x") == model
+
+
 def changed(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """Return a function that sets a value; ``path`` has its keys, separated by dots."""
 
@@ -70,6 +76,7 @@ def changed(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (changed("channels.0.groups", {}), "no groups"),
         (changed("scans", {"group_1": 3}), "group_2 is not among the groups"),
         (changed("grouping.source", "guess"), "grouping 'guess'"),
+        (changed("grouping.tags", ["PatientName"]), "the DICOM attribute 'PatientName'"),
         (changed("grouping.mixture", None), "a mixture without groups"),
         (changed("grouping.mixture.means", [[1.0, 2.0]]), "numbers missing"),
         (changed("grouping.mixture.means.0.0", float("inf")), "not finite"),
@@ -77,6 +84,8 @@ def changed(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (changed("grouping.mixture.covariances.0.0.0", -1.0), "covariance that is none"),
         (changed("more", 1), "TypeError"),
         (changed("channels.0.target.3", "x"), "ValueError"),
+        (changed("channels.0.target.3", 10**400), "OverflowError"),
+        (changed("scans", {"group_1": float("inf")}), "OverflowError"),
     ],
 )
 def test_other_content_is_refused(

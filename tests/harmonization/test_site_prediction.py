@@ -10,6 +10,8 @@ import pytest
 from segkit.harmonization.classifiers import CLASSIFIERS, normal_scores
 from segkit.harmonization.site_prediction import (
     SitePrediction,
+    _macro_auc,
+    _mean_of_folds,
     harmonized_features,
     predict_site,
     raw_features,
@@ -65,6 +67,21 @@ def test_patients_stay_in_one_fold_and_groups_in_all() -> None:
     assert folds[::2].tolist() == folds[1::2].tolist()
     assert set(folds[:30]) == set(folds[30:]) == set(range(5))
     assert set(stratified_folds(["a", "a", "b", "b", "b"], list("vwxyz"))) == {0, 1}
+
+
+def test_patients_of_two_groups_do_not_leave_a_fold_without_training_scans() -> None:
+    """p and q were seen by both scanners, and count for the first; r is alone in the other."""
+    folds = stratified_folds(["a", "b", "a", "b", "b"], list("ppqqr"))
+    assert set(folds) == {0, 1}
+
+
+def test_a_fold_of_one_group_has_no_auc() -> None:
+    """Columns are assignments: both groups, told apart; both, mixed up; only the second group."""
+    scores = np.repeat(np.array([[0.9, 0.1], [0.2, 0.8]])[..., None], 3, axis=2)
+    aucs = _macro_auc(scores, np.array([[0, 1, 1], [1, 0, 1]]))
+    np.testing.assert_array_equal(aucs, [1, 0, np.nan])
+    other = np.array([0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(_mean_of_folds(np.stack([aucs, other])), [0.75, 0, 0.5])
 
 
 def test_normal_scores_do_not_depend_on_the_unit() -> None:

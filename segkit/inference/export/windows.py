@@ -82,8 +82,8 @@ def _scans_of_run(bundle: Bundle) -> list[Scan]:
     config = bundle.path.parent / "config.yaml"
     if bundle.path.name != "bundle" or not config.is_file():
         return []
-    given = read_config(config).dataset
     try:
+        given = read_config(config).dataset
         cases = read_dataset(given.path or "", given.channels, given.labels).cases
     except InputError as error:
         log.info("the data of the run cannot be read: %s", error)

@@ -63,3 +63,5 @@ def test_cases_of_the_run(tmp_path: Path, phantom: Path) -> None:
     assert windows_for(bundle, []).source == "of phantom_A_001, phantom_B_002"
     (tmp_path / "config.yaml").write_text(RUN.format("gone"), encoding="utf-8")
     assert windows_for(bundle, []).source == "of random numbers"
+    (tmp_path / "config.yaml").write_text("format_version: 999\n", encoding="utf-8")
+    assert windows_for(bundle, []).source == "of random numbers"
