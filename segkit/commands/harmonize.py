@@ -5,12 +5,9 @@ The module of an action is imported only when its name is typed.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 from collections.abc import Sequence
 
-from segkit.commands.flags import Parser
-from segkit.errors import UsageError
+from segkit.commands.subcommands import Subcommands
 
 ACTIONS: dict[str, tuple[str, str]] = {
     "discover": (
@@ -29,25 +26,15 @@ ACTIONS: dict[str, tuple[str, str]] = {
 }
 """Name of each action, with what it does and the module whose ``run(arguments)`` does it."""
 
-USAGE = "segkit harmonize ACTION [...]        segkit harmonize ACTION --help for details"
+_COMMAND = Subcommands(
+    prog="segkit harmonize",
+    usage="segkit harmonize ACTION [...]        segkit harmonize ACTION --help for details",
+    noun="action",
+    plural="Actions",
+    modules=ACTIONS,
+)
 
 
 def run(arguments: Sequence[str]) -> int:
     """List the actions, or run one, and return the exit code."""
-    name, *rest = arguments or ["--help"]
-    if name in ("-h", "--help"):
-        print(help_text(), end="")
-        return 0
-    if name.startswith("-"):
-        Parser("segkit harmonize", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
-    if name not in ACTIONS:
-        near = difflib.get_close_matches(name, ACTIONS, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"Actions: {', '.join(ACTIONS)}."
-        raise UsageError(f"unknown action {name!r}. {hint}")
-    return int(importlib.import_module(ACTIONS[name][1]).run(rest))
-
-
-def help_text() -> str:
-    """Return the text that ``segkit harmonize`` prints."""
-    rows = "".join(f"  {name:<10}{text}\n" for name, (text, _) in ACTIONS.items())
-    return f"usage: {USAGE}\n\n{rows}"
+    return _COMMAND.run(arguments)

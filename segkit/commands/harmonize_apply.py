@@ -9,7 +9,13 @@ from pathlib import Path
 
 from segkit.commands.flags import Parser
 from segkit.commands.harmonize_discover import check_new
-from segkit.commands.harmonize_groups import add_group_flags, groups_for, read_scan, scans_of
+from segkit.commands.harmonize_groups import (
+    add_group_flags,
+    add_model_flag,
+    groups_for,
+    read_scan,
+    scans_of,
+)
 from segkit.commands.harmonize_outputs import Record, outputs_of, write_records
 from segkit.commands.harmonize_table import apply_table, is_table_model
 from segkit.dataset.dataset import Case
@@ -129,14 +135,7 @@ def _parser() -> Parser:
         metavar="INPUT",
         help="scans, folders of scans, or one dataset; a CSV table for ComBat",
     )
-    parser.add_argument(
-        "-m",
-        "--model",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="JSON file that segkit harmonize fit has written",
-    )
+    add_model_flag(parser)
     parser.add_argument(
         "-o",
         "--output",

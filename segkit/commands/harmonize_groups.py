@@ -28,6 +28,18 @@ log = logging.getLogger(__name__)
 USUAL_TAGS = TAGS[:3]
 
 
+def add_model_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that names a fitted harmonization."""
+    parser.add_argument(
+        "-m",
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSON file that segkit harmonize fit has written",
+    )
+
+
 def add_group_flags(parser: argparse.ArgumentParser, *, intensities: bool) -> None:
     """Add the flags that say where the group of each scan comes from."""
     more = "; or intensities, to discover groups in the training scans" if intensities else ""

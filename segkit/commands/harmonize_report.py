@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from segkit.commands.flags import Parser
 from segkit.commands.harmonize_discover import check_new
-from segkit.commands.harmonize_groups import add_group_flags, groups_for, open_cases, read_scan
+from segkit.commands.harmonize_groups import (
+    add_group_flags,
+    add_model_flag,
+    groups_for,
+    open_cases,
+    read_scan,
+)
 from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError, first_few, printable
 from segkit.fingerprint.case_facts import read_indices
@@ -213,14 +219,7 @@ def _parser() -> Parser:
         "groups inside the labels, and how much of their contrast is kept.",
     )
     parser.add_argument("dataset", metavar="DATASET", help="a dataset, as for segkit train")
-    parser.add_argument(
-        "-m",
-        "--model",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="JSON file that segkit harmonize fit has written",
-    )
+    add_model_flag(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -5,12 +5,9 @@ The module of a study is imported only when its name is typed.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 from collections.abc import Sequence
 
-from segkit.commands.flags import Parser
-from segkit.errors import UsageError
+from segkit.commands.subcommands import Subcommands
 
 STUDIES: dict[str, tuple[str, str]] = {
     "cross_validation": (
@@ -28,25 +25,15 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 """Name of each study, with what it does and the module whose ``run(arguments)`` does it."""
 
-USAGE = "segkit study NAME DATASET [KEY=VALUE ...]        segkit study NAME --help for details"
+_COMMAND = Subcommands(
+    prog="segkit study",
+    usage="segkit study NAME DATASET [KEY=VALUE ...]        segkit study NAME --help for details",
+    noun="study",
+    plural="Studies",
+    modules=STUDIES,
+)
 
 
 def run(arguments: Sequence[str]) -> int:
     """List the studies, or run one, and return the exit code."""
-    name, *rest = arguments or ["--help"]
-    if name in ("-h", "--help"):
-        print(help_text(), end="")
-        return 0
-    if name.startswith("-"):
-        Parser("segkit study", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
-    if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"Studies: {', '.join(STUDIES)}."
-        raise UsageError(f"unknown study {name!r}. {hint}")
-    return int(importlib.import_module(STUDIES[name][1]).run(rest))
-
-
-def help_text() -> str:
-    """Return the text that ``segkit study`` prints."""
-    rows = "".join(f"  {name:<18}{text}\n" for name, (text, _) in STUDIES.items())
-    return f"usage: {USAGE}\n\n{rows}"
+    return _COMMAND.run(arguments)
