@@ -11,6 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+
+class NotInOnnx(Exception):
+    """What a network has that cannot be written as ONNX."""
+
+
 Shape = tuple[int, ...]
 """Sizes of all axes; -1 is the number of windows."""
 
