@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class NotInOnnx(Exception):
-    """What a network has that cannot be written as ONNX."""
+    """A network has something that cannot be written as ONNX; the text says what."""
 
 
 Shape = tuple[int, ...]
