@@ -17,7 +17,7 @@ from segkit.studies.normalization.trained_cell import TrainedCell
 from segkit.training.data.patches import training_patches
 from segkit.training.validation import dice_by_name, predict_scan
 
-CANONICAL = "x,y,z"
+CANONICAL = "(x,y,z)"
 """Name of the pose in which a scan is stored."""
 DICE, AVERAGED = "dice", "dice_averaged"
 """Measures: of a prediction in one pose, and of the mean score over all poses of a group."""
@@ -29,10 +29,11 @@ def pose_name(element: Element) -> str:
     """Return an element as the coordinates of the point to which (x, y, z) is moved.
 
     >>> pose_name(Element((1, 0, 2), (-1, 1, 1)))
-    '-y,x,z'
+    '(-y,x,z)'
     """
     signs = ("-" if sign < 0 else "" for sign in element.signs)
-    return ",".join(f"{sign}{'xyz'[axis]}" for sign, axis in zip(signs, element.axes, strict=True))
+    parts = (f"{sign}{'xyz'[axis]}" for sign, axis in zip(signs, element.axes, strict=True))
+    return f"({','.join(parts)})"
 
 
 @torch.inference_mode()

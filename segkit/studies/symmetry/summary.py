@@ -79,6 +79,7 @@ class Results:
             group: [pose_name(element) for element in plans.poses(group)]
             for group in settings.symmetries
         }
+        self._intervals: dict[tuple[Line, int, str, Pose, str | None], Interval | None] = {}
         self._rows: dict[tuple[Arm, int], list[Row]] = defaultdict(list)
         for result in results:
             if result.status == "done":
@@ -130,8 +131,11 @@ class Results:
     def interval(
         self, line: Line, count: int, group: str, pose: Pose, label: str | None = None
     ) -> Interval | None:
-        """Return the mean of `values` with its 95 % interval."""
-        return mean_interval(self.values(line, count, group, pose, label), limits=SHARE)
+        """Return the mean of `values` with its 95 % interval; None without any value."""
+        key = (line, count, group, pose, label)
+        if key not in self._intervals:  # figures, tables and summary show the same ones
+            self._intervals[key] = mean_interval(self.values(*key), limits=SHARE)
+        return self._intervals[key]
 
     def measured(self, arm: Arm, measure: str, group: str = "") -> list[float]:
         """Return a measure of all trainings of an arm."""

@@ -9,11 +9,11 @@ from typing import Any
 from segkit.plans.symmetry import SYMMETRIES
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import ends_text
+from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.symmetry.cell import ERROR, SECONDS
 from segkit.studies.symmetry.plans import StudyPlans
 from segkit.studies.symmetry.settings import Arm
-from segkit.studies.symmetry.summary import POSES, WORDS, Results
+from segkit.studies.symmetry.summary import POSES, WORDS, Line, Results
 
 Table = tuple[list[str], list[list[Cell]]]
 
@@ -91,41 +91,42 @@ def error_table(facts: Sequence[Mapping[str, Any]]) -> Table:
 
 def dice_table(results: Results, group: str) -> Table:
     """Return Dice of every line and number of training cases in each kind of pose."""
-    header = ["network", "training cases", "predictions"]
-    for pose in POSES:
-        header += [pose, "95 % interval"]
+    header = ["network", "training cases", "predictions", *_POSE_COLUMNS, "cases", "seeds"]
     rows: list[list[Cell]] = []
     for line in results.lines(group):
+        times = SYMMETRIES[group].order if line.averaged else 1
         for count in results.counts:
-            found = [results.interval(line, count, group, pose) for pose in POSES]
-            if all(found):
-                times = SYMMETRIES[group].order if line.averaged else 1
-                numbers = [cell for one in found if one for cell in (one.mean, ends_text(one))]
-                rows.append([line.words, count, times, *numbers])
-    return [*header, "cases", "seeds"], [[*row, *_sizes(results, row, group)] for row in rows]
-
-
-def _sizes(results: Results, row: Sequence[Cell], group: str) -> tuple[int, int]:
-    """Return the numbers of cases and seeds behind a row of `dice_table`."""
-    line = next(one for one in results.lines(group) if one.words == row[0])
-    interval = results.interval(line, int(row[1] or 0), group, "canonical")
-    return (interval.cases, interval.seeds) if interval else (0, 0)
+            if found := _in_all_poses(results, line, count, group):
+                sizes = (found[0].cases, found[0].seeds)
+                rows.append([line.words, count, times, *_numbers(found), *sizes])
+    return header, rows
 
 
 def label_table(results: Results, group: str) -> Table:
     """Return Dice of every label, line and number of training cases in each kind of pose."""
-    header = ["label", "network", "training cases"]
-    for pose in POSES:
-        header += [pose, "95 % interval"]
-    rows: list[list[Cell]] = []
-    for label in results.labels():
-        for line in results.lines(group):
-            for count in results.counts:
-                found = [results.interval(line, count, group, pose, label) for pose in POSES]
-                numbers = [cell for one in found if one for cell in (one.mean, ends_text(one))]
-                if all(found):
-                    rows.append([label, line.words, count, *numbers])
-    return header, rows
+    header = ["label", "network", "training cases", *_POSE_COLUMNS]
+    return header, [
+        [label, line.words, count, *_numbers(found)]
+        for label in results.labels()
+        for line in results.lines(group)
+        for count in results.counts
+        if (found := _in_all_poses(results, line, count, group, label))
+    ]
+
+
+_POSE_COLUMNS = [column for pose in POSES for column in (pose, "95 % interval")]
+
+
+def _in_all_poses(
+    results: Results, line: Line, count: int, group: str, label: str | None = None
+) -> list[Interval]:
+    """Return the intervals of all kinds of poses; none if nothing was measured."""
+    found = (results.interval(line, count, group, pose, label) for pose in POSES)
+    return [interval for interval in found if interval]
+
+
+def _numbers(found: Sequence[Interval]) -> list[Cell]:
+    return [cell for interval in found for cell in (interval.mean, ends_text(interval))]
 
 
 def failed_table(results: Sequence[CellResult]) -> Table:

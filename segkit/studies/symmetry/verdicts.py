@@ -32,7 +32,12 @@ def _sentence(questions: Sequence[Question]) -> str:
     """Return what the questions about one pair of networks say, pose by pose."""
     first = questions[0]
     start = f"{title(first)}: "
-    parts = [f"{POSES[question.pose]}, {_finding(question)}" for question in questions]
+    findings: dict[str, list[str]] = {}
+    for question in questions:
+        findings.setdefault(_finding(question), []).append(POSES[question.pose])
+    if len(findings) == 1:
+        return f"{start}in all kinds of poses, {next(iter(findings))}."
+    parts = [f"{' and '.join(poses)}, {finding}" for finding, poses in findings.items()]
     return start + "; ".join(parts) + "."
 
 

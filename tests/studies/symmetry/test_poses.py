@@ -83,7 +83,7 @@ def test_sides_are_right_in_a_mirror_only_if_their_names_are_exchanged(plan: Pla
 
     def mirrored(plan: Plan) -> set[float]:
         rows = pose_rows(cell_of(Halves(), plan, case), case, MIRROR, average=False)
-        return {float(row["value"]) for row in rows if row["pose"] == "-x,y,z"}  # type: ignore
+        return {float(row["value"]) for row in rows if row["pose"] == "(-x,y,z)"}  # type: ignore
 
     assert mirrored(swapped) == {1.0}
     assert mirrored(plan) == {0.0}
@@ -93,7 +93,7 @@ def test_the_mean_over_poses_is_between_them(plan: Plan) -> None:
     # A half of one side in each of 24 poses: the turned ones vote it down.
     case = halves_case()
     rows = list(pose_rows(cell_of(Halves(), plan, case), case, TURNS, average=True))
-    canonical = [row["value"] for row in rows if row.get("pose") == "x,y,z"]
+    canonical = [row["value"] for row in rows if row.get("pose") == "(x,y,z)"]
     turned = [row["value"] for row in rows if row.get("pose") == pose_name(TURNS[3])]
     averaged = [row["value"] for row in rows if row["measure"] == "dice_averaged"]
     assert canonical == [1.0, 1.0]
