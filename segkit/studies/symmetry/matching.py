@@ -75,12 +75,18 @@ def with_network(
 
 
 def matched_widths(
-    widths: Sequence[int], order: int, count: Callable[[Widths], int], target: int
-) -> Widths:
+    widths: Sequence[int],
+    order: int,
+    count: Callable[[Widths], int],
+    target: int,
+    *,
+    fits: Callable[[Widths], bool] = lambda _widths: True,
+) -> Widths | None:
     """Return the widths, all multiples of ``order``, whose count is nearest to ``target``.
 
     Nearest is the smallest ratio, and of two equally near ones the smaller. First all widths are
     scaled by one factor and rounded; then one stage may have ``order`` channels more or less.
+    None if no widths fit.
 
     >>> matched_widths((4, 8), 2, lambda widths: widths[0] * widths[1], 70)
     (6, 12)
@@ -90,12 +96,15 @@ def matched_widths(
         order: number of elements of the group.
         count: function from widths to a cost, which grows with each of them.
         target: the cost of the plain network.
+        fits: function that says whether a network can have the widths.
     """
-    scaled = list(_scaled(widths, order))
+    scaled = [one for one in _scaled(widths, order) if fits(one)]
     first = bisect.bisect_left(scaled, target, key=count)
     around = scaled[max(0, first - 1) : first + 1]
-    found = dict.fromkeys(one for start in around for one in (start, *_neighbors(start, order)))
-    return min(found, key=lambda one: (abs(math.log(count(one) / target)), count(one)))
+    found = [one for start in around for one in (start, *_neighbors(start, order)) if fits(one)]
+    return min(
+        found, key=lambda one: (abs(math.log(count(one) / target)), count(one)), default=None
+    )
 
 
 def _scaled(widths: Sequence[int], order: int) -> Iterator[Widths]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segkit.config.overrides import given_keys
 from segkit.config.schema import NetworkConfig, PlanConfig, TrainConfig
+from segkit.errors import UsageError
 from segkit.fingerprint.cache import load_or_measure
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan, SymmetryPlan
@@ -128,11 +129,19 @@ def _matched(
     def cost(plan: Plan) -> int:
         return int(getattr(cost_of(plan), arm.kind))
 
-    order = SYMMETRIES[arm.symmetry].order
+    def fits(widths: Sequence[int]) -> bool:
+        try:
+            make(widths)
+        except UsageError:  # channels per group that the user gave, for example
+            return False
+        return True
+
+    plain_widths, order = widths_of(plain_plan), SYMMETRIES[arm.symmetry].order
     widths = matched_widths(
-        widths_of(plain_plan), order, lambda widths: cost(make(widths)), cost(plain_plan)
+        plain_widths, order, lambda widths: cost(make(widths)), cost(plain_plan), fits=fits
     )
-    return make(widths)
+    # If no widths fit, the planner says what is wrong with the smallest ones.
+    return make(widths or _rounded([1] * len(plain_widths), arm.symmetry))
 
 
 def _group(study: Setup, name: str) -> tuple[SymmetryPlan, tuple[tuple[str, str], ...]]:

@@ -51,6 +51,7 @@ def test_a_matched_network_is_as_near_as_any_of_its_shape(kind: str, order: int)
     plain = widths_of(PLAN)
     target = int(getattr(cost_of(network(PLAN, plain)), kind))
     found = matched_widths(plain, order, count, target)
+    assert found is not None
     best = min(
         abs(log(count(widths) / target))
         for widths in product(*(range(order, 2 * width + 1, order) for width in plain[:2]))
@@ -70,3 +71,10 @@ def test_one_stage_may_be_wider_than_rounding_makes_it() -> None:
     # Scaled by one factor both widths are equal: 10 x 10 or 12 x 12; the product nearest to 120
     # that a step of 2 in one stage allows is 10 x 12.
     assert matched_widths((8, 8), 2, lambda widths: widths[0] * widths[1], 120) == (10, 12)
+
+
+def test_widths_that_no_network_can_have_are_passed_over() -> None:
+    def found(fits: bool) -> tuple[int, ...] | None:
+        return matched_widths((8, 8), 2, lambda widths: widths[0], 8, fits=lambda _one: fits)
+
+    assert (found(True), found(False)) == ((8, 8), None)

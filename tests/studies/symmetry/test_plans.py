@@ -103,7 +103,7 @@ def test_a_smaller_group_that_does_not_fit_is_refused(opened: Opened) -> None:
 
 
 def test_cells_of_a_seed_have_the_same_cases_in_all_arms(opened: Opened) -> None:
-    settings = SymmetrySettings(("mirror",), seeds=(0, 1), samples=2, features=(2, 4))
+    settings = SymmetrySettings(("mirror",), seeds=(0, 1), samples=2, features=(4, 8))
     study = opened(settings, "trainer.precision=float32", "trainer.layout=contiguous")
     cells = study_cells(study, settings, study_plans(study, settings))
     assert len(cells) == 2 * 4  # four cases in four folds: three train
@@ -111,3 +111,13 @@ def test_cells_of_a_seed_have_the_same_cases_in_all_arms(opened: Opened) -> None
     assert {len(ids) for ids in splits} == {3}
     assert len({cell.name for cell in cells}) == 8
     assert cells[0].facts == {"symmetry": "", "arm": "plain", "training_cases": 3, "seed": 0}
+
+
+def test_widths_fit_the_channels_per_group_that_the_user_gives(opened: Opened) -> None:
+    settings = SymmetrySettings(("mirror",), features=(8, 16))
+    plans = study_plans(opened(settings, "network.channels_per_group=8"), settings)
+    widths = plans.widths(Arm("parameters", "mirror"))
+    assert all(width % 8 == 0 for width in widths)
+    settings = SymmetrySettings(("d4",), features=(8, 16))
+    with pytest.raises(UsageError, match="split the orbits of 8 channels"):
+        study_plans(opened(settings, "network.channels_per_group=4"), settings)
