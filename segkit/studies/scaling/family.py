@@ -65,10 +65,16 @@ class Family:
             accept=lambda candidate: not budget.limits or budget.fits(self.cost(candidate)),
         )
 
+    @cached_property
+    def _costs(self) -> dict[Candidate, Cost]:
+        return {}
+
     def cost(self, candidate: Candidate) -> Cost:
         """Return the predicted cost of a candidate."""
-        plan = self.frame.plan_of(candidate)
-        return cost_of(plan, size=self.frame.size, mode=self.mode, rates=self.rates)
+        if candidate not in self._costs:
+            plan, size = self.frame.plan_of(candidate), self.frame.size
+            self._costs[candidate] = cost_of(plan, size=size, mode=self.mode, rates=self.rates)
+        return self._costs[candidate]
 
     @cached_property
     def smallest(self) -> float:
