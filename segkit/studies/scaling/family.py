@@ -52,7 +52,8 @@ class Family:
 
     def target(self, phi: float) -> float:
         """Return the multiply-adds of a window that belong to an exponent."""
-        return self.first * self.exponents.growth(len(self.frame.axes)) ** phi
+        growth: float = self.exponents.growth(len(self.frame.axes)) ** phi
+        return self.first * growth
 
     def member(self, phi: float, budget: Budget = UNLIMITED) -> Candidate | None:
         """Return the network of an exponent; None if none of its cost is within the budget."""

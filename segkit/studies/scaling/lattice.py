@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from segkit.errors import UsageError
 from segkit.plans.convolutions import Convolution, convolutions, multiply_adds, resized
-from segkit.studies.scaling.candidate import WIDTH_STEP, Candidate, Frame
+from segkit.studies.scaling.candidate import WIDTH_STEP, Candidate, Frame, ShapeOfWidths
 from segkit.studies.scaling.compound import Factors
 from segkit.volume import Shape
 
@@ -141,7 +141,7 @@ class Lattice:
                         yield far**2 + wide**2 + deep**2, error, widths, convs, patch
 
     def _widths(self, stages: int, choices: Choices) -> list[Widths]:
-        shape = "flat" if choices.flat else "doubling"
+        shape: ShapeOfWidths = "flat" if choices.flat else "doubling"
         found: dict[Widths, None] = {}
         for factor in choices.widths:
             found[self.frame.widths(stages, factor, shape)] = None
