@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
 
 from segkit.errors import UsageError
 from segkit.plans.convolutions import convolutions, multiply_adds
@@ -110,7 +109,7 @@ class Family:
             phi = max(self.smallest, phi - 1)
             found = self._last_within(phi, budget)
         if found is None:
-            self._refuse_any(budget)
+            raise _nothing_fits(self, budget)
         return found
 
     def _last_within(self, phi: float, budget: Budget) -> float | None:
@@ -121,13 +120,6 @@ class Family:
             found, missed = (phi, 0) if is_within else (found, missed + 1)
             phi += STEP
         return found
-
-    def _refuse_any(self, budget: Budget) -> NoReturn:
-        """Raise a UsageError that says what the least demanding network of the family needs."""
-        phis = [self.smallest + step for step in range(math.ceil(-self.smallest) + 1)]
-        costs = [self.cost(member) for member in map(self.member, phis) if member]
-        least = min(costs, key=lambda cost: budget.binding(cost)[1])
-        raise _too_little(budget, least, "every network of the family: the least demanding one")
 
     def within(self, phi: float, budget: Budget) -> Candidate:
         """Return the network of an exponent.
@@ -155,6 +147,14 @@ class Family:
         """
         largest = self.largest(budget)
         return {name: largest - SIZES[name] for name in names}
+
+
+def _nothing_fits(family: Family, budget: Budget) -> UsageError:
+    """Return the error that says what the least demanding network of a family needs."""
+    phis = [family.smallest + step for step in range(math.ceil(-family.smallest) + 1)]
+    costs = [family.cost(member) for member in map(family.member, phis) if member]
+    least = min(costs, key=lambda cost: budget.binding(cost)[1])
+    return _too_little(budget, least, "every network of the family: the least demanding one")
 
 
 def _too_little(budget: Budget, needed: Cost, what: str) -> UsageError:

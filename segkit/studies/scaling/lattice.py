@@ -146,19 +146,9 @@ class Lattice:
         for factor in choices.widths:
             found[self.frame.widths(stages, factor, shape)] = None
             if choices.mixed:
-                found |= dict.fromkeys(self._mixed(stages, factor))
+                usual = self.frame.widths(stages, 1.0, shape)
+                found |= dict.fromkeys(_mixed([factor * width for width in usual]))
         return list(found)
-
-    def _mixed(self, stages: int, factor: float) -> Iterator[Widths]:
-        """Yield the widths with each stage rounded up or down, none narrower than the one above."""
-        exact = [factor * width for width in self.frame.widths(stages, 1.0, "doubling")]
-        steps = [
-            {max(1, math.floor(width / WIDTH_STEP)), math.ceil(width / WIDTH_STEP)}
-            for width in exact
-        ]
-        for chosen in itertools.product(*map(sorted, steps)):
-            if list(chosen) == sorted(chosen):
-                yield tuple(step * WIDTH_STEP for step in chosen)
 
     def _usual(self, patch: Shape) -> Work:
         """Return the work of the planner's own widths."""
@@ -196,6 +186,20 @@ class Lattice:
 def _grid(center: float) -> list[float]:
     """Return factors around ``center`` in equal ratios, up to REACH times as large or small."""
     return [center * REACH ** (step / STEPS) for step in range(-STEPS, STEPS + 1)]
+
+
+def _mixed(widths: Sequence[float]) -> Iterator[Widths]:
+    """Yield widths with each stage rounded up or down, none narrower than the one above.
+
+    >>> list(_mixed([20.0, 32.0]))
+    [(16, 32), (32, 32)]
+    """
+    steps = [
+        {max(1, math.floor(width / WIDTH_STEP)), math.ceil(width / WIDTH_STEP)} for width in widths
+    ]
+    for chosen in itertools.product(*map(sorted, steps)):
+        if list(chosen) == sorted(chosen):
+            yield tuple(step * WIDTH_STEP for step in chosen)
 
 
 def _with_widths(parts: Sequence[Convolution], widths: Widths) -> list[Convolution]:
