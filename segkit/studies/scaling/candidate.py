@@ -84,7 +84,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all candidates of a dataset have in common: the origin of the axes and their limits."""
+    """Origin and limits of the axes, the same for all candidates of a dataset."""
 
     plan: Plan
     """Plan that the planner makes without any of the axes being set: all factors are 1."""
@@ -100,7 +100,7 @@ class Frame:
 
     @property
     def has_groups(self) -> bool:
-        """Whether the norm takes a number of channels per group."""
+        """True if the norm takes a number of channels per group."""
         return NORMS[self.network.norm].groups == "fitted"
 
     @cached_property

@@ -33,7 +33,7 @@ class Family:
     frame: Frame
     exponents: Exponents
     mode: Mode
-    """What its trainings run with."""
+    """Settings of its trainings on which their memory depends."""
     channels_per_group: float = 2.0
     """Channels per group at phi = 0; they grow with the width."""
     rates: Rates | None = None

@@ -60,9 +60,9 @@ class Choices:
     widths: Sequence[float]
     """Factors of the planner's widths."""
     flat: bool = False
-    """Whether all stages are as wide as the first."""
+    """True if all stages are as wide as the first."""
     mixed: bool = False
-    """Whether each stage is rounded up or down by itself, for finer steps of the cost."""
+    """True if each stage is rounded up or down by itself, for finer steps of the cost."""
 
 
 class Lattice:
