@@ -34,7 +34,7 @@ class SymmetryCell:
     swaps: tuple[tuple[str, str], ...]
     """Pairs of labels that reflections exchange."""
     average: bool
-    """Whether the mean over all poses is measured too."""
+    """True if the mean over all poses is measured too."""
     cases: int
     """Most validation cases that are measured."""
 

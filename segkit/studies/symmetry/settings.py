@@ -24,7 +24,7 @@ AUTO = "auto"
 FIRST_COUNT, GROWTH = 4, 4
 """Smallest number of training cases with ``auto``, and the factor to the next one."""
 Kind = Literal["plain", "augmented", "multiply_adds", "parameters"]
-"""What is trained: see `Arm`."""
+"""Kind of network and training: see `Arm`."""
 MATCHES: tuple[Kind, ...] = ("multiply_adds", "parameters")
 
 SET_BY_STUDY = {

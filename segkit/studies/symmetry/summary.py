@@ -29,7 +29,7 @@ POSES: Mapping[Pose, str] = {
     "mean": "in the mean over all poses",
     "worst": "in the worst pose of each scan",
 }
-"""What is made of the Dice in all poses, in words."""
+"""Ways in which the Dice of all poses becomes one number, in words."""
 
 
 class Line(NamedTuple):
