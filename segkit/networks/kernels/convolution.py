@@ -159,10 +159,9 @@ def convolve_thin(layer: nn.Conv3d, x: Tensor, weights: Weights) -> Tensor:
         x: the image.
         weights: kernel and bias of the convolution.
     """
-    first, *others = layer.padding
-    image = _pad(x, 0, int(first), int(first))
-    padding: list[Any] = [0, *others]
-    return F.conv3d(image, *weights, layer.stride, padding, layer.dilation, layer.groups)
+    padding = [int(edge) for edge in layer.padding]
+    image = _pad(x, 0, padding[0], padding[0])
+    return F.conv3d(image, *weights, layer.stride, [0, *padding[1:]], layer.dilation, layer.groups)
 
 
 def _kernel_is_stride(layer: Layer) -> bool:
