@@ -32,7 +32,8 @@ MATCH = (
 ERROR = (
     "Largest difference between the scores of a moved patch and the moved scores of the patch, "
     "over all elements of the group, in standard deviations of the scores; of the trained "
-    "networks, on patches of held-out cases, in float32. Rounding alone gives about 1e-6."
+    "networks, on patches of held-out cases, in float32. Rounding alone gives 1e-6 to 1e-5, and "
+    "more where the largest score is many standard deviations away."
 )
 AVERAGED = (
     "Averaged are the scores of the augmented network in all poses of the group, which takes as "
