@@ -223,9 +223,7 @@ def test_two_threads_with_one_predictor_get_what_each_gets_alone(
         assert (one.box, one.tile_mismatch) == (other.box, other.tile_mismatch)
 
 
-def test_little_memory_changes_nothing(
-    make_bundle: Make, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_little_memory_changes_nothing(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     full, coarse, volume = make_bundle(threshold=20), make_bundle(**COARSE), scan((160, 100, 60))
     ample = Predictor(full, locate=coarse).predict(volume).array
