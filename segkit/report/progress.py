@@ -47,7 +47,8 @@ def write_progress_picture(
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes, which is no reason for a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        canvas.print_png(temporary)  # `savefig` would draw everything twice
+        # `savefig` would draw everything twice.
+        canvas.print_png(temporary)  # type: ignore[no-untyped-call]
 
 
 def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
