@@ -1,0 +1,1 @@
+"""Search over the axes of compound scaling with Optuna: in SQLite, resumable, by several processes."""
