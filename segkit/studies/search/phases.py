@@ -1,0 +1,275 @@
+"""Phases of the study: search, random search, longer trainings of the better halves, seeds.
+
+Every training is a cell. Each phase begins when all cells of the one before are finished, also
+those that other processes run; a process that joins later finds the finished cells and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import UsageError
+from segkit.studies.cells import CellResult, StudyCell
+from segkit.studies.scaling.budget import Budget, costs_by_term
+from segkit.studies.scaling.candidate import Candidate
+from segkit.studies.scaling.costs import Cost
+from segkit.studies.search.bench import Bench
+from segkit.studies.search.choice import CHOOSE
+from segkit.studies.search.fidelity import Scored, better_half, ranked, rung_steps
+from segkit.studies.search.optuna_parts import Direction, SamplerName
+from segkit.studies.search.proposals import STARTUP, Proposer
+from segkit.studies.search.search import Search, Task, Trained
+from segkit.studies.search.settings import PARETO, RANDOM, SearchSettings
+from segkit.studies.search.space import Point
+from segkit.studies.search.trials import Record, Trials
+from segkit.studies.study_folder import training_facts
+
+log = logging.getLogger(__name__)
+
+SEARCH = "search"
+"""Name of the arm that Optuna's TPE proposes."""
+SAMPLERS: Mapping[str, SamplerName] = {SEARCH: "tpe", RANDOM: "random"}
+"""Arms whose points are proposed one batch after the other."""
+
+RunCells = Callable[[Sequence[StudyCell]], list[CellResult]]
+"""Function that runs the cells that are not finished and returns all results in order."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Trainings of some configurations for the same number of steps."""
+
+    steps: int
+    results: Mapping[str, CellResult]
+    """Result by name of the configuration."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to find configurations, with all trainings of the ones that it found."""
+
+    name: str
+    candidates: Mapping[str, Candidate]
+    """Configuration by name."""
+    rungs: Sequence[Rung]
+    """Trainings with the first seed; the last rung has all steps."""
+    records: Sequence[Record] = ()
+    """Points of a search, those over budget among them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that was trained."""
+
+    arms: Sequence[Arm]
+    finalists: Mapping[str, str] = field(default_factory=dict)
+    """Configurations that were trained with all seeds, each with the arm that it is the best of."""
+    seeds: Mapping[tuple[str, int], CellResult] = field(default_factory=dict)
+    """Results of the finalists by name and seed."""
+
+    def arm(self, name: str) -> Arm | None:
+        """Return the arm of a name."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    @property
+    def candidates(self) -> dict[str, Candidate]:
+        """All configurations by name."""
+        return {name: each for arm in self.arms for name, each in arm.candidates.items()}
+
+    @property
+    def results(self) -> list[CellResult]:
+        """Results of all trainings, each once."""
+        rungs = [result for arm in self.arms for rung in arm.rungs for result in rung.results.values()]
+        return list({result.cell.name: result for result in [*rungs, *self.seeds.values()]}.values())
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The study, on a bench and with a way to run cells."""
+
+    bench: Bench
+    settings: SearchSettings
+    run_cells: RunCells
+    together: int = 1
+    """Number of cells that ``run_cells`` runs at a time."""
+
+    def run(self, baselines: Mapping[str, Sequence[Candidate]]) -> Outcome:
+        """Run all phases and return the outcome.
+
+        Args:
+            baselines: configurations of the other baselines by name.
+        """
+        arms = [self._searched(SEARCH)]
+        if RANDOM in self.settings.chosen_baselines:
+            arms.append(self._searched(RANDOM))
+        arms += [self._trained(name, candidates) for name, candidates in baselines.items()]
+        finalists = self._finalists(arms)
+        return Outcome(arms, finalists, self._over_seeds(Outcome(arms).candidates, finalists))
+
+    @property
+    def _seed(self) -> int:
+        return self.settings.seeds[0]
+
+    @property
+    def _by_front(self) -> bool:
+        return self.settings.objective == PARETO
+
+    def _searched(self, name: str) -> Arm:
+        """Return an arm whose points are proposed, with its rungs."""
+        steps = rung_steps(self.bench.steps, self.settings.rungs)
+        records = self._search(name, steps[0]).run()
+        candidates = {
+            record.name: self.candidate(record.point) for record in records if record.state == "done"
+        }
+        rungs = [self._rung(list(candidates.values()), steps[0])]
+        for longer in steps[1:]:
+            half = better_half(self._scored(rungs[-1], candidates), by_front=self._by_front)
+            rungs.append(self._rung([candidates[each.name] for each in half], longer))
+        return Arm(name, candidates, rungs, records)
+
+    def _trained(self, name: str, candidates: Sequence[Candidate]) -> Arm:
+        """Return an arm of given configurations, trained for all steps."""
+        by_name = {candidate.name: candidate for candidate in candidates}
+        return Arm(name, by_name, [self._rung(list(by_name.values()), self.bench.steps)])
+
+    def _rung(self, candidates: Sequence[Candidate], steps: int) -> Rung:
+        cells = [self.bench.cell(each, steps=steps, seed=self._seed) for each in candidates]
+        results = self.run_cells(cells)
+        names = [candidate.name for candidate in candidates]
+        return Rung(steps, dict(zip(names, results, strict=True)))
+
+    def _scored(self, rung: Rung, candidates: Mapping[str, Candidate]) -> list[Scored]:
+        """Return the configurations of a rung that have a result."""
+        return [
+            Scored(name, dice, self.cost(candidates[name]))
+            for name, result in rung.results.items()
+            if (dice := chosen_dice(result)) is not None
+        ]
+
+    def _finalists(self, arms: Sequence[Arm]) -> dict[str, str]:
+        """Return the best configurations of the search, and the best one of each other arm."""
+        finalists: dict[str, str] = {}
+        for arm in arms:
+            scored = self._scored(arm.rungs[-1], arm.candidates)
+            count = self.settings.top if arm.name == SEARCH else 1
+            by_front = self._by_front and arm.name == SEARCH
+            for each in ranked(scored, by_front=by_front)[:count]:
+                finalists.setdefault(each.name, arm.name)
+        return finalists
+
+    def _over_seeds(
+        self, candidates: Mapping[str, Candidate], finalists: Mapping[str, str]
+    ) -> dict[tuple[str, int], CellResult]:
+        keys = [(name, seed) for name in finalists for seed in self.settings.seeds]
+        cells = [
+            self.bench.cell(candidates[name], steps=self.bench.steps, seed=seed)
+            for name, seed in keys
+        ]
+        return dict(zip(keys, self.run_cells(cells), strict=True))
+
+    def _search(self, name: str, steps: int) -> Search:
+        directions: tuple[Direction, ...] = ("maximize",)
+        if self._by_front:
+            directions = ("maximize", "minimize")
+        trials = Trials(
+            self.bench.study.run_dir, self.settings.space, directions, name, self._content(steps)
+        )
+        startup = min(STARTUP, self.settings.trials // 2)
+        proposer = Proposer(
+            self.settings.space, directions, self._seed, SAMPLERS[name], startup=startup
+        )
+        task = Task(
+            self.name_of,
+            self.constraints_of,
+            lambda records: self._trained_points(records, steps),
+            self.together,
+        )
+        return Search(trials, proposer, task, size=self.settings.trials, batch=self.settings.batch)
+
+    def _trained_points(self, records: Sequence[Record], steps: int) -> Iterator[Trained]:
+        """Train the configurations of points, and yield their objectives."""
+        candidates = [self.candidate(record.point) for record in records]
+        cells = [self.bench.cell(each, steps=steps, seed=self._seed) for each in candidates]
+        for candidate, result in zip(candidates, self.run_cells(cells), strict=True):
+            dice = chosen_dice(result)
+            if dice is None:
+                yield Trained(None, result.message or "no case has any label")
+            else:
+                costs = (self.cost(candidate),) if self._by_front else ()
+                yield Trained((dice, *costs))
+
+    def candidate(self, point: Point) -> Candidate:
+        """Return the configuration of a point.
+
+        Raises:
+            UsageError: there is none, because the norms would have too few values.
+        """
+        values: dict[str, Any] = dict(point)
+        return self.bench.frame.candidate(**values)
+
+    def name_of(self, point: Point) -> str:
+        """Return the name of the configuration of a point, or its values if there is none."""
+        try:
+            return self.candidate(point).name
+        except UsageError:
+            return "impossible: " + ", ".join(f"{axis}={value}" for axis, value in point.items())
+
+    def constraints_of(self, point: Point) -> dict[str, float]:
+        """Return by how much of it each limit of the budget is exceeded; 0 or less fits."""
+        try:
+            cost = self.bench.cost_of(self.candidate(point))
+        except UsageError:
+            return {"network": 1.0}
+        return {term: share - 1 for term, share in self.budget.used(cost).items()}
+
+    def cost(self, candidate: Candidate) -> float:
+        """Return the cost that the study compares: the first one that the budget limits."""
+        return cost_in_terms(self.bench.cost_of(candidate), main_term(self.budget))
+
+    @property
+    def budget(self) -> Budget:
+        """The budget."""
+        return self.settings.budget
+
+    def _content(self, steps: int) -> str:
+        """Return a hash of everything that determines the points and their results."""
+        study = self.bench.study
+        parts = [training_facts(study), self.settings.identity, steps, dict(self.bench.roles)]
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def main_term(budget: Budget) -> str:
+    """Return the first cost that a budget limits.
+
+    >>> main_term(Budget(parameters=1e6, macs=1e9))
+    'parameters'
+    """
+    return next(iter(budget.limits))
+
+
+def cost_in_terms(cost: Cost, term: str) -> float:
+    """Return a cost that a budget can limit, by its term."""
+    return float(costs_by_term(cost)[term] or 0.0)
+
+
+def chosen_dice(result: CellResult) -> float | None:
+    """Return the mean Dice of a training on the cases for choosing; None without a result."""
+    values = case_dice(result, CHOOSE).values()
+    return float(np.mean(list(values))) if values else None
+
+
+def case_dice(result: CellResult, role: str) -> dict[str, float]:
+    """Return the mean Dice over labels of each case of a role."""
+    by_case: dict[str, list[float]] = {}
+    for row in result.rows():
+        if row["role"] == role and row["dice"] is not None:
+            by_case.setdefault(str(row["case"]), []).append(float(str(row["dice"])))
+    return {case: float(np.mean(values)) for case, values in by_case.items()}
