@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from collections.abc import Sequence
 from typing import Literal
 
 from segkit.config.schema import NetworkConfig

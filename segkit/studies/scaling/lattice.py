@@ -109,7 +109,9 @@ class Lattice:
             channels_per_group: channels of each group, as far as the layers allow it.
             accept: returns whether a candidate may be taken.
         """
-        for _, _, widths, convs, patch in sorted(self._fitting(target, point, choices))[:MOST_ASKED]:
+        for _, _, widths, convs, patch in sorted(self._fitting(target, point, choices))[
+            :MOST_ASKED
+        ]:
             try:
                 size = self.frame.group_size(channels_per_group, widths, patch)
             except UsageError:
@@ -179,12 +181,16 @@ class Lattice:
             self._parts[strides] = (one, two, patch)
         one, two, counted = self._parts[strides]
         voxels = math.prod(counted)
-        first, second = (multiply_adds(_with_widths(parts, widths)) / voxels for parts in (one, two))
+        first, second = (
+            multiply_adds(_with_widths(parts, widths)) / voxels for parts in (one, two)
+        )
         return Work(first, second - first)
 
     def multiply_adds(self, candidate: Candidate) -> int:
         """Return the multiply-adds of one window of a candidate."""
-        return round(self.work(candidate.widths, candidate.patch).at(candidate.convs, candidate.patch))
+        return round(
+            self.work(candidate.widths, candidate.patch).at(candidate.convs, candidate.patch)
+        )
 
 
 def _grid(center: float) -> list[float]:

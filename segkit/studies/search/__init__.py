@@ -1,1 +1,1 @@
-"""Search over the axes of compound scaling with Optuna: in SQLite, resumable, by several processes."""
+"""Search over the axes of compound scaling with Optuna, resumable and by several processes."""

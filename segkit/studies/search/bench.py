@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segkit.bundle.bundle import read_bundle
 from segkit.config.schema import TrainConfig
@@ -48,6 +49,16 @@ class Bench:
     """Whether a case, by its id, is for choosing or for quoting."""
 
     @property
+    def folder(self) -> Path:
+        """Folder of the study."""
+        return self.study.run_dir
+
+    @property
+    def facts(self) -> list[Any]:
+        """Everything that all trainings have in common, in JSON types."""
+        return [training_facts(self.study), dict(sorted(self.roles.items())), MEASURES_VERSION]
+
+    @property
     def steps(self) -> int:
         """Steps of the longest trainings."""
         return self.study.config.trainer.max_steps or 1
@@ -61,11 +72,7 @@ class Bench:
             "roles": dict(sorted(self.roles.items())),
             "measures": MEASURES_VERSION,
         }
-        facts: dict[str, Cell] = {
-            "configuration": candidate.name,
-            "steps": steps,
-            "seed": seed,
-        }
+        facts = candidate_facts(candidate, steps=steps, seed=seed)
         return StudyCell(name, facts, content, lambda folder: self._compute(run, candidate, folder))
 
     def _run(self, name: str, candidate: Candidate, *, steps: int, seed: int) -> Setup:
@@ -90,6 +97,19 @@ class Bench:
             for case, labels in score.per_case.items()
             for label, dice in labels.items()
         ]
+
+
+def candidate_facts(candidate: Candidate, *, steps: int, seed: int) -> dict[str, Cell]:
+    """Return the columns that come first in the tables of a training."""
+    return {
+        "configuration": candidate.name,
+        "widths": "-".join(map(str, candidate.widths)),
+        "convs": candidate.convs,
+        "patch": "x".join(map(str, candidate.patch)),
+        "channels_per_group": candidate.channels_per_group,
+        "steps": steps,
+        "seed": seed,
+    }
 
 
 def trained_config(

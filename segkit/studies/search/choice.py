@@ -1,4 +1,6 @@
-"""Cases for choosing and cases for quoting: the best of many is better by chance where it was chosen.
+"""Cases for choosing and cases for quoting.
+
+The best of many networks is better by chance on the cases by which it was chosen.
 
 The validation cases of the fold, which no training sees, are divided into halves by patient. The
 search, its rungs and the choice of the configuration use the Dice of one half; the Dice that is

@@ -29,7 +29,6 @@ from segkit.studies.search.search import Search, Task, Trained
 from segkit.studies.search.settings import PARETO, RANDOM, SearchSettings
 from segkit.studies.search.space import Point
 from segkit.studies.search.trials import Record, Trials
-from segkit.studies.study_folder import training_facts
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +85,12 @@ class Outcome:
     @property
     def results(self) -> list[CellResult]:
         """Results of all trainings, each once."""
-        rungs = [result for arm in self.arms for rung in arm.rungs for result in rung.results.values()]
-        return list({result.cell.name: result for result in [*rungs, *self.seeds.values()]}.values())
+        rungs = [
+            result for arm in self.arms for rung in arm.rungs for result in rung.results.values()
+        ]
+        return list(
+            {result.cell.name: result for result in [*rungs, *self.seeds.values()]}.values()
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ class Phases:
         steps = rung_steps(self.bench.steps, self.settings.rungs)
         records = self._search(name, steps[0]).run()
         candidates = {
-            record.name: self.candidate(record.point) for record in records if record.state == "done"
+            record.name: self.candidate(record.point)
+            for record in records
+            if record.state == "done"
         }
         rungs = [self._rung(list(candidates.values()), steps[0])]
         for longer in steps[1:]:
@@ -179,7 +184,7 @@ class Phases:
         if self._by_front:
             directions = ("maximize", "minimize")
         trials = Trials(
-            self.bench.study.run_dir, self.settings.space, directions, name, self._content(steps)
+            self.bench.folder, self.settings.space, directions, name, self._content(steps)
         )
         startup = min(STARTUP, self.settings.trials // 2)
         proposer = Proposer(
@@ -240,8 +245,7 @@ class Phases:
 
     def _content(self, steps: int) -> str:
         """Return a hash of everything that determines the points and their results."""
-        study = self.bench.study
-        parts = [training_facts(study), self.settings.identity, steps, dict(self.bench.roles)]
+        parts = [self.bench.facts, self.settings.identity, steps]
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -42,10 +42,9 @@ RANKS = (
 
 def write_report(bench: Bench, settings: SearchSettings, outcome: Outcome) -> None:
     """Write the tables, summary.json, the figures and report.html."""
-    folder, term = bench.study.run_dir, main_term(settings.budget)
+    folder, term = bench.folder, main_term(settings.budget)
     costs = {
-        name: cost_in_terms(bench.cost_of(each), term)
-        for name, each in outcome.candidates.items()
+        name: cost_in_terms(bench.cost_of(each), term) for name, each in outcome.candidates.items()
     }
     summary = Summary(outcome, costs, settings.space)
     importance = summary.importance()
@@ -175,10 +174,10 @@ def importance_text(found: Sequence[Importance] | str) -> str:
         else "For none of them is that more than chance could give."
     )
     return (
-        f"{shares}. {verdict} Compared is where the best {BEST_SHARE:.0%} of the trained points lie "
-        "with where all of them lie (PED-ANOVA), with the fewest steps; points over budget do not "
-        "count, and p is the share of shuffled results that give as much. An axis that the budget "
-        "holds back, or that was hardly varied, can matter without showing here."
+        f"{shares}. {verdict} Compared is where the best {BEST_SHARE:.0%} of the trained points "
+        "lie with where all of them lie (PED-ANOVA), with the fewest steps; points over budget do "
+        "not count, and p is the share of shuffled results that give as much. An axis that the "
+        "budget holds back, or that was hardly varied, can matter without showing here."
     )
 
 
@@ -197,15 +196,13 @@ def method(bench: Bench, settings: SearchSettings, outcome: Outcome) -> list[str
     """Return how the study was made, in sentences."""
     roles = list(bench.roles.values())
     points = "; ".join(
-        f"{ARM_NAMES[arm.name]}: {_counts_text(arm.records)}"
-        for arm in outcome.arms
-        if arm.records
+        f"{ARM_NAMES[arm.name]}: {_counts_text(arm.records)}" for arm in outcome.arms if arm.records
     )
     seeds = ", ".join(map(str, settings.seeds))
     return [
         f"The {len(roles)} validation cases of fold {bench.study.config.fold}, which no training "
-        f"saw, are divided by patient: {roles.count(CHOOSE)} for choosing, {roles.count(QUOTE)} for "
-        "quoting. Points, halves and the configuration are chosen by the former only.",
+        f"saw, are divided by patient: {roles.count(CHOOSE)} for choosing, {roles.count(QUOTE)} "
+        "for quoting. Points, halves and the configuration are chosen by the former only.",
         f"Points: {points}. Points over budget are not trained; Optuna is told by how much they "
         f"exceed it. Optuna's TPE proposes {settings.batch} points at a time from the results of "
         "all before, the first ones at random; random search proposes all of them at random. Both "

@@ -102,13 +102,13 @@ class SearchSettings(BudgetSettings):
         (lambda value: value == NONE or _is_baselines(value), f"{_baselines_text}; or {NONE}"),
         "what the search is compared with",
     )
-    width: tuple[float, ...] = setting(
+    width: tuple[float, float] = setting(
         (0.5, 4.0), RANGE, "range of the channels, as a factor of the planner's"
     )
-    depth: tuple[float, ...] = setting(
+    depth: tuple[float, float] = setting(
         (0.5, 2.0), RANGE, "range of the convolutions in a stage, as a factor of the planner's"
     )
-    patch: tuple[float, ...] = setting(
+    patch: tuple[float, float] = setting(
         (0.5, 2.0), RANGE, "range of the edges of the patch, as a factor of the planner's"
     )
     channels_per_group: tuple[int, ...] = setting(
@@ -128,8 +128,12 @@ class SearchSettings(BudgetSettings):
         return Space(
             (
                 *(
-                    Axis(name, *map(float, getattr(self, name)))
-                    for name in (WIDTH, DEPTH, PATCH)
+                    Axis(name, float(low), float(high))
+                    for name, (low, high) in (
+                        (WIDTH, self.width),
+                        (DEPTH, self.depth),
+                        (PATCH, self.patch),
+                    )
                 ),
                 Axis(GROUPS, choices=tuple(sorted(self.channels_per_group))),
                 Axis(SHAPE, choices=tuple(sorted(self.shapes))),

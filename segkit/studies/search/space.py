@@ -19,7 +19,7 @@ Point = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: positive numbers from ``low`` to ``high`` on a logarithmic scale, or some choices."""
+    """An axis: positive numbers from ``low`` to ``high``, logarithmic, or some choices."""
 
     name: str
     low: float = 0.0

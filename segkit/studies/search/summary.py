@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -175,7 +176,7 @@ class Summary:
         arm = self.outcome.arm(SEARCH)
         rungs = arm.rungs if arm else ()
         found = []
-        for fewer, more in zip(rungs[:-1], rungs[1:], strict=True):
+        for fewer, more in pairwise(rungs):
             pairs = [
                 (first, second)
                 for name, result in more.results.items()
@@ -220,5 +221,3 @@ def best_so_far(arm: Arm) -> list[float]:
         if record.state != "over budget"
     ]
     return [float(value) for value in np.maximum.accumulate(dice)] if dice else []
-
-

@@ -177,7 +177,9 @@ class Trials:
                 remedy="Give another run_dir, or the settings with which the search began.",
             )
 
-    def _add(self, record: Record, state: str, constraints: Mapping[str, float] | None = None) -> None:
+    def _add(
+        self, record: Record, state: str, constraints: Mapping[str, float] | None = None
+    ) -> None:
         self.space.check(record.point, self.path)
         trial = load_optuna().trial
         attributes = {
@@ -254,7 +256,7 @@ STATES: Mapping[str, State] = {
 
 
 def _has_failed(trial: Any) -> bool:
-    return trial.state.name == "FAIL" and trial.user_attrs.get("message") != STOPPED
+    return bool(trial.state.name == "FAIL") and trial.user_attrs.get("message") != STOPPED
 
 
 def _last_message(trials: Iterable[Any]) -> str:

@@ -52,13 +52,13 @@ def analytic_search(
     folder: Path,
     train: Callable[[Sequence[Record]], Iterator[Trained]] = train,
     *,
-    size: int = 18,
+    size: int = 9,
     batch: int = 3,
     **options: Any,
 ) -> Search:
     """Return the search in a folder."""
     trials = Trials(folder, SPACE, ("maximize", "minimize"), "search", "analytic")
-    proposer = Proposer(SPACE, ("maximize", "minimize"), seed=3, startup=6, **options)
+    proposer = Proposer(SPACE, ("maximize", "minimize"), seed=3, startup=3, **options)
     return Search(trials, proposer, Task(name_of, constraints, train), size=size, batch=batch)
 
 

@@ -1,0 +1,155 @@
+"""Search over the axes of compound scaling, from the words that were typed to its report.
+
+Several processes can run the same study at the same time: the same command, in another terminal or
+on another machine with the same folder. One of them sets it up, and all share its trainings. Files
+of a study, besides those of `segkit.studies.cells` and `segkit.studies.study_folder`:
+
+search.db                  every point with its state and result (`segkit.studies.search.trials`)
+<network>_steps<N>_seed<S>/     the run of each training
+results.csv, costs.csv     Dice by case and label, and predicted cost, of every training
+summary.json, report.html  the chosen configuration, comparisons, Pareto set, importance
+NAME.png, NAME.svg         the figures
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from segkit.config.overrides import given_keys
+from segkit.config.schema import TrainConfig
+from segkit.config.study_words import given_settings
+from segkit.files.locks import turn
+from segkit.preprocessing.case_store import PreparedCase
+from segkit.progress import CaseProgress
+from segkit.studies.cells import CellResult
+from segkit.studies.scaling.candidate import Candidate, Frame
+from segkit.studies.scaling.compound import exponents
+from segkit.studies.scaling.costs import Mode, Rates
+from segkit.studies.scaling.family import Family
+from segkit.studies.search.baselines import flat_candidates, uniform_candidates
+from segkit.studies.search.bench import Bench
+from segkit.studies.search.choice import roles
+from segkit.studies.search.optuna_parts import load_optuna
+from segkit.studies.search.phases import Outcome, Phases
+from segkit.studies.search.report import write_report
+from segkit.studies.search.settings import FLAT, SEARCH, UNIFORM, SearchSettings
+from segkit.studies.search.shared import run_shared
+from segkit.studies.study_folder import (
+    arm,
+    check_validation_cases,
+    continued_config,
+    finish_study,
+    measured_for_all,
+    open_study,
+    prepared_split,
+    started_study,
+    stoppable_study,
+)
+from segkit.training.compute.device import device_for
+from segkit.training.data.split import split_cases
+from segkit.training.outputs.run_folder import run_state
+from segkit.training.setup import Setup
+
+
+def study_scaling_search(
+    *words: str, progress: CaseProgress | None = None
+) -> tuple[Path, list[CellResult]]:
+    """Search, compare with the baselines, and return the study's folder and all results.
+
+    The same call continues an unfinished study, and shares one that another process runs.
+
+    Args:
+        words: KEY=VALUE settings of the trainings, ``study.KEY=VALUE`` of the study, and
+            ``budget.KEY=VALUE``.
+        progress: called while cases are measured.
+
+    Raises:
+        UsageError: an override or a setting that makes no sense, or Optuna is not installed.
+        InputError: a dataset or case that cannot be used, or a damaged file of the study.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
+    """
+    load_optuna()
+    overrides, settings, _ = SEARCH.read_words(words)
+    config = shared_config(continued_config(SEARCH.name, overrides), overrides)
+    study = open_study(
+        SEARCH.name,
+        config,
+        overrides,
+        settings=settings.identity,
+        check=partial(check_validation_cases, config=config),
+        progress=progress,
+    )
+    bench, family = _set_up(study, settings)
+    with stoppable_study():
+        outcome = _run(bench, family, settings)
+    return study.run_dir, outcome.results
+
+
+def shared_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    """Return the configuration of all trainings.
+
+    They have no validations unless they were asked for: every network is measured case by case.
+    """
+    if "trainer.validations" in given_keys(overrides):
+        return config
+    trainer = dataclasses.replace(config.trainer, validations=0)
+    return dataclasses.replace(config, trainer=trainer)
+
+
+def _set_up(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
+    """Write the start of the study unless another process has, and return its bench."""
+    folder = study.run_dir
+    with turn(folder.with_name(f"{folder.name}.setup")):
+        if run_state(folder) == "unfinished":
+            return _bench(study, settings)
+        with started_study(study, SEARCH.name, given_settings(settings)):
+            return _bench(study, settings)
+
+
+def _bench(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
+    timing = measured_for_all(study.run_dir, arm(study, "first", study.config), "trainings")
+    config = timing.applied_to(study.config) if timing else study.config
+    study = dataclasses.replace(study, config=config)
+    split = split_cases(study.dataset, config.fold, config.folds)
+    _, validation = prepared_split(study)
+    own_roles = roles(split.validation, str(study.dataset.root))
+    frame = frame_of(study, validation)
+    mode = Mode(config.trainer.precision, config.trainer.optimizer, device_for(config).type)
+    family = Family(frame, exponents(len(frame.axes)), mode, rates=_rates(study, settings))
+    family.largest(settings.budget)  # refuses a budget that no network fits
+    return Bench(study, frame, family.cost, validation, own_roles), family
+
+
+def frame_of(study: Setup, cases: Sequence[PreparedCase]) -> Frame:
+    """Return the frame, provisional."""
+    shapes = [case.image.shape[1:] for case in cases]
+    x, y, z = (int(np.median(edges)) for edges in zip(*shapes, strict=True))
+    return Frame(study.plan, study.config.network, (x, y, z))
+
+
+def _rates(study: Setup, settings: SearchSettings) -> Rates | None:
+    """Return the rates of the machine if the budget needs them."""
+    return None
+
+
+def _run(bench: Bench, family: Family, settings: SearchSettings) -> Outcome:
+    """Run all phases and write the report, by the last process to finish as well as the first."""
+    folder = bench.study.run_dir
+    phases = Phases(bench, settings, partial(run_shared, folder))
+    outcome = phases.run(_baselines(family, settings))
+    with turn(folder / "report.html"):
+        write_report(bench, settings, outcome)
+        if all(result.status == "done" for result in outcome.results):
+            finish_study(bench.study, {"cells": len(outcome.results)})
+    return outcome
+
+
+def _baselines(family: Family, settings: SearchSettings) -> Mapping[str, Sequence[Candidate]]:
+    uniform = uniform_candidates(family, settings.budget)
+    found = {UNIFORM: uniform, FLAT: flat_candidates(family, settings.budget, uniform)}
+    return {name: found[name] for name in found if name in settings.chosen_baselines}
