@@ -84,7 +84,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all candidates of a dataset have in common: the origin of the axes and their limits."""
+    """Origin and limits of the axes, the same for all candidates of a dataset."""
 
     plan: Plan
     """Plan that the planner makes without any of the axes being set: all factors are 1."""
@@ -100,7 +100,7 @@ class Frame:
 
     @property
     def has_groups(self) -> bool:
-        """Whether the norm takes a number of channels per group."""
+        """True if the norm takes a number of channels per group."""
         return NORMS[self.network.norm].groups == "fitted"
 
     @cached_property
@@ -179,16 +179,7 @@ class Frame:
         """
         if not self.has_groups:
             return None
-        smallest = self.topology(patch, len(widths)).sizes[-1]
-        least = LEAST_VALUES / math.prod(smallest)
-        fitting = [size for size in GROUP_SIZES if least <= size <= min(widths) // 2]
-        if not fitting:
-            raise UsageError(
-                f"a smallest map of {' x '.join(map(str, smallest))} voxels needs groups of "
-                f"{math.ceil(least)} channels or more, and {min(widths)} channels make no two of "
-                "them: give a larger width or patch"
-            )
-        return min(fitting, key=lambda size: abs(math.log(size / wanted)))
+        return _group_size(wanted, min(widths), self.topology(patch, len(widths)).sizes[-1])
 
     def plan_of(self, candidate: Candidate) -> Plan:
         """Return the plan of a candidate, which is the one that its overrides lead to.
@@ -206,6 +197,19 @@ class Frame:
             topology, candidate.widths, inputs=len(self.plan.channels), config=network
         )
         return dataclasses.replace(self.plan, patch=topology.patch, network=stages)
+
+
+def _group_size(wanted: float, narrowest: int, smallest: Shape) -> int:
+    """Return the channels per group; arguments are those of the narrowest and the smallest map."""
+    least = LEAST_VALUES / math.prod(smallest)
+    fitting = [size for size in GROUP_SIZES if least <= size <= narrowest // 2]
+    if not fitting:
+        raise UsageError(
+            f"a smallest map of {' x '.join(map(str, smallest))} voxels needs groups of "
+            f"{math.ceil(least)} channels or more, and {narrowest} channels make no two of them: "
+            "give a larger width or patch"
+        )
+    return min(fitting, key=lambda size: abs(math.log(size / wanted)))
 
 
 @lru_cache(maxsize=4096)

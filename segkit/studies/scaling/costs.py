@@ -1,4 +1,4 @@
-"""What a plan costs: parameters, multiply-adds, memory of a training step, seconds per scan.
+"""Cost of a plan: parameters, multiply-adds, memory of a training step, seconds per scan.
 
 Parameters and multiply-adds are exact counts. Bytes that a step keeps for its backward pass are
 counted layer by layer; the whole memory of a step and all times follow from counts by the rates of
@@ -28,7 +28,7 @@ IN_PLACE = ("leaky_relu", "relu")
 
 @dataclass(frozen=True)
 class Mode:
-    """What a training step runs with, as far as its memory depends on it."""
+    """Settings of a training step on which its memory depends."""
 
     precision: str = "float32"
     """float32, bfloat16 or float16, not auto."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
 
 from segkit.errors import UsageError
 from segkit.plans.convolutions import convolutions, multiply_adds
@@ -34,7 +33,7 @@ class Family:
     frame: Frame
     exponents: Exponents
     mode: Mode
-    """What its trainings run with."""
+    """Settings of its trainings on which their memory depends."""
     channels_per_group: float = 2.0
     """Channels per group at phi = 0; they grow with the width."""
     rates: Rates | None = None
@@ -52,7 +51,8 @@ class Family:
 
     def target(self, phi: float) -> float:
         """Return the multiply-adds of a window that belong to an exponent."""
-        return self.first * self.exponents.growth(len(self.frame.axes)) ** phi
+        growth: float = self.exponents.growth(len(self.frame.axes)) ** phi
+        return self.first * growth
 
     def member(self, phi: float, budget: Budget = UNLIMITED) -> Candidate | None:
         """Return the network of an exponent; None if none of its cost is within the budget."""
@@ -65,10 +65,16 @@ class Family:
             accept=lambda candidate: not budget.limits or budget.fits(self.cost(candidate)),
         )
 
+    @cached_property
+    def _costs(self) -> dict[Candidate, Cost]:
+        return {}
+
     def cost(self, candidate: Candidate) -> Cost:
         """Return the predicted cost of a candidate."""
-        plan = self.frame.plan_of(candidate)
-        return cost_of(plan, size=self.frame.size, mode=self.mode, rates=self.rates)
+        if candidate not in self._costs:
+            plan, size = self.frame.plan_of(candidate), self.frame.size
+            self._costs[candidate] = cost_of(plan, size=size, mode=self.mode, rates=self.rates)
+        return self._costs[candidate]
 
     @cached_property
     def smallest(self) -> float:
@@ -103,7 +109,7 @@ class Family:
             phi = max(self.smallest, phi - 1)
             found = self._last_within(phi, budget)
         if found is None:
-            self._refuse_any(budget)
+            raise _nothing_fits(self, budget)
         return found
 
     def _last_within(self, phi: float, budget: Budget) -> float | None:
@@ -114,13 +120,6 @@ class Family:
             found, missed = (phi, 0) if is_within else (found, missed + 1)
             phi += STEP
         return found
-
-    def _refuse_any(self, budget: Budget) -> NoReturn:
-        """Raise a UsageError that says what the least demanding network of the family needs."""
-        phis = [self.smallest + step for step in range(math.ceil(-self.smallest) + 1)]
-        costs = [self.cost(member) for member in map(self.member, phis) if member]
-        least = min(costs, key=lambda cost: budget.binding(cost)[1])
-        raise _too_little(budget, least, "every network of the family: the least demanding one")
 
     def within(self, phi: float, budget: Budget) -> Candidate:
         """Return the network of an exponent.
@@ -148,6 +147,14 @@ class Family:
         """
         largest = self.largest(budget)
         return {name: largest - SIZES[name] for name in names}
+
+
+def _nothing_fits(family: Family, budget: Budget) -> UsageError:
+    """Return the error that says what the least demanding network of a family needs."""
+    phis = [family.smallest + step for step in range(math.ceil(-family.smallest) + 1)]
+    costs = [family.cost(member) for member in map(family.member, phis) if member]
+    least = min(costs, key=lambda cost: budget.binding(cost)[1])
+    return _too_little(budget, least, "every network of the family: the least demanding one")
 
 
 def _too_little(budget: Budget, needed: Cost, what: str) -> UsageError:

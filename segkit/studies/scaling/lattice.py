@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from segkit.errors import UsageError
 from segkit.plans.convolutions import Convolution, convolutions, multiply_adds, resized
-from segkit.studies.scaling.candidate import WIDTH_STEP, Candidate, Frame
+from segkit.studies.scaling.candidate import WIDTH_STEP, Candidate, Frame, ShapeOfWidths
 from segkit.studies.scaling.compound import Factors
 from segkit.volume import Shape
 
@@ -60,9 +60,9 @@ class Choices:
     widths: Sequence[float]
     """Factors of the planner's widths."""
     flat: bool = False
-    """Whether all stages are as wide as the first."""
+    """True if all stages are as wide as the first."""
     mixed: bool = False
-    """Whether each stage is rounded up or down by itself, for finer steps of the cost."""
+    """True if each stage is rounded up or down by itself, for finer steps of the cost."""
 
 
 class Lattice:
@@ -141,24 +141,14 @@ class Lattice:
                         yield far**2 + wide**2 + deep**2, error, widths, convs, patch
 
     def _widths(self, stages: int, choices: Choices) -> list[Widths]:
-        shape = "flat" if choices.flat else "doubling"
+        shape: ShapeOfWidths = "flat" if choices.flat else "doubling"
         found: dict[Widths, None] = {}
         for factor in choices.widths:
             found[self.frame.widths(stages, factor, shape)] = None
             if choices.mixed:
-                found |= dict.fromkeys(self._mixed(stages, factor))
+                usual = self.frame.widths(stages, 1.0, shape)
+                found |= dict.fromkeys(_mixed([factor * width for width in usual]))
         return list(found)
-
-    def _mixed(self, stages: int, factor: float) -> Iterator[Widths]:
-        """Yield the widths with each stage rounded up or down, none narrower than the one above."""
-        exact = [factor * width for width in self.frame.widths(stages, 1.0, "doubling")]
-        steps = [
-            {max(1, math.floor(width / WIDTH_STEP)), math.ceil(width / WIDTH_STEP)}
-            for width in exact
-        ]
-        for chosen in itertools.product(*map(sorted, steps)):
-            if list(chosen) == sorted(chosen):
-                yield tuple(step * WIDTH_STEP for step in chosen)
 
     def _usual(self, patch: Shape) -> Work:
         """Return the work of the planner's own widths."""
@@ -196,6 +186,20 @@ class Lattice:
 def _grid(center: float) -> list[float]:
     """Return factors around ``center`` in equal ratios, up to REACH times as large or small."""
     return [center * REACH ** (step / STEPS) for step in range(-STEPS, STEPS + 1)]
+
+
+def _mixed(widths: Sequence[float]) -> Iterator[Widths]:
+    """Yield widths with each stage rounded up or down, none narrower than the one above.
+
+    >>> list(_mixed([20.0, 32.0]))
+    [(16, 32), (32, 32)]
+    """
+    steps = [
+        {max(1, math.floor(width / WIDTH_STEP)), math.ceil(width / WIDTH_STEP)} for width in widths
+    ]
+    for chosen in itertools.product(*map(sorted, steps)):
+        if list(chosen) == sorted(chosen):
+            yield tuple(step * WIDTH_STEP for step in chosen)
 
 
 def _with_widths(parts: Sequence[Convolution], widths: Widths) -> list[Convolution]:
