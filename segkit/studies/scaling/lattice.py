@@ -63,6 +63,8 @@ class Choices:
     """True if all stages are as wide as the first."""
     mixed: bool = False
     """True if each stage is rounded up or down by itself, for finer steps of the cost."""
+    exact: Sequence[Widths] = ()
+    """Channels of the stages, for patches that have as many stages."""
 
 
 class Lattice:
@@ -76,16 +78,30 @@ class Lattice:
 
     def around(self, point: Factors) -> Choices:
         """Return the values of all axes around a point."""
-        most = min(MOST_CONVS, math.ceil(REACH * self.frame.network.convs * point.depth))
         return Choices(
-            convs=range(1, most + 1),
+            convs=self.depths(point.depth),
             patches=self.patches(point.patch),
             widths=_grid(point.width),
         )
 
+    def depths(self, factor: float) -> range:
+        """Return the convolutions in each stage up to some more than a factor of the planner's."""
+        most = min(MOST_CONVS, math.ceil(REACH * self.frame.network.convs * factor))
+        return range(1, most + 1)
+
     def patches(self, factor: float) -> list[Shape]:
         """Return the patches around a factor of the planner's edges."""
         return list(dict.fromkeys(map(self.frame.patch, _grid(factor))))
+
+    def factors_of(self, candidate: Candidate) -> Factors:
+        """Return the factors of a candidate; its width is that of equal multiply-adds."""
+        work = self.work(candidate.widths, candidate.patch)
+        voxels = math.prod(candidate.patch) / math.prod(self.frame.plan.patch)
+        return Factors(
+            depth=candidate.convs / self.frame.network.convs,
+            width=math.sqrt(work.further / self._usual(candidate.patch).further),
+            patch=voxels ** (1 / len(self.frame.axes)),
+        )
 
     def nearest(
         self,
@@ -142,7 +158,7 @@ class Lattice:
 
     def _widths(self, stages: int, choices: Choices) -> list[Widths]:
         shape: ShapeOfWidths = "flat" if choices.flat else "doubling"
-        found: dict[Widths, None] = {}
+        found = {widths: None for widths in choices.exact if len(widths) == stages}
         for factor in choices.widths:
             found[self.frame.widths(stages, factor, shape)] = None
             if choices.mixed:

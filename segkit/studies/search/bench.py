@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.bundle import read_bundle
-from segkit.config.schema import TrainConfig
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.report.tables import Cell
 from segkit.studies.cells import RESULTS, StudyCell, Tables
 from segkit.studies.pruning.comparison import validated
 from segkit.studies.scaling.candidate import Candidate, Frame
+from segkit.studies.scaling.cell import config_of
 from segkit.studies.scaling.costs import Cost
 from segkit.studies.study_folder import arm, train_arm, training_facts
 from segkit.training.compute.device import device_for
@@ -76,7 +76,7 @@ class Bench:
         return StudyCell(name, facts, content, lambda folder: self._compute(run, candidate, folder))
 
     def _run(self, name: str, candidate: Candidate, *, steps: int, seed: int) -> Setup:
-        config = trained_config(self.study.config, candidate, steps=steps, seed=seed)
+        config = config_of(self.study.config, candidate, steps=steps, seed=seed)
         return arm(self.study, name, config, self.frame.plan_of(candidate))
 
     def _compute(self, run: Setup, candidate: Candidate, folder: Path) -> Tables:
@@ -110,21 +110,3 @@ def candidate_facts(candidate: Candidate, *, steps: int, seed: int) -> dict[str,
         "steps": steps,
         "seed": seed,
     }
-
-
-def trained_config(
-    config: TrainConfig, candidate: Candidate, *, steps: int, seed: int
-) -> TrainConfig:
-    """Return the configuration of ``segkit train`` with the overrides of a configuration."""
-    network = dataclasses.replace(
-        config.network, features=list(candidate.widths), convs=candidate.convs
-    )
-    if candidate.channels_per_group is not None:
-        network = dataclasses.replace(network, channels_per_group=candidate.channels_per_group)
-    return dataclasses.replace(
-        config,
-        seed=seed,
-        network=network,
-        plan=dataclasses.replace(config.plan, patch=list(candidate.patch)),
-        trainer=dataclasses.replace(config.trainer, max_steps=steps, max_minutes=None),
-    )

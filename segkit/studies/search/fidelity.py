@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segkit.studies.search.pareto import fronts
+from segkit.studies.scaling.pareto import pareto_front
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,25 @@ def ranked(points: Sequence[Scored], *, by_front: bool) -> list[Scored]:
     ordered = sorted(points, key=lambda point: (-point.dice, point.cost, point.name))
     if not by_front:
         return ordered
-    groups = fronts([point.cost for point in ordered], [point.dice for point in ordered])
-    return [ordered[position] for group in groups for position in sorted(group)]
+    groups = fronts([(point.cost, point.dice) for point in ordered])
+    return [ordered[number] for group in groups for number in group]
+
+
+def fronts(points: Sequence[tuple[float, float]]) -> list[list[int]]:
+    """Return the numbers of all points by front: the Pareto front, that of the rest, and so on.
+
+    >>> fronts([(1, 0.5), (2, 0.4), (3, 0.7)])
+    [[0, 2], [1]]
+
+    Args:
+        points: cost and value of each.
+    """
+    left, found = list(range(len(points))), []
+    while left:
+        front = {left[number] for number in pareto_front([points[each] for each in left])}
+        found.append(sorted(front))
+        left = [number for number in left if number not in front]
+    return found
 
 
 def better_half(points: Sequence[Scored], *, by_front: bool) -> list[Scored]:

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from segkit.report.figures import Line, draw_lines, new_figure, save_figure, style_of
+from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.search.importance import Importance
-from segkit.studies.search.pareto import pareto_set
 from segkit.studies.search.phases import Outcome
 from segkit.studies.search.summary import ARM_NAMES, Finalist, Summary, Trained, best_so_far
 
@@ -75,7 +75,7 @@ def _draw_arm(axes: Axes, rows: Sequence[Trained], number: int) -> None:
     costs, dice = [row.cost for row in rows], [row.quoted for row in rows]
     label = ARM_NAMES[rows[0].arm]
     axes.scatter(costs, dice, 26, color=style["color"], marker=style["marker"], label=label)
-    front = pareto_set(costs, dice)
+    front = pareto_front(list(zip(costs, dice, strict=True)))
     axes.plot([costs[i] for i in front], [dice[i] for i in front], color=style["color"], alpha=0.5)
 
 

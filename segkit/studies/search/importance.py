@@ -57,7 +57,9 @@ def importances(
         return "all points have the same Dice"
     found = _shares(space, points, dice, free)
     random = np.random.default_rng(0)
-    shuffled = [_shares(space, points, list(random.permutation(dice)), free) for _ in range(SHUFFLES)]
+    shuffled = [
+        _shares(space, points, list(random.permutation(dice)), free) for _ in range(SHUFFLES)
+    ]
     rows = [
         Importance(name, share, _p(share, [each[name] for each in shuffled]))
         for name, share in found.items()

@@ -21,7 +21,7 @@ from segkit.config.study_words import (
 )
 from segkit.errors import UsageError
 from segkit.studies.scaling.budget import BudgetSettings
-from segkit.studies.scaling.candidate import GROUP_SIZES, SCALED
+from segkit.studies.scaling.candidate import GROUP_SIZES
 from segkit.studies.search.fidelity import trainings_per_rung
 from segkit.studies.search.space import Axis, Space
 from segkit.studies.study_overrides import StudyKind
@@ -42,10 +42,16 @@ MOST_FACTOR = 16.0
 
 SET_BY_STUDY = {
     "seed": "study.seeds sets the seeds",
+    "network.features": "the search chooses the width",
+    "network.convs": "the search chooses the depth",
+    "plan.patch": "the search chooses the patch",
+    "plan.file": "the study makes a plan for every network",
+    "network.channels_per_group": "study.channels_per_group says what can be chosen",
+    "network.num_groups": "study.channels_per_group says what can be chosen",
+    "trainer.save_memory": "costs are those of a step that keeps its activations",
     "weights": "every network starts from new weights",
-    "mask": "the networks are dense",
-    "rewind": "the networks are dense",
-    **SCALED,
+    "mask": "every network starts from new weights",
+    "rewind": "every network starts from new weights",
 }
 """Overrides that the study sets itself, and what to give instead."""
 
@@ -144,6 +150,11 @@ class SearchSettings(BudgetSettings):
     def chosen_baselines(self) -> tuple[str, ...]:
         """What the search is compared with."""
         return () if isinstance(self.baselines, str) else self.baselines
+
+    @property
+    def needs_rates(self) -> bool:
+        """Whether the budget limits something that depends on the machine."""
+        return self.budget.memory is not None or self.budget.seconds is not None
 
     @property
     def identity(self) -> dict[str, Any]:

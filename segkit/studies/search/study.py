@@ -14,24 +14,25 @@ NAME.png, NAME.svg         the figures
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.files.locks import turn
-from segkit.preprocessing.case_store import PreparedCase
 from segkit.progress import CaseProgress
 from segkit.studies.cells import CellResult
-from segkit.studies.scaling.candidate import Candidate, Frame
+from segkit.studies.scaling.calibration import rates_of
+from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.compound import exponents
-from segkit.studies.scaling.costs import Mode, Rates
+from segkit.studies.scaling.costs import Mode
 from segkit.studies.scaling.family import Family
-from segkit.studies.search.baselines import flat_candidates, uniform_candidates
+from segkit.studies.scaling.frame import frame_of
+from segkit.studies.scaling.members import members_of
+from segkit.studies.scaling.settings import COMPOUND, SIZES
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.choice import roles
 from segkit.studies.search.optuna_parts import load_optuna
@@ -54,6 +55,8 @@ from segkit.training.compute.device import device_for
 from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
+
+log = logging.getLogger(__name__)
 
 
 def study_scaling_search(
@@ -118,30 +121,21 @@ def _bench(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
     split = split_cases(study.dataset, config.fold, config.folds)
     _, validation = prepared_split(study)
     own_roles = roles(split.validation, str(study.dataset.root))
-    frame = frame_of(study, validation)
-    mode = Mode(config.trainer.precision, config.trainer.optimizer, device_for(config).type)
-    family = Family(frame, exponents(len(frame.axes)), mode, rates=_rates(study, settings))
+    frame, device = frame_of(study), device_for(config)
+    mode = Mode(config.trainer.precision, config.trainer.optimizer, device.type)
+    family = Family(frame, exponents(len(frame.axes)), mode)
+    if settings.needs_rates:
+        rates = rates_of(study.run_dir, family, config.trainer, device)
+        family = dataclasses.replace(family, rates=rates)
     family.largest(settings.budget)  # refuses a budget that no network fits
     return Bench(study, frame, family.cost, validation, own_roles), family
-
-
-def frame_of(study: Setup, cases: Sequence[PreparedCase]) -> Frame:
-    """Return the frame, provisional."""
-    shapes = [case.image.shape[1:] for case in cases]
-    x, y, z = (int(np.median(edges)) for edges in zip(*shapes, strict=True))
-    return Frame(study.plan, study.config.network, (x, y, z))
-
-
-def _rates(study: Setup, settings: SearchSettings) -> Rates | None:
-    """Return the rates of the machine if the budget needs them."""
-    return None
 
 
 def _run(bench: Bench, family: Family, settings: SearchSettings) -> Outcome:
     """Run all phases and write the report, by the last process to finish as well as the first."""
     folder = bench.study.run_dir
     phases = Phases(bench, settings, partial(run_shared, folder))
-    outcome = phases.run(_baselines(family, settings))
+    outcome = phases.run(baselines_of(family, settings))
     with turn(folder / "report.html"):
         write_report(bench, settings, outcome)
         if all(result.status == "done" for result in outcome.results):
@@ -149,7 +143,14 @@ def _run(bench: Bench, family: Family, settings: SearchSettings) -> Outcome:
     return outcome
 
 
-def _baselines(family: Family, settings: SearchSettings) -> Mapping[str, Sequence[Candidate]]:
-    uniform = uniform_candidates(family, settings.budget)
-    found = {UNIFORM: uniform, FLAT: flat_candidates(family, settings.budget, uniform)}
-    return {name: found[name] for name in found if name in settings.chosen_baselines}
+def baselines_of(family: Family, settings: SearchSettings) -> Mapping[str, Sequence[Candidate]]:
+    """Return the networks of the compound family and of flat widths, each of the usual sizes."""
+    ways = {UNIFORM: COMPOUND, FLAT: FLAT}
+    members, missing = members_of(family, settings.budget, tuple(SIZES), (COMPOUND, FLAT))
+    for part in missing:
+        log.info("%s has no network of size %s: %s", part.way, part.size, part.reason)
+    return {
+        name: list(dict.fromkeys(each.candidate for each in members if each.way == way))
+        for name, way in ways.items()
+        if name in settings.chosen_baselines
+    }

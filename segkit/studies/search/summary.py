@@ -25,9 +25,9 @@ from segkit.studies.intervals import (
     verdict,
 )
 from segkit.studies.scaling.candidate import Candidate
+from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.search.choice import QUOTE
 from segkit.studies.search.importance import Importance, importances
-from segkit.studies.search.pareto import pareto_set
 from segkit.studies.search.phases import SEARCH, Arm, Outcome, case_dice, chosen_dice
 from segkit.studies.search.space import Space
 
@@ -153,7 +153,7 @@ class Summary:
     def pareto(self) -> list[Trained]:
         """The Pareto set of all of them, by quoted Dice and cost."""
         unique = list({row.name: row for row in reversed(self.trained)}.values())
-        kept = pareto_set([row.cost for row in unique], [row.quoted for row in unique])
+        kept = pareto_front([(row.cost, row.quoted) for row in unique])
         return [unique[position] for position in kept]
 
     def importance(self) -> list[Importance] | str:

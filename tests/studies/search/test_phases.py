@@ -16,13 +16,13 @@ from segkit.studies.scaling.candidate import Candidate, Frame
 from segkit.studies.scaling.compound import exponents
 from segkit.studies.scaling.costs import Mode
 from segkit.studies.scaling.family import Family
-from segkit.studies.search.baselines import flat_candidates, uniform_candidates
 from segkit.studies.search.bench import candidate_facts
 from segkit.studies.search.choice import CHOOSE, QUOTE
 from segkit.studies.search.phases import SEARCH, Outcome, Phases
 from segkit.studies.search.report import write_report
 from segkit.studies.search.settings import RANDOM, SearchSettings
 from segkit.studies.search.shared import run_shared
+from segkit.studies.search.study import baselines_of
 from tests.studies.scaling.conftest import frame_for
 
 ROLES = {"a": CHOOSE, "b": CHOOSE, "c": QUOTE, "d": QUOTE}
@@ -66,7 +66,12 @@ class FormulaBench:
             if candidate.widths[0] == 48:
                 raise MemoryError("out of memory")
             rows = [
-                {"role": role, "case": case, "label": "l", "dice": dice(candidate, steps, seed, case)}
+                {
+                    "role": role,
+                    "case": case,
+                    "label": "l",
+                    "dice": dice(candidate, steps, seed, case),
+                }
                 for case, role in ROLES.items()
             ]
             return {RESULTS: rows}
@@ -84,9 +89,7 @@ def family() -> Family:
 def run(folder: Path, family: Family) -> tuple[FormulaBench, Outcome]:
     bench: Any = FormulaBench(folder, family, [])
     phases = Phases(bench, SETTINGS, partial(run_shared, folder))
-    uniform = uniform_candidates(family, SETTINGS.budget)
-    flat = flat_candidates(family, SETTINGS.budget, uniform)
-    return bench, phases.run({"uniform": uniform, "flat": flat})
+    return bench, phases.run(baselines_of(family, SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +130,7 @@ def test_nothing_is_over_the_budget(done: tuple[Any, Outcome]) -> None:
         assert len(set(each.widths)) == 1
 
 
-def test_a_continued_study_trains_nothing_again(
-    done: tuple[Any, Outcome], family: Family
-) -> None:
+def test_a_continued_study_trains_nothing_again(done: tuple[Any, Outcome], family: Family) -> None:
     bench, outcome = done
     assert len(set(bench.trained)) == len(bench.trained)
     again, other = run(bench.folder, family)
@@ -147,9 +148,7 @@ def test_the_report_chooses_and_quotes_on_different_cases(done: tuple[Any, Outco
     write_report(bench, SETTINGS, outcome)
     summary = json.loads((bench.folder / "summary.json").read_text())
     chosen = outcome.candidates[summary["chosen"]["name"]]
-    assert summary["chosen"]["choose"] == pytest.approx(
-        summary["chosen"]["quoted"]["mean"] + 0.02
-    )
+    assert summary["chosen"]["choose"] == pytest.approx(summary["chosen"]["quoted"]["mean"] + 0.02)
     assert set(chosen.overrides) < set(summary["overrides"])
     assert "trainer.max_steps=400" in summary["overrides"]
     best = max(

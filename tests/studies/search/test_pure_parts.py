@@ -9,11 +9,11 @@ import pytest
 
 from segkit.dataset.dataset import Case
 from segkit.errors import InputError, UsageError
+from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.search.choice import CHOOSE, QUOTE, roles
-from segkit.studies.search.fidelity import Scored, better_half, ranked
+from segkit.studies.search.fidelity import Scored, better_half, fronts, ranked
 from segkit.studies.search.importance import importances
 from segkit.studies.search.optuna_parts import load_optuna
-from segkit.studies.search.pareto import fronts, pareto_set
 from segkit.studies.search.proposals import Proposer
 from segkit.studies.search.settings import SEARCH, SearchSettings
 from tests.studies.search.analytic import SPACE, dice
@@ -34,14 +34,14 @@ def test_pareto_set_equals_brute_force_also_with_ties() -> None:
     for _ in range(200):
         size = int(random.integers(1, 12))
         costs, scores = (random.integers(0, 5, size).tolist() for _ in range(2))
-        found = pareto_set(costs, scores)
+        found = pareto_front(list(zip(costs, scores, strict=True)))
         assert set(found) == by_brute_force(costs, scores)
         assert [costs[i] for i in found] == sorted(costs[i] for i in found)
 
 
 def test_fronts_are_pareto_sets_of_what_is_left() -> None:
     # 0 and 1 are equal, 2 is dominated by them, 3 by 2 as well.
-    assert fronts([1, 1, 2, 3], [0.5, 0.5, 0.5, 0.4]) == [[0, 1], [2], [3]]
+    assert fronts([(1, 0.5), (1, 0.5), (2, 0.5), (3, 0.4)]) == [[0, 1], [2], [3]]
 
 
 def test_the_better_half_goes_on() -> None:
@@ -104,7 +104,7 @@ def test_settings_need_a_budget_and_something_to_choose() -> None:
         )
     with pytest.raises(UsageError, match=r"study.width must be a list of two numbers"):
         settings_of("budget.macs=1e9", "study.width=[2,1]")
-    with pytest.raises(UsageError, match=r"network.features: the study scales the width"):
+    with pytest.raises(UsageError, match=r"network.features: the search chooses the width"):
         settings_of("budget.macs=1e9", "network.features=[16,32]")
 
 
