@@ -16,8 +16,8 @@ DETAILS = """\
 Optuna proposes networks within the budget: factors of the planner's width, depth and patch,
 channels per group, and whether deeper stages are wider. All are trained for few steps, the better
 half for twice as many, and so on; the best ones with all seeds. They are compared with uniform
-scaling, flat widths and random search at equal cost. The configuration is chosen on one half of the validation
-cases, and its Dice is measured on the other half. Needs pip install 'segkit[search]'.
+scaling, flat widths and random search at equal cost. The configuration is chosen on one half of the
+validation cases, and its Dice is measured on the other half. Needs pip install 'segkit[search]'.
 trainer.max_steps (or trainer.max_minutes) holds for each of the longest trainings.
 The same command continues an unfinished study. Typed again elsewhere while it runs, it shares its
 trainings.

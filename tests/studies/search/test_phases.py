@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,7 +105,7 @@ def test_every_rung_trains_the_better_half_of_the_one_before(done: tuple[Any, Ou
     rungs = outcome.arm(SEARCH).rungs
     assert [rung.steps for rung in rungs] == [100, 200, 400]
     assert [len(rung.results) for rung in rungs] == [8, 4, 2]
-    for fewer, more in zip(rungs[:-1], rungs[1:], strict=True):
+    for fewer, more in pairwise(rungs):
         score = {
             name: dice(outcome.candidates[name], fewer.steps, 0, "a") for name in fewer.results
         }
