@@ -36,7 +36,7 @@ MEASURES_VERSION = 1
 
 @dataclass(frozen=True)
 class Bench:
-    """What all trainings of a search share."""
+    """Everything that all trainings of a search share."""
 
     study: Setup
     """The study, with precision, memory format and the largest number of steps fixed."""
@@ -46,7 +46,7 @@ class Bench:
     cases: Sequence[PreparedCase]
     """The validation cases."""
     roles: Mapping[str, str]
-    """Whether a case, by its id, is for choosing or for quoting."""
+    """Use of each case by its id: for choosing or for quoting."""
 
     @property
     def folder(self) -> Path:

@@ -15,19 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from segkit.errors import UsageError
 from segkit.studies.cells import CellResult, StudyCell
-from segkit.studies.scaling.budget import Budget, costs_by_term
 from segkit.studies.scaling.candidate import Candidate
-from segkit.studies.scaling.costs import Cost
+from segkit.studies.search.batches import Batches
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.choice import CHOOSE
+from segkit.studies.search.configurations import Configurations
 from segkit.studies.search.fidelity import Scored, better_half, ranked, rung_steps
 from segkit.studies.search.optuna_parts import Direction, SamplerName
 from segkit.studies.search.proposals import STARTUP, Proposer
-from segkit.studies.search.search import Search, Task, Trained
+from segkit.studies.search.search import Search
 from segkit.studies.search.settings import PARETO, RANDOM, SearchSettings
-from segkit.studies.search.space import Point
+from segkit.studies.search.task import Task, Trained
 from segkit.studies.search.trials import Record, Trials
 
 log = logging.getLogger(__name__)
@@ -103,6 +102,10 @@ class Phases:
     together: int = 1
     """Number of cells that ``run_cells`` runs at a time."""
 
+    @property
+    def _configurations(self) -> Configurations:
+        return Configurations(self.bench.frame, self.bench.cost_of, self.settings.budget)
+
     def run(self, baselines: Mapping[str, Sequence[Candidate]]) -> Outcome:
         """Run all phases and return the outcome.
 
@@ -117,10 +120,6 @@ class Phases:
         return Outcome(arms, finalists, self._over_seeds(Outcome(arms).candidates, finalists))
 
     @property
-    def _seed(self) -> int:
-        return self.settings.seeds[0]
-
-    @property
     def _by_front(self) -> bool:
         return self.settings.objective == PARETO
 
@@ -129,7 +128,7 @@ class Phases:
         steps = rung_steps(self.bench.steps, self.settings.rungs)
         records = self._search(name, steps[0]).run()
         candidates = {
-            record.name: self.candidate(record.point)
+            record.name: self._configurations.candidate(record.point)
             for record in records
             if record.state == "done"
         }
@@ -145,7 +144,9 @@ class Phases:
         return Arm(name, by_name, [self._rung(list(by_name.values()), self.bench.steps)])
 
     def _rung(self, candidates: Sequence[Candidate], steps: int) -> Rung:
-        cells = [self.bench.cell(each, steps=steps, seed=self._seed) for each in candidates]
+        cells = [
+            self.bench.cell(each, steps=steps, seed=self.settings.seeds[0]) for each in candidates
+        ]
         results = self.run_cells(cells)
         names = [candidate.name for candidate in candidates]
         return Rung(steps, dict(zip(names, results, strict=True)))
@@ -153,7 +154,7 @@ class Phases:
     def _scored(self, rung: Rung, candidates: Mapping[str, Candidate]) -> list[Scored]:
         """Return the configurations of a rung that have a result."""
         return [
-            Scored(name, dice, self.cost(candidates[name]))
+            Scored(name, dice, self._configurations.cost(candidates[name]))
             for name, result in rung.results.items()
             if (dice := chosen_dice(result)) is not None
         ]
@@ -184,84 +185,44 @@ class Phases:
         if self._by_front:
             directions = ("maximize", "minimize")
         trials = Trials(
-            self.bench.folder, self.settings.space, directions, name, self._content(steps)
+            self.bench.folder,
+            self.settings.space,
+            directions,
+            name,
+            content_hash([self.bench.facts, self.settings.identity, steps]),
         )
         startup = min(STARTUP, self.settings.trials // 2)
         proposer = Proposer(
-            self.settings.space, directions, self._seed, SAMPLERS[name], startup=startup
+            self.settings.space, directions, self.settings.seeds[0], SAMPLERS[name], startup=startup
         )
         task = Task(
-            self.name_of,
-            self.constraints_of,
+            self._configurations.name_of,
+            self._configurations.constraints_of,
             lambda records: self._trained_points(records, steps),
             self.together,
         )
-        return Search(trials, proposer, task, size=self.settings.trials, batch=self.settings.batch)
+        size, batch = self.settings.trials, self.settings.batch
+        return Search(trials, Batches(trials, proposer, task, size=size, batch=batch), task)
 
     def _trained_points(self, records: Sequence[Record], steps: int) -> Iterator[Trained]:
         """Train the configurations of points, and yield their objectives."""
-        candidates = [self.candidate(record.point) for record in records]
-        cells = [self.bench.cell(each, steps=steps, seed=self._seed) for each in candidates]
+        candidates = [self._configurations.candidate(record.point) for record in records]
+        cells = [
+            self.bench.cell(each, steps=steps, seed=self.settings.seeds[0]) for each in candidates
+        ]
         for candidate, result in zip(candidates, self.run_cells(cells), strict=True):
             dice = chosen_dice(result)
             if dice is None:
                 yield Trained(None, result.message or "no case has any label")
             else:
-                costs = (self.cost(candidate),) if self._by_front else ()
+                costs = (self._configurations.cost(candidate),) if self._by_front else ()
                 yield Trained((dice, *costs))
 
-    def candidate(self, point: Point) -> Candidate:
-        """Return the configuration of a point.
 
-        Raises:
-            UsageError: there is none, because the norms would have too few values.
-        """
-        values: dict[str, Any] = dict(point)
-        return self.bench.frame.candidate(**values)
-
-    def name_of(self, point: Point) -> str:
-        """Return the name of the configuration of a point, or its values if there is none."""
-        try:
-            return self.candidate(point).name
-        except UsageError:
-            return "impossible: " + ", ".join(f"{axis}={value}" for axis, value in point.items())
-
-    def constraints_of(self, point: Point) -> dict[str, float]:
-        """Return by how much of it each limit of the budget is exceeded; 0 or less fits."""
-        try:
-            cost = self.bench.cost_of(self.candidate(point))
-        except UsageError:
-            return {"network": 1.0}
-        return {term: share - 1 for term, share in self.budget.used(cost).items()}
-
-    def cost(self, candidate: Candidate) -> float:
-        """Return the cost that the study compares: the first one that the budget limits."""
-        return cost_in_terms(self.bench.cost_of(candidate), main_term(self.budget))
-
-    @property
-    def budget(self) -> Budget:
-        """The budget."""
-        return self.settings.budget
-
-    def _content(self, steps: int) -> str:
-        """Return a hash of everything that determines the points and their results."""
-        parts = [self.bench.facts, self.settings.identity, steps]
-        text = json.dumps(parts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def main_term(budget: Budget) -> str:
-    """Return the first cost that a budget limits.
-
-    >>> main_term(Budget(parameters=1e6, macs=1e9))
-    'parameters'
-    """
-    return next(iter(budget.limits))
-
-
-def cost_in_terms(cost: Cost, term: str) -> float:
-    """Return a cost that a budget can limit, by its term."""
-    return float(costs_by_term(cost)[term] or 0.0)
+def content_hash(parts: Sequence[Any]) -> str:
+    """Return a hash of values in JSON types."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def chosen_dice(result: CellResult) -> float | None:

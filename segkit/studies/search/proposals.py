@@ -29,7 +29,7 @@ STARTUP = 10
 
 @dataclass(frozen=True)
 class Known:
-    """What a proposal can depend on: a point, with its result as far as there is one."""
+    """Point that a proposal can depend on, with its result as far as there is one."""
 
     point: Point
     values: tuple[float, ...] | None = None
@@ -39,7 +39,7 @@ class Known:
 
     @property
     def fits(self) -> bool:
-        """Whether no limit is exceeded."""
+        """True if no limit is exceeded."""
         return all(value <= 0 for value in self.constraints.values())
 
 

@@ -18,11 +18,18 @@ from segkit.studies.scaling.budget import TERMS, term_text
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.choice import CHOOSE, QUOTE
+from segkit.studies.search.configurations import cost_in_terms, main_term
 from segkit.studies.search.figures import write_figures
 from segkit.studies.search.importance import BEST_SHARE, Importance
-from segkit.studies.search.phases import Outcome, cost_in_terms, main_term
+from segkit.studies.search.phases import Outcome
 from segkit.studies.search.settings import SearchSettings
-from segkit.studies.search.summary import ARM_NAMES, Finalist, Summary
+from segkit.studies.search.summary import (
+    ARM_NAMES,
+    Finalist,
+    Summary,
+    importance_of_axes,
+    rank_agreement,
+)
 
 SUMMARY, REPORT = "summary.json", "report.html"
 FORMAT_VERSION = 1
@@ -47,7 +54,7 @@ def write_report(bench: Bench, settings: SearchSettings, outcome: Outcome) -> No
         name: cost_in_terms(bench.cost_of(each), term) for name, each in outcome.candidates.items()
     }
     summary = Summary(outcome, costs, settings.space)
-    importance = summary.importance()
+    importance = importance_of_axes(summary)
     write_tables(folder, outcome.results)
     content = summary_content(bench, settings, summary, importance)
     write_text(folder / SUMMARY, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -184,7 +191,7 @@ def importance_text(found: Sequence[Importance] | str) -> str:
 def rank_sentences(summary: Summary) -> list[str]:
     """Return a sentence on each pair of neighboring rungs."""
     sentences = []
-    for fewer, more, count, correlation in summary.rank_agreement():
+    for fewer, more, count, correlation in rank_agreement(summary):
         value = "cannot be computed" if correlation is None else f"is {correlation:.2f}"
         sentences.append(
             f"{fewer} and {more} steps, {count} configurations: the rank correlation {value}."

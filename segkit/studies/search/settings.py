@@ -36,7 +36,7 @@ BASELINES = {
     UNIFORM: "uniform scaling: width, depth and patch together",
     FLAT: "flat widths: all stages as wide as the first",
 }
-"""What the search is compared with."""
+"""Baselines of the search."""
 NONE = "none"
 MOST_FACTOR = 16.0
 
@@ -148,12 +148,12 @@ class SearchSettings(BudgetSettings):
 
     @property
     def chosen_baselines(self) -> tuple[str, ...]:
-        """What the search is compared with."""
+        """Chosen baselines of the search."""
         return () if isinstance(self.baselines, str) else self.baselines
 
     @property
     def needs_rates(self) -> bool:
-        """Whether the budget limits something that depends on the machine."""
+        """True if the budget limits something that depends on the machine."""
         return self.budget.memory is not None or self.budget.seconds is not None
 
     @property

@@ -1,4 +1,4 @@
-"""What a search found: the chosen configuration, its comparison with the baselines, and in words.
+"""Results of a search: the chosen configuration, its comparison with the baselines, in words.
 
 Choosing uses the cases for choosing, everything quoted the other ones (`choice`).
 """
@@ -156,36 +156,6 @@ class Summary:
         kept = pareto_front([(row.cost, row.quoted) for row in unique])
         return [unique[position] for position in kept]
 
-    def importance(self) -> list[Importance] | str:
-        """Return the importance of the axes for the Dice of the first rung, or why not."""
-        arms = [arm for arm in self.outcome.arms if arm.records]
-        by_name = {}
-        for arm in arms:
-            for record in arm.records:
-                if record.state == "done" and record.values:
-                    by_name[record.name] = (record.point, record.values[0])
-        points, dice = [point for point, _ in by_name.values()], [d for _, d in by_name.values()]
-        return importances(self.space, points, dice)
-
-    def rank_agreement(self) -> list[tuple[int, int, int, float | None]]:
-        """Return steps, more steps, configurations, and the rank correlation of their Dice.
-
-        The correlation (Spearman) is None for fewer than three configurations, or without any
-        difference between them.
-        """
-        arm = self.outcome.arm(SEARCH)
-        rungs = arm.rungs if arm else ()
-        found = []
-        for fewer, more in pairwise(rungs):
-            pairs = [
-                (first, second)
-                for name, result in more.results.items()
-                if (second := chosen_dice(result)) is not None
-                and (first := chosen_dice(fewer.results[name])) is not None
-            ]
-            found.append((fewer.steps, more.steps, len(pairs), _spearman(pairs)))
-        return found
-
     def _finalist(self, name: str, arm: str) -> Finalist | None:
         results: dict[int, CellResult] = {
             seed: result for (own, seed), result in self.outcome.seeds.items() if own == name
@@ -200,6 +170,38 @@ class Summary:
         if not choose or quoted is None:
             return None
         return Finalist(name, arm, float(np.mean(choose)), quoted, values)
+
+
+def importance_of_axes(summary: Summary) -> list[Importance] | str:
+    """Return the importance of the axes for the Dice of the first rung, or why not."""
+    arms = [arm for arm in summary.outcome.arms if arm.records]
+    by_name = {}
+    for arm in arms:
+        for record in arm.records:
+            if record.state == "done" and record.values:
+                by_name[record.name] = (record.point, record.values[0])
+    points, dice = [point for point, _ in by_name.values()], [d for _, d in by_name.values()]
+    return importances(summary.space, points, dice)
+
+
+def rank_agreement(summary: Summary) -> list[tuple[int, int, int, float | None]]:
+    """Return steps, more steps, configurations, and the rank correlation of their Dice.
+
+    The correlation (Spearman) is None for fewer than three configurations, or without any
+    difference between them.
+    """
+    arm = summary.outcome.arm(SEARCH)
+    rungs = arm.rungs if arm else ()
+    found = []
+    for fewer, more in pairwise(rungs):
+        pairs = [
+            (first, second)
+            for name, result in more.results.items()
+            if (second := chosen_dice(result)) is not None
+            and (first := chosen_dice(fewer.results[name])) is not None
+        ]
+        found.append((fewer.steps, more.steps, len(pairs), _spearman(pairs)))
+    return found
 
 
 def _mean(values: Mapping[str, float]) -> float | None:

@@ -12,15 +12,13 @@ processes take the same queued trial of an SQLite file.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from segkit.errors import InputError
-from segkit.files.locks import turn
+from segkit.studies.search.database import REMEDY, open_optuna_study, readable
 from segkit.studies.search.optuna_parts import (
     Direction,
     distributions_of,
@@ -29,20 +27,8 @@ from segkit.studies.search.optuna_parts import (
 from segkit.studies.search.space import Point, Space
 
 DATABASE = "search.db"
-PATIENCE = 120.0
-"""Seconds to wait for another process that writes the file."""
-
 STOPPED = "stopped by the user"
 """Message of a trial that a signal has stopped, which does not count as a failure."""
-
-REMEDY = (
-    "Remove the file: the same command proposes all points again, and what is trained is not "
-    "trained again."
-)
-UNWRITABLE = (
-    "Check that the disk has space, that the file can be written, and that no other program has "
-    "opened it; the same command continues."
-)
 
 State = Literal["waiting", "running", "done", "failed", "over budget"]
 
@@ -84,10 +70,7 @@ class Trials:
     def __post_init__(self) -> None:
         self._distributions = distributions_of(self.space)
         self._claimed: dict[int, Any] = {}  # trials that this process runs, by their number
-        with turn(self.path):
-            with self._readable():
-                self._optuna_study = self._open()
-            self._check_content()
+        self._optuna_study = open_optuna_study(self.path, self.study, self.directions, self.content)
 
     @property
     def path(self) -> Path:
@@ -101,7 +84,7 @@ class Trials:
             InputError: a trial that segkit did not write, or a value outside of the declared range.
         """
         by_point: dict[tuple[int, int], list[Any]] = {}
-        with self._readable():
+        with readable(self.path):
             trials = self._optuna_study.get_trials(deepcopy=False)
         for trial in trials:
             by_point.setdefault(self._key(trial), []).append(trial)
@@ -123,7 +106,7 @@ class Trials:
         """
         if not any(record.state == "waiting" for record in self.records()):
             return None
-        with self._readable():
+        with readable(self.path):
             trial = self._optuna_study.ask()
         self._claimed[trial.number] = trial
         return next(record for record in self.records() if record.trial == trial.number)
@@ -131,69 +114,33 @@ class Trials:
     def finish(self, record: Record, values: Sequence[float]) -> None:
         """Write the objectives and the constraints of a running point."""
         trial = self._claimed[record.trial]
-        with self._readable():
+        with readable(self.path):
             for name, value in record.constraints.items():
                 trial.set_constraint(name, value)
             self._optuna_study.tell(trial, list(values))
 
     def fail(self, record: Record, message: str, *, again: bool) -> None:
         """Record that a running point failed, and queue it again if ``again``."""
-        with self._readable():
+        with readable(self.path):
             if record.trial in self._claimed:  # not if it was running in a process that has ended
                 self._claimed[record.trial].set_user_attr("message", message)
             self._optuna_study.tell(record.trial, state=load_optuna().trial.TrialState.FAIL)
         if again:
             self.queue(record)
 
-    def _open(self) -> Any:
-        optuna = load_optuna()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": self._connect})
-        return optuna.create_study(
-            storage=storage,
-            study_name=self.study,
-            directions=list(self.directions),
-            sampler=optuna.samplers.RandomSampler(0),  # draws nothing: all points are queued
-            load_if_exists=True,
-        )
-
-    def _connect(self) -> sqlite3.Connection:
-        # Flushing every transaction to the disk takes seconds on a busy one. If a power failure
-        # damages the file, it is made again: proposals repeat, and trained points have files.
-        connection = sqlite3.connect(self.path, timeout=PATIENCE, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=OFF")
-        return connection
-
-    def _check_content(self) -> None:
-        with self._readable():
-            found = self._optuna_study.user_attrs.get("content")
-            if found is None:
-                self._optuna_study.set_user_attr("content", self.content)
-        if found not in (None, self.content):
-            raise InputError(
-                self.path,
-                expected="a search with these settings, on these data",
-                found="one of other settings, of other data, or of another version of segkit",
-                remedy="Give another run_dir, or the settings with which the search began.",
-            )
-
     def _add(
         self, record: Record, state: str, constraints: Mapping[str, float] | None = None
     ) -> None:
         self.space.check(record.point, self.path)
         trial = load_optuna().trial
-        attributes = {
-            "number": record.number,
-            "attempt": record.attempt,
-            "name": record.name,
-        }
-        with self._readable():
+        names = ("number", "attempt", "name")
+        with readable(self.path):
             self._optuna_study.add_trial(
                 trial.create_trial(
                     state=trial.TrialState[state],
                     params=dict(record.point),
                     distributions=self._distributions,
-                    user_attrs=attributes,
+                    user_attrs={name: getattr(record, name) for name in names},
                     constraints=dict(constraints) if constraints else None,
                 )
             )
@@ -228,21 +175,6 @@ class Trials:
             message=_last_message(trials),
             trial=trial.number,
         )
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Raise an InputError for a file that SQLite or Optuna cannot read or write."""
-        try:
-            yield
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "sqlite3", "json"):
-                raise
-            raise InputError(
-                self.path,
-                expected="the trials of a search, as this study wrote them",
-                found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
-                remedy=UNWRITABLE if type(error).__name__ == "OperationalError" else REMEDY,
-            ) from error
 
 
 STATES: Mapping[str, State] = {

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from segkit.studies.search.batches import Batches
 from segkit.studies.search.proposals import Proposer
-from segkit.studies.search.search import Search, Task, Trained
+from segkit.studies.search.search import Search
 from segkit.studies.search.space import Axis, Point, Space
+from segkit.studies.search.task import Task, Trained
 from segkit.studies.search.trials import Record, Trials
 
 SPACE = Space((Axis("width", 0.5, 4.0), Axis("depth", 0.5, 4.0), Axis("groups", choices=(2, 4, 8))))
@@ -59,7 +61,8 @@ def analytic_search(
     """Return the search in a folder."""
     trials = Trials(folder, SPACE, ("maximize", "minimize"), "search", "analytic")
     proposer = Proposer(SPACE, ("maximize", "minimize"), seed=3, startup=3, **options)
-    return Search(trials, proposer, Task(name_of, constraints, train), size=size, batch=batch)
+    task = Task(name_of, constraints, train)
+    return Search(trials, Batches(trials, proposer, task, size=size, batch=batch), task)
 
 
 def main(folder: str, kill_after: str = "0") -> None:

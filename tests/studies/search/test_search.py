@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from segkit.errors import InputError, Interrupted
-from segkit.studies.search.search import Trained
+from segkit.studies.search.proposals import Proposer
+from segkit.studies.search.task import Trained
 from segkit.studies.search.trials import DATABASE, Record, Trials
 from tests.studies.search import analytic
 from tests.studies.search.analytic import SPACE, analytic_search
@@ -68,7 +70,7 @@ def test_two_processes_share_the_points(tmp_path: Path, through: list[Record]) -
 
 def test_another_seed_proposes_other_points(tmp_path: Path, through: list[Record]) -> None:
     search = analytic_search(tmp_path, size=2)
-    search.proposer = type(search.proposer)(SPACE, search.proposer.directions, seed=4)
+    search.batches.proposer = Proposer(SPACE, ("maximize", "minimize"), seed=4)
     assert facts(search.run())[0] != facts(through)[0]
 
 
@@ -107,9 +109,7 @@ def test_a_signal_leaves_the_point_in_the_queue(tmp_path: Path) -> None:
 def test_a_space_without_new_points_ends_the_search(tmp_path: Path) -> None:
     search = analytic_search(tmp_path, size=8, batch=1)
     name_of = search.task.name_of
-    search.task = type(search.task)(
-        lambda point: name_of(point)[0], search.task.constraints_of, search.task.train
-    )
+    search.batches.task = replace(search.task, name_of=lambda point: name_of(point)[0])
     names = {record.name for record in search.run() if record.state == "done"}
     assert 1 < len(names) < 8  # first digits of widths from 8 to 64
 
