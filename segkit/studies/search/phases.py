@@ -6,38 +6,17 @@ those that other processes run; a process that joins later finds the finished ce
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
-import numpy as np
-
-from segkit.studies.cells import CellResult, StudyCell
+from segkit.studies.cells import CellResult
 from segkit.studies.scaling.candidate import Candidate
-from segkit.studies.search.batches import Batches
 from segkit.studies.search.bench import Bench
-from segkit.studies.search.choice import CHOOSE
-from segkit.studies.search.configurations import Configurations
 from segkit.studies.search.fidelity import Scored, better_half, ranked, rung_steps
-from segkit.studies.search.optuna_parts import Direction, SamplerName
-from segkit.studies.search.proposals import STARTUP, Proposer
-from segkit.studies.search.search import Search
-from segkit.studies.search.settings import PARETO, RANDOM, SearchSettings
-from segkit.studies.search.task import Task, Trained
-from segkit.studies.search.trials import Record, Trials
-
-log = logging.getLogger(__name__)
-
-SEARCH = "search"
-"""Name of the arm that Optuna's TPE proposes."""
-SAMPLERS: Mapping[str, SamplerName] = {SEARCH: "tpe", RANDOM: "random"}
-"""Arms whose points are proposed one batch after the other."""
-
-RunCells = Callable[[Sequence[StudyCell]], list[CellResult]]
-"""Function that runs the cells that are not finished and returns all results in order."""
+from segkit.studies.search.points import SEARCH, Points, RunCells, chosen_dice
+from segkit.studies.search.settings import RANDOM, SearchSettings
+from segkit.studies.search.trials import Record
 
 
 @dataclass(frozen=True)
@@ -102,9 +81,9 @@ class Phases:
     together: int = 1
     """Number of cells that ``run_cells`` runs at a time."""
 
-    @property
-    def _configurations(self) -> Configurations:
-        return Configurations(self.bench.frame, self.bench.cost_of, self.settings.budget)
+    @cached_property
+    def _points(self) -> Points:
+        return Points(self.bench, self.settings, self.run_cells, self.together)
 
     def run(self, baselines: Mapping[str, Sequence[Candidate]]) -> Outcome:
         """Run all phases and return the outcome.
@@ -119,22 +98,18 @@ class Phases:
         finalists = self._finalists(arms)
         return Outcome(arms, finalists, self._over_seeds(Outcome(arms).candidates, finalists))
 
-    @property
-    def _by_front(self) -> bool:
-        return self.settings.objective == PARETO
-
     def _searched(self, name: str) -> Arm:
         """Return an arm whose points are proposed, with its rungs."""
         steps = rung_steps(self.bench.steps, self.settings.rungs)
-        records = self._search(name, steps[0]).run()
+        records = self._points.search(name, steps[0]).run()
         candidates = {
-            record.name: self._configurations.candidate(record.point)
+            record.name: self._points.configurations.candidate(record.point)
             for record in records
             if record.state == "done"
         }
         rungs = [self._rung(list(candidates.values()), steps[0])]
         for longer in steps[1:]:
-            half = better_half(self._scored(rungs[-1], candidates), by_front=self._by_front)
+            half = better_half(self._scored(rungs[-1], candidates), by_front=self._points.by_front)
             rungs.append(self._rung([candidates[each.name] for each in half], longer))
         return Arm(name, candidates, rungs, records)
 
@@ -154,7 +129,7 @@ class Phases:
     def _scored(self, rung: Rung, candidates: Mapping[str, Candidate]) -> list[Scored]:
         """Return the configurations of a rung that have a result."""
         return [
-            Scored(name, dice, self._configurations.cost(candidates[name]))
+            Scored(name, dice, self._points.configurations.cost(candidates[name]))
             for name, result in rung.results.items()
             if (dice := chosen_dice(result)) is not None
         ]
@@ -165,7 +140,7 @@ class Phases:
         for arm in arms:
             scored = self._scored(arm.rungs[-1], arm.candidates)
             count = self.settings.top if arm.name == SEARCH else 1
-            by_front = self._by_front and arm.name == SEARCH
+            by_front = self._points.by_front and arm.name == SEARCH
             for each in ranked(scored, by_front=by_front)[:count]:
                 finalists.setdefault(each.name, arm.name)
         return finalists
@@ -179,62 +154,3 @@ class Phases:
             for name, seed in keys
         ]
         return dict(zip(keys, self.run_cells(cells), strict=True))
-
-    def _search(self, name: str, steps: int) -> Search:
-        directions: tuple[Direction, ...] = ("maximize",)
-        if self._by_front:
-            directions = ("maximize", "minimize")
-        trials = Trials(
-            self.bench.folder,
-            self.settings.space,
-            directions,
-            name,
-            content_hash([self.bench.facts, self.settings.identity, steps]),
-        )
-        startup = min(STARTUP, self.settings.trials // 2)
-        proposer = Proposer(
-            self.settings.space, directions, self.settings.seeds[0], SAMPLERS[name], startup=startup
-        )
-        task = Task(
-            self._configurations.name_of,
-            self._configurations.constraints_of,
-            lambda records: self._trained_points(records, steps),
-            self.together,
-        )
-        size, batch = self.settings.trials, self.settings.batch
-        return Search(trials, Batches(trials, proposer, task, size=size, batch=batch), task)
-
-    def _trained_points(self, records: Sequence[Record], steps: int) -> Iterator[Trained]:
-        """Train the configurations of points, and yield their objectives."""
-        candidates = [self._configurations.candidate(record.point) for record in records]
-        cells = [
-            self.bench.cell(each, steps=steps, seed=self.settings.seeds[0]) for each in candidates
-        ]
-        for candidate, result in zip(candidates, self.run_cells(cells), strict=True):
-            dice = chosen_dice(result)
-            if dice is None:
-                yield Trained(None, result.message or "no case has any label")
-            else:
-                costs = (self._configurations.cost(candidate),) if self._by_front else ()
-                yield Trained((dice, *costs))
-
-
-def content_hash(parts: Sequence[Any]) -> str:
-    """Return a hash of values in JSON types."""
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def chosen_dice(result: CellResult) -> float | None:
-    """Return the mean Dice of a training on the cases for choosing; None without a result."""
-    values = case_dice(result, CHOOSE).values()
-    return float(np.mean(list(values))) if values else None
-
-
-def case_dice(result: CellResult, role: str) -> dict[str, float]:
-    """Return the mean Dice over labels of each case of a role."""
-    by_case: dict[str, list[float]] = {}
-    for row in result.rows():
-        if row["role"] == role and row["dice"] is not None:
-            by_case.setdefault(str(row["case"]), []).append(float(str(row["dice"])))
-    return {case: float(np.mean(values)) for case, values in by_case.items()}

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from segkit.config.overrides import given_keys
 from segkit.config.study_words import given_settings
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page
@@ -119,12 +120,16 @@ def summary_content(
 def train_overrides(bench: Bench, candidate: Candidate) -> list[str]:
     """Return the overrides with which ``segkit train`` does the longest training of the study."""
     trainer = bench.study.config.trainer
-    return [
+    fixed = [
         *candidate.overrides,
         f"trainer.batch_size={bench.study.plan.batch_size}",
         f"trainer.max_steps={bench.steps}",
         f"trainer.precision={trainer.precision}",
+        f"trainer.layout={trainer.layout}",
     ]
+    replaced = given_keys(fixed) | {"trainer.max_minutes", "dataset.path", "run_dir"}
+    kept = [word for word in bench.given if not given_keys([word]) & replaced]
+    return [*fixed, *kept]
 
 
 def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> list[str]:

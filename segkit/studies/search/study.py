@@ -87,7 +87,7 @@ def study_scaling_search(
         check=partial(check_validation_cases, config=config),
         progress=progress,
     )
-    bench, family = _set_up(study, settings)
+    bench, family = _set_up(study, settings, overrides)
     with stoppable_study():
         outcome = _run(bench, family, settings)
     return study.run_dir, outcome.results
@@ -104,17 +104,21 @@ def shared_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     return dataclasses.replace(config, trainer=trainer)
 
 
-def _set_up(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
+def _set_up(
+    study: Setup, settings: SearchSettings, overrides: Sequence[str]
+) -> tuple[Bench, Family]:
     """Write the start of the study unless another process has, and return its bench."""
     folder = study.run_dir
     with turn(folder.with_name(f"{folder.name}.setup")):
         if run_state(folder) == "unfinished":
-            return _bench(study, settings)
+            return _bench(study, settings, overrides)
         with started_study(study, SEARCH.name, given_settings(settings)):
-            return _bench(study, settings)
+            return _bench(study, settings, overrides)
 
 
-def _bench(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
+def _bench(
+    study: Setup, settings: SearchSettings, overrides: Sequence[str]
+) -> tuple[Bench, Family]:
     timing = measured_for_all(study.run_dir, arm(study, "first", study.config), "trainings")
     config = timing.applied_to(study.config) if timing else study.config
     study = dataclasses.replace(study, config=config)
@@ -128,7 +132,8 @@ def _bench(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
         rates = rates_of(study.run_dir, family, config.trainer, device)
         family = dataclasses.replace(family, rates=rates)
     family.largest(settings.budget)  # refuses a budget that no network fits
-    return Bench(study, frame, family.cost, validation, own_roles), family
+    bench = Bench(study, frame, family.cost, validation, overrides, own_roles)
+    return bench, family
 
 
 def _run(bench: Bench, family: Family, settings: SearchSettings) -> Outcome:

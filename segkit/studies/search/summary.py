@@ -28,7 +28,8 @@ from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.search.choice import QUOTE
 from segkit.studies.search.importance import Importance, importances
-from segkit.studies.search.phases import SEARCH, Arm, Outcome, case_dice, chosen_dice
+from segkit.studies.search.phases import Arm, Outcome
+from segkit.studies.search.points import SEARCH, case_dice, chosen_dice
 from segkit.studies.search.space import Space
 
 ARM_NAMES = {

@@ -19,7 +19,8 @@ from segkit.studies.scaling.costs import Mode
 from segkit.studies.scaling.family import Family
 from segkit.studies.search.bench import candidate_facts
 from segkit.studies.search.choice import CHOOSE, QUOTE
-from segkit.studies.search.phases import SEARCH, Outcome, Phases
+from segkit.studies.search.phases import Outcome, Phases
+from segkit.studies.search.points import SEARCH
 from segkit.studies.search.report import write_report
 from segkit.studies.search.settings import RANDOM, SearchSettings
 from segkit.studies.search.shared import run_shared
@@ -44,12 +45,15 @@ class FormulaBench:
     family: Family
     trained: list[str]
     steps: int = 400
+    given = ("dataset=scans", "plan.spacing=[2,2,2]")
     roles = ROLES
     facts = ("formula",)
     study = SimpleNamespace(
         dataset=SimpleNamespace(name="formula", root=Path("scans of formula")),
         plan=SimpleNamespace(batch_size=2),
-        config=SimpleNamespace(fold=0, trainer=SimpleNamespace(precision="float32")),
+        config=SimpleNamespace(
+            fold=0, trainer=SimpleNamespace(precision="float32", layout="contiguous")
+        ),
     )
 
     @property
@@ -151,7 +155,8 @@ def test_the_report_chooses_and_quotes_on_different_cases(done: tuple[Any, Outco
     chosen = outcome.candidates[summary["chosen"]["name"]]
     assert summary["chosen"]["choose"] == pytest.approx(summary["chosen"]["quoted"]["mean"] + 0.02)
     assert set(chosen.overrides) < set(summary["overrides"])
-    assert "trainer.max_steps=400" in summary["overrides"]
+    assert {"trainer.max_steps=400", "plan.spacing=[2,2,2]"} < set(summary["overrides"])
+    assert not any(word.startswith("dataset") for word in summary["overrides"])
     best = max(
         (name for name, arm in outcome.finalists.items() if arm == SEARCH),
         key=lambda name: dice(outcome.candidates[name], 400, 0, "a"),
