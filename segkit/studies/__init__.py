@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
     from segkit.studies.scaling.study import study_scaling
-    from segkit.studies.search.study import study_scaling_search
+    from segkit.studies.search.study import study_scaling_search, train_search_cell
     from segkit.studies.tickets.study import study_tickets
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "study_scaling",
     "study_scaling_search",
     "study_tickets",
+    "train_search_cell",
     "write_bottleneck",
 ]
 
@@ -40,6 +41,7 @@ __getattr__ = lazy_names(
         "study_scaling": "segkit.studies.scaling.study",
         "study_scaling_search": "segkit.studies.search.study",
         "study_tickets": "segkit.studies.tickets.study",
+        "train_search_cell": "segkit.studies.search.study",
         "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },
 )

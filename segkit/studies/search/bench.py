@@ -112,3 +112,20 @@ def candidate_facts(candidate: Candidate, *, steps: int, seed: int) -> dict[str,
         "steps": steps,
         "seed": seed,
     }
+
+
+def candidate_of(facts: Mapping[str, Cell]) -> Candidate:
+    """Return the configuration of a training from its columns.
+
+    >>> candidate = Candidate((16, 32), 2, (24, 24, 16), 2)
+    >>> candidate_of(candidate_facts(candidate, steps=10, seed=0)) == candidate
+    True
+    """
+    x, y, z = (int(edge) for edge in str(facts["patch"]).split("x"))
+    size = facts["channels_per_group"]
+    return Candidate(
+        tuple(int(width) for width in str(facts["widths"]).split("-")),
+        int(str(facts["convs"])),
+        (x, y, z),
+        None if size is None else int(str(size)),
+    )

@@ -14,7 +14,7 @@ from segkit.studies.cells import CellResult
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.fidelity import Scored, better_half, ranked, rung_steps
-from segkit.studies.search.points import SEARCH, Points, RunCells, chosen_dice
+from segkit.studies.search.points import SEARCH, Points, RunAll, chosen_dice
 from segkit.studies.search.settings import RANDOM, SearchSettings
 from segkit.studies.search.trials import Record
 
@@ -77,7 +77,7 @@ class Phases:
 
     bench: Bench
     settings: SearchSettings
-    run_cells: RunCells
+    run_cells: RunAll
     together: int = 1
     """Number of cells that ``run_cells`` runs at a time."""
 

@@ -27,7 +27,7 @@ SEARCH = "search"
 SAMPLERS: Mapping[str, SamplerName] = {SEARCH: "tpe", RANDOM: "random"}
 """Arms whose points are proposed one batch after the other."""
 
-RunCells = Callable[[Sequence[StudyCell]], list[CellResult]]
+RunAll = Callable[[Sequence[StudyCell]], list[CellResult]]
 """Function that runs the cells that are not finished and returns all results in order."""
 
 
@@ -37,7 +37,7 @@ class Points:
 
     bench: Bench
     settings: SearchSettings
-    run_cells: RunCells
+    run_cells: RunAll
     together: int = 1
     """Number of cells that ``run_cells`` runs at a time."""
 

@@ -190,4 +190,4 @@ class SearchSettings(BudgetSettings):
             )
 
 
-SEARCH = StudyKind("scaling_search", SearchSettings, SET_BY_STUDY)
+SEARCH = StudyKind("scaling_search", SearchSettings, SET_BY_STUDY, jobs=True)

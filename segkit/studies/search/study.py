@@ -24,6 +24,7 @@ from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.files.locks import turn
 from segkit.progress import CaseProgress
+from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
 from segkit.studies.scaling.calibration import rates_of
 from segkit.studies.scaling.candidate import Candidate
@@ -33,13 +34,15 @@ from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.frame import frame_of
 from segkit.studies.scaling.members import members_of
 from segkit.studies.scaling.settings import COMPOUND, SIZES
-from segkit.studies.search.bench import Bench
+from segkit.studies.search.bench import Bench, candidate_of
 from segkit.studies.search.choice import roles
+from segkit.studies.search.jobs import JobCells, check_measured, head_overrides, words_of_jobs
 from segkit.studies.search.optuna_parts import load_optuna
 from segkit.studies.search.phases import Outcome, Phases
-from segkit.studies.search.report import write_report
+from segkit.studies.search.report import REPORT, write_report
 from segkit.studies.search.settings import FLAT, SEARCH, UNIFORM, SearchSettings
-from segkit.studies.search.shared import run_shared
+from segkit.studies.search.shared import RunCells, run_here, run_shared
+from segkit.studies.slurm import slurm_executor
 from segkit.studies.study_folder import (
     arm,
     check_validation_cases,
@@ -57,6 +60,9 @@ from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
 
 log = logging.getLogger(__name__)
+
+JOBS = "jobs"
+"""Folder of scripts and logs of SLURM jobs."""
 
 
 def study_scaling_search(
@@ -77,7 +83,42 @@ def study_scaling_search(
         Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
     """
     load_optuna()
+    overrides, settings, config = SEARCH.read_words(words)
+    compute = config.compute
+    given = overrides
+    if compute.name == "slurm":
+        check_measured(config, settings)
+        overrides = head_overrides(overrides)
+    bench, family = _opened(overrides, settings, progress)
+    run: RunCells = run_here
+    if compute.name == "slurm":
+        executor = slurm_executor(compute, bench.folder / JOBS)
+        run = JobCells(executor, words_of_jobs(given, bench.folder))
+    together = settings.batch if compute.name == "slurm" else 1
+    with stoppable_study():
+        outcome = _run(bench, family, settings, run, together)
+    return bench.folder, outcome.results
+
+
+def train_search_cell(words: Sequence[str], facts: Mapping[str, Cell]) -> str:
+    """Train one cell of a study that exists, in a job; return why it failed, or an empty text.
+
+    Args:
+        words: words of the study, with its folder.
+        facts: columns of the cell (`segkit.studies.search.bench.candidate_facts`).
+    """
     overrides, settings, _ = SEARCH.read_words(words)
+    bench, _ = _opened(overrides, settings, None)
+    candidate = candidate_of(facts)
+    cell = bench.cell(candidate, steps=int(str(facts["steps"])), seed=int(str(facts["seed"])))
+    result = next(run_here(bench.folder, [cell]))
+    return "" if result.status == "done" else result.message
+
+
+def _opened(
+    overrides: Sequence[str], settings: SearchSettings, progress: CaseProgress | None
+) -> tuple[Bench, Family]:
+    """Open the dataset, plan, and set up the study unless that is done."""
     config = shared_config(continued_config(SEARCH.name, overrides), overrides)
     study = open_study(
         SEARCH.name,
@@ -87,10 +128,7 @@ def study_scaling_search(
         check=partial(check_validation_cases, config=config),
         progress=progress,
     )
-    bench, family = _set_up(study, settings, overrides)
-    with stoppable_study():
-        outcome = _run(bench, family, settings)
-    return study.run_dir, outcome.results
+    return _set_up(study, settings, overrides)
 
 
 def shared_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
@@ -136,12 +174,13 @@ def _bench(
     return bench, family
 
 
-def _run(bench: Bench, family: Family, settings: SearchSettings) -> Outcome:
-    """Run all phases and write the report, by the last process to finish as well as the first."""
-    folder = bench.study.run_dir
-    phases = Phases(bench, settings, partial(run_shared, folder))
-    outcome = phases.run(baselines_of(family, settings))
-    with turn(folder / "report.html"):
+def _run(
+    bench: Bench, family: Family, settings: SearchSettings, run: RunCells, together: int
+) -> Outcome:
+    """Run all phases and write the report; of several processes each writes the same."""
+    cells = partial(run_shared, bench.folder, run=run, together=together)
+    outcome = Phases(bench, settings, cells, together).run(baselines_of(family, settings))
+    with turn(bench.folder / REPORT):
         write_report(bench, settings, outcome)
         if all(result.status == "done" for result in outcome.results):
             finish_study(bench.study, {"cells": len(outcome.results)})
