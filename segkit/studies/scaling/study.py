@@ -82,7 +82,8 @@ def study_cells(study: Setup, settings: ScalingSettings, *, meter: Meter) -> lis
     family = family_of(study, settings, common, meter)
     found, missing = _networks(family, settings)
     write_text(study.run_dir / FAMILY, csv_text(*family_rows(found, missing)))
-    log.info("networks and their predicted costs:\n%s", text_table(*family_table(found)))
+    for line in text_table(*family_table(found)).splitlines():
+        log.info("%s", line)
     for part in missing:
         log.info("%s has no network of size %s: %s", part.way, part.size, part.reason)
     candidates = list(dict.fromkeys(member.candidate for member in found))
