@@ -22,6 +22,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "scale width, depth, patch and groups together within a budget, and compare",
         "segkit.commands.study_scaling",
     ),
+    "symmetry": (
+        "train plain, augmented and equivariant networks on few and many cases, compare all poses",
+        "segkit.commands.study_symmetry",
+    ),
     "tickets": (
         "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
         "segkit.commands.study_tickets",
