@@ -26,6 +26,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "search width, depth, patch and channels per group within a budget, with Optuna",
         "segkit.commands.study_scaling_search",
     ),
+    "symmetry": (
+        "train plain, augmented and equivariant networks on few and many cases, compare all poses",
+        "segkit.commands.study_symmetry",
+    ),
     "tickets": (
         "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
         "segkit.commands.study_tickets",

@@ -9,18 +9,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from segkit.config.schema import TrainerConfig
 from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.plans.convolutions import convolutions
+from segkit.studies.scaling.budget import Budget
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.costs import (
     BYTES_PER_PARAMETER,
@@ -29,15 +28,24 @@ from segkit.studies.scaling.costs import (
     output_elements,
 )
 from segkit.studies.scaling.family import Family
-from segkit.studies.scaling.measured import MeasuredCost, measured_cost
+from segkit.studies.scaling.measured import MeasuredCost
+from segkit.studies.scaling.members import Member, members_of
+from segkit.studies.scaling.settings import COMPOUND
 
 log = logging.getLogger(__name__)
 
 RATES = "rates.json"
-EXPONENTS = (-3.0, -2.0, -1.0, 0.0)
+EXPONENTS = (-3.0, -1.5, 0.0)
 """Exponents of the networks that are measured; those that there are."""
 USUAL_MEMORY = Line(2.4, 1.0, 50e6)
 """Memory of a step where it cannot be measured; measured on Linux, on a CPU, in float32."""
+MARGIN = 1.02
+"""Factor by which rates are raised beyond a network that exceeds the budget as measured."""
+NOTHING = {"memory": 1.0, "seconds": 1.0}
+"""Terms that are predicted, with the factors of rates that need no correction."""
+
+Measure = Callable[[Candidate], MeasuredCost]
+"""Function that measures what a candidate costs on this machine."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,50 +63,104 @@ class Point:
     seconds: float
 
 
-def rates_of(folder: Path, family: Family, trainer: TrainerConfig, device: torch.device) -> Rates:
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """Networks that a study is asked for, which must be within the budget as measured."""
+
+    budget: Budget
+    sizes: Sequence[str | float]
+
+    def members(self, family: Family) -> list[Member]:
+        """Return the compound networks, the smallest first.
+
+        Raises:
+            UsageError: a size of which no network is within the budget.
+        """
+        return members_of(family, self.budget, self.sizes, [COMPOUND])[0]
+
+
+def rates_of(folder: Path, family: Family, order: Order, measure: Measure) -> Rates:
     """Return the rates that the study in ``folder`` has measured, or measure them now.
 
     Args:
         folder: the study's folder.
-        family: the networks, whose own rates are not used.
-        trainer: optimizer, precision and memory format of all trainings, not "auto".
-        device: where they run.
+        family: the networks; it has no rates yet.
+        order: the networks that are asked for.
+        measure: measures what a candidate costs on this machine.
 
     Raises:
+        UsageError: a size of which no network is within the budget.
         InputError: a rates.json that cannot be read.
-        SegkitError: no network could be measured.
     """
     path = folder / RATES
     if not path.is_file():
-        write_text(path, json.dumps(_measured(family, trainer, device), indent=2) + "\n")
+        points = _points(family, measure)
+        fit = fitted(points)
+        content = {
+            "threads": torch.get_num_threads(),
+            "points": [dataclasses.asdict(point) for point in points],
+            "fitted": dataclasses.asdict(fit),
+            "rates": dataclasses.asdict(corrected(family, fit, order, measure)),
+        }
+        write_text(path, json.dumps(content, indent=2) + "\n")
     return _read(path)
 
 
-def _measured(family: Family, trainer: TrainerConfig, device: torch.device) -> dict[str, Any]:
+def corrected(family: Family, rates: Rates, order: Order, measure: Measure) -> Rates:
+    """Return the rates, raised until no network is measured to exceed the budget.
+
+    Parameters and multiply-adds are exact and need no measurement.
+
+    Args:
+        family: the networks.
+        rates: fitted rates.
+        order: the networks to measure.
+        measure: measures what a candidate costs on this machine.
+
+    Raises:
+        UsageError: a size of which no network is within the budget.
+    """
+    known: dict[Candidate, MeasuredCost] = {}
+    while True:
+        members = order.members(dataclasses.replace(family, rates=rates))
+        excess = NOTHING
+        if set(order.budget.limits) & set(NOTHING):
+            for member in reversed(members):
+                if member.candidate not in known:
+                    known[member.candidate] = measure(member.candidate)
+                excess = _excess(order.budget, member, known[member.candidate])
+                if excess != NOTHING:
+                    log.info("%s exceeds the budget as measured", member.candidate.name)
+                    break
+        if excess == NOTHING:
+            return rates
+        memory, seconds = excess["memory"], excess["seconds"]
+        window = rates.window.times(seconds)
+        rates = dataclasses.replace(rates, memory=rates.memory.times(memory), window=window)
+
+
+def _excess(budget: Budget, member: Member, found: MeasuredCost) -> dict[str, float]:
+    """Return by which factors the rates are too low; 1 for what is within the budget."""
+    factors = dict(NOTHING)
+    for term, limit in budget.limits.items():
+        predicted, value = getattr(member.cost, term, None), getattr(found, term, None)
+        if term in NOTHING and predicted and value is not None and value > limit:
+            factors[term] = MARGIN * value / predicted
+    return factors
+
+
+def _points(family: Family, measure: Measure) -> list[Point]:
     members = [member for member in map(family.member, EXPONENTS) if member]
-    points = []
-    for candidate in dict.fromkeys(members):
-        log.info("timing %s for the rates of this machine", candidate.name)
-        points.append(_point(family, candidate, trainer, device))
-    return {
-        "device": device.type,
-        "precision": trainer.precision,
-        "layout": trainer.layout,
-        "threads": torch.get_num_threads(),
-        "points": [dataclasses.asdict(point) for point in points],
-        "rates": dataclasses.asdict(fitted(points)),
-    }
+    return [_point(family, candidate, measure) for candidate in dict.fromkeys(members)]
 
 
-def _point(
-    family: Family, candidate: Candidate, trainer: TrainerConfig, device: torch.device
-) -> Point:
-    plan, cost = family.frame.plan_of(candidate), family.cost(candidate)
-    found: MeasuredCost = measured_cost(plan, trainer, size=family.frame.size, device=device)
+def _point(family: Family, candidate: Candidate, measure: Measure) -> Point:
+    log.info("timing %s for the rates of this machine", candidate.name)
+    plan, cost, found = family.frame.plan_of(candidate), family.cost(candidate), measure(candidate)
     outputs = output_elements(convolutions(plan))
     return Point(
         cost.kept_bytes,
-        cost.parameters * BYTES_PER_PARAMETER[trainer.optimizer],
+        cost.parameters * BYTES_PER_PARAMETER[family.mode.optimizer],
         plan.batch_size * cost.multiply_adds,
         plan.batch_size * outputs,
         cost.windows * cost.multiply_adds,

@@ -15,7 +15,7 @@ from segkit.studies.normalization.measurement import as_row
 from segkit.studies.normalization.trained_cell import open_cell
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.family import Family
-from segkit.studies.scaling.measured import measured_cost
+from segkit.studies.scaling.measured import Meter
 from segkit.studies.scaling.settings import ScalingSettings
 from segkit.studies.study_folder import arm, train_arm, training_facts
 from segkit.training.compute.device import device_for
@@ -51,14 +51,14 @@ def steps_of(settings: ScalingSettings, family: Family, candidate: Candidate) ->
     return max(1, round(settings.steps * shares[settings.match]))
 
 
-def cost_cell(study: Setup, common: TrainConfig, family: Family, candidate: Candidate) -> StudyCell:
+def cost_cell(common: TrainConfig, family: Family, candidate: Candidate, meter: Meter) -> StudyCell:
     """Return the cell that measures what a network costs on this machine."""
     plan, size = family.frame.plan_of(candidate), family.frame.size
     device = device_for(common)
     trainer = dataclasses.replace(common.trainer, max_steps=None)
 
     def measure(_folder: Path) -> Tables:
-        found = dataclasses.asdict(measured_cost(plan, trainer, size=size, device=device))
+        found = dataclasses.asdict(meter.cost(plan, trainer, size=size, device=device))
         return {"results": [{"measure": name, "value": found[name]} for name in COSTS]}
 
     content = {

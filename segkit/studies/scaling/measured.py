@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -37,33 +38,48 @@ class MeasuredCost:
     """Seconds of a scan without reading and writing."""
 
 
-def measured_cost(
-    plan: Plan, trainer: TrainerConfig, *, size: Shape, device: torch.device
-) -> MeasuredCost:
-    """Return memory and seconds of a network with random weights, on noise.
+class Meter:
+    """Measures what networks cost; leaving its context ends the process that measures memory.
 
-    Args:
-        plan: the network, its patch and batch.
-        trainer: optimizer, precision and memory format, not "auto".
-        size: size of the scan (X, Y, Z) in voxels.
-        device: where to compute.
-
-    Raises:
-        SegkitError: a step failed; too little memory is one reason.
+    That process is started when it is first needed.
     """
-    use_machine(trainer, device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        step = _median_seconds(step_on_noise(plan, trainer, device), device)
-        scan = _median_seconds(_scan_of_noise(plan, trainer, size, device), device)
-    return MeasuredCost(step_memory(plan, trainer, device), step, scan)
 
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._process: StepProcess | None = None
 
-def step_memory(plan: Plan, trainer: TrainerConfig, device: torch.device) -> int | None:
-    """Return the bytes of a training step in a process of its own; None if that is not possible."""
-    if not is_measurable(device.type):
-        return None
-    with StepProcess() as process:
-        return process.memory(plan, trainer, device.type)
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def cost(
+        self, plan: Plan, trainer: TrainerConfig, *, size: Shape, device: torch.device
+    ) -> MeasuredCost:
+        """Return memory and seconds of a network with random weights, on noise.
+
+        Args:
+            plan: the network, its patch and batch.
+            trainer: optimizer, precision and memory format, not "auto".
+            size: size of the scan (X, Y, Z) in voxels.
+            device: where to compute.
+
+        Raises:
+            SegkitError: a step failed.
+        """
+        use_machine(trainer, device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            step = _median_seconds(step_on_noise(plan, trainer, device), device)
+            scan = _median_seconds(_scan_of_noise(plan, trainer, size, device), device)
+        return MeasuredCost(self._memory(plan, trainer, device), step, scan)
+
+    def _memory(self, plan: Plan, trainer: TrainerConfig, device: torch.device) -> int | None:
+        if not is_measurable(device.type):
+            return None
+        if self._process is None:
+            self._process = self._stack.enter_context(StepProcess())
+        return self._process.memory(plan, trainer, device.type)
 
 
 def _scan_of_noise(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from segkit.config.schema import TrainConfig
@@ -24,12 +25,14 @@ from segkit.progress import CaseProgress
 from segkit.report.tables import csv_text, text_table
 from segkit.studies.cell_study import CellStudy
 from segkit.studies.cells import CellResult, StudyCell
-from segkit.studies.scaling.calibration import RATES, rates_of
+from segkit.studies.scaling.calibration import RATES, Order, rates_of
+from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.cell import cost_cell, training_cell
 from segkit.studies.scaling.compound import exponents
 from segkit.studies.scaling.costs import Mode
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.frame import frame_of
+from segkit.studies.scaling.measured import MeasuredCost, Meter
 from segkit.studies.scaling.members import Member, Missing, members_of
 from segkit.studies.scaling.outputs import write_outputs
 from segkit.studies.scaling.settings import SCALING, ScalingSettings
@@ -50,8 +53,10 @@ def study_scaling(
     or seeds add cells to the same study. Arguments and errors are those of
     `segkit.studies.cell_study.CellStudy.run`.
     """
-    study = CellStudy(SCALING, shared_config, study_cells, _report, (RATES, FAMILY))
-    return study.run(words, progress)
+    with Meter() as meter:
+        cells, report = partial(study_cells, meter=meter), partial(_report, meter=meter)
+        study = CellStudy(SCALING, shared_config, cells, report, (RATES, FAMILY))
+        return study.run(words, progress)
 
 
 def shared_config(
@@ -62,21 +67,27 @@ def shared_config(
     return dataclasses.replace(config, trainer=trainer)
 
 
-def study_cells(study: Setup, settings: ScalingSettings) -> list[StudyCell]:
+def study_cells(study: Setup, settings: ScalingSettings, *, meter: Meter) -> list[StudyCell]:
     """Return the cells: costs of every network first, then every training.
+
+    Args:
+        study: the study.
+        settings: its settings.
+        meter: measures costs.
 
     Raises:
         UsageError: a budget that is too little, or a network that cannot be scaled.
     """
     common = _common(study)
-    family = family_of(study, settings, common)
+    family = family_of(study, settings, common, meter)
     found, missing = _networks(family, settings)
     write_text(study.run_dir / FAMILY, csv_text(*family_rows(found, missing)))
-    log.info("networks and their predicted costs:\n%s", text_table(*family_table(found)))
+    for line in text_table(*family_table(found)).splitlines():
+        log.info("%s", line)
     for part in missing:
         log.info("%s has no network of size %s: %s", part.way, part.size, part.reason)
     candidates = list(dict.fromkeys(member.candidate for member in found))
-    cells = [cost_cell(common, family, candidate) for candidate in candidates]
+    cells = [cost_cell(common, family, candidate, meter) for candidate in candidates]
     if not settings.train:
         return cells
     return [
@@ -95,19 +106,27 @@ def _common(study: Setup) -> TrainConfig:
     return study.config if timing is None else timing.applied_to(study.config)
 
 
-def family_of(study: Setup, settings: ScalingSettings, common: TrainConfig) -> Family:
+def family_of(study: Setup, settings: ScalingSettings, common: TrainConfig, meter: Meter) -> Family:
     """Return the family with the rates of this machine, measured once.
 
     Args:
         study: the study.
         settings: its settings.
         common: configuration of its trainings, with precision and memory format.
+        meter: measures costs.
     """
     frame, device = frame_of(study), device_for(common)
     mode = Mode(common.trainer.precision, common.trainer.optimizer, device.type)
     bases = exponents(len(frame.axes), settings.alpha, settings.beta)
     family = Family(frame, bases, mode, float(settings.channels_per_group))
-    rates = rates_of(study.run_dir, family, common.trainer, device)
+    trainer = dataclasses.replace(common.trainer, max_steps=None)
+
+    def measure(candidate: Candidate) -> MeasuredCost:
+        plan = frame.plan_of(candidate)
+        return meter.cost(plan, trainer, size=frame.size, device=device)
+
+    order = Order(settings.budget, settings.sizes)
+    rates = rates_of(study.run_dir, family, order, measure)
     return dataclasses.replace(family, rates=rates)
 
 
@@ -116,9 +135,14 @@ def _networks(family: Family, settings: ScalingSettings) -> tuple[list[Member], 
 
 
 def _report(
-    study: Setup, settings: ScalingSettings, results: Sequence[CellResult], cells: int
+    study: Setup,
+    settings: ScalingSettings,
+    results: Sequence[CellResult],
+    cells: int,
+    *,
+    meter: Meter,
 ) -> None:
     """Write the report on the results so far."""
-    family = family_of(study, settings, _common(study))
+    family = family_of(study, settings, _common(study), meter)
     found, missing = _networks(family, settings)
     write_outputs(study, settings, (family, found, missing), results, cells=cells)
