@@ -58,7 +58,9 @@ class Bench:
     @property
     def facts(self) -> list[Any]:
         """Everything that all trainings have in common, in JSON types."""
-        return [training_facts(self.study), dict(sorted(self.roles.items())), MEASURES_VERSION]
+        cost = dataclasses.asdict(self.cost_of(self.frame.candidate()))  # with the rates used
+        roles = dict(sorted(self.roles.items()))
+        return [training_facts(self.study), cost, roles, MEASURES_VERSION]
 
     @property
     def steps(self) -> int:

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
@@ -26,12 +28,13 @@ from segkit.files.locks import turn
 from segkit.progress import CaseProgress
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
-from segkit.studies.scaling.calibration import rates_of
+from segkit.studies.scaling.calibration import RATES, Order, rates_of
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.compound import exponents
-from segkit.studies.scaling.costs import Mode
+from segkit.studies.scaling.costs import Mode, Rates
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.frame import frame_of
+from segkit.studies.scaling.measured import MeasuredCost, Meter
 from segkit.studies.scaling.members import members_of
 from segkit.studies.scaling.settings import COMPOUND, SIZES
 from segkit.studies.search.bench import Bench, candidate_of
@@ -150,7 +153,7 @@ def _set_up(
     with turn(folder.with_name(f"{folder.name}.setup")):
         if run_state(folder) == "unfinished":
             return _bench(study, settings, overrides)
-        with started_study(study, SEARCH.name, given_settings(settings)):
+        with started_study(study, SEARCH.name, given_settings(settings), (RATES,)):
             return _bench(study, settings, overrides)
 
 
@@ -167,11 +170,22 @@ def _bench(
     mode = Mode(config.trainer.precision, config.trainer.optimizer, device.type)
     family = Family(frame, exponents(len(frame.axes)), mode)
     if settings.needs_rates:
-        rates = rates_of(study.run_dir, family, config.trainer, device)
-        family = dataclasses.replace(family, rates=rates)
+        family = dataclasses.replace(family, rates=_rates(study, family, settings, device))
     family.largest(settings.budget)  # refuses a budget that no network fits
     bench = Bench(study, frame, family.cost, validation, overrides, own_roles)
     return bench, family
+
+
+def _rates(study: Setup, family: Family, settings: SearchSettings, device: torch.device) -> Rates:
+    """Return the rates of this machine, measured once for the study."""
+    trainer = dataclasses.replace(study.config.trainer, max_steps=None)
+    with Meter() as meter:
+
+        def measure(candidate: Candidate) -> MeasuredCost:
+            plan = family.frame.plan_of(candidate)
+            return meter.cost(plan, trainer, size=family.frame.size, device=device)
+
+        return rates_of(study.run_dir, family, Order(settings.budget, ("XL",)), measure)
 
 
 def _run(
@@ -190,7 +204,11 @@ def _run(
 def baselines_of(family: Family, settings: SearchSettings) -> Mapping[str, Sequence[Candidate]]:
     """Return the networks of the compound family and of flat widths, each of the usual sizes."""
     ways = {UNIFORM: COMPOUND, FLAT: FLAT}
-    members, missing = members_of(family, settings.budget, tuple(SIZES), (COMPOUND, FLAT))
+    largest = family.largest(settings.budget)
+    sizes = [
+        name for name in SIZES if family.member(largest - SIZES[name], settings.budget) is not None
+    ]
+    members, missing = members_of(family, settings.budget, sizes, (COMPOUND, FLAT))
     for part in missing:
         log.info("%s has no network of size %s: %s", part.way, part.size, part.reason)
     return {
