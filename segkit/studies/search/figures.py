@@ -75,8 +75,8 @@ def _draw_arm(axes: Axes, rows: Sequence[Trained], number: int) -> None:
     costs, dice = [row.cost for row in rows], [row.quoted for row in rows]
     label = ARM_NAMES[rows[0].arm]
     # Rings, the first ones larger: several arms can have the same network.
-    marks = {"facecolors": "none", "edgecolors": style["color"], "marker": style["marker"]}
-    axes.scatter(costs, dice, 70 - 14 * number, label=label, **marks)
+    marks = axes.scatter(costs, dice, 70 - 14 * number, label=label, marker=style["marker"])
+    marks.set(facecolor="none", edgecolor=style["color"])
     front = pareto_front(list(zip(costs, dice, strict=True)))
     axes.plot([costs[i] for i in front], [dice[i] for i in front], color=style["color"], alpha=0.5)
 
