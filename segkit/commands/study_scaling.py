@@ -63,8 +63,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     ]
     return [
         text_table(header, [_row(network) for network in summary["networks"]]),
-        "Costs are measured, and predicted where they were not; Dice has 95 % intervals over cases "
-        "and\\nseeds.",
+        "Costs are measured, and predicted where they were not; Dice has 95 % intervals over cases"
+        "\nand seeds.",
         "",
         *summary["verdict"],
         "",

@@ -94,6 +94,9 @@ def rates_of(folder: Path, family: Family, order: Order, measure: Measure) -> Ra
     """
     path = folder / RATES
     if not path.is_file():
+        if order.budget.exact.limits:
+            # What is too little on any machine is refused before anything is timed.
+            Order(order.budget.exact, order.sizes).members(family)
         points = _points(family, measure)
         fit = fitted(points)
         content = {

@@ -137,16 +137,18 @@ def headline(compared: Sequence[Comparison]) -> list[str]:
     sentences = []
     if others:
         better, worse = (_count_certain(others, sign) for sign in (1, -1))
+        shares = [part.b.share for part in others]
         sentences.append(
-            f"At equal multiply-adds, compound scaling has a higher Dice than another way in "
-            f"{better} of {len(others)} comparisons and a lower one in {worse}; in the others "
-            "there is no evidence of a difference."
+            f"At equal multiply-adds (the others have {min(shares):.2f} to {max(shares):.2f} of "
+            f"them), compound scaling has a higher Dice than another way in {better} of "
+            f"{len(others)} comparisons and a lower one in {worse}; in the rest there is no "
+            "evidence of a difference."
         )
     if larger:
         better, worse = (_count_certain(larger, sign) for sign in (1, -1))
         sentences.append(
-            f"Of {len(larger)} larger compound networks, {better} have a higher Dice than the "
-            f"smallest and {worse} a lower one, beyond chance."
+            f"Compound networks larger than the smallest: of {len(larger)}, {better} with a higher "
+            f"Dice than it and {worse} with a lower one, beyond chance."
         )
     seeds = max(part.difference.seeds for part in known if part.difference)
     if seeds == 1:

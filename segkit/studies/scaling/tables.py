@@ -21,6 +21,7 @@ OF_THE_STUDY = (
     *("dataset.path", "dataset.store", "run_dir", "seed", "network.name", "format_version"),
     *("network.features", "network.convs", "network.channels_per_group", "plan.patch"),
     *("trainer.batch_size", "trainer.max_steps", "trainer.precision", "trainer.layout", "preset"),
+    *("trainer.threads", "trainer.workers", "trainer.checkpoint_minutes"),
 )
 """Settings that a printed command does not repeat, or writes in its own way."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from segkit.planning.network_stages import build_stages
@@ -40,6 +41,4 @@ def test_the_table_of_pools(frame: Frame) -> None:
 def test_fixed_groups_shrink_by_4_per_stage_and_fixed_channels_by_8(frame: Frame) -> None:
     for settings, factor in (({"num_groups": 8}, 4), ({"channels_per_group": 8}, 8)):
         sizes = pools(frame, **settings)
-        assert [before / after for before, after in zip(sizes, sizes[1:], strict=False)] == [
-            factor
-        ] * 3
+        assert [before / after for before, after in pairwise(sizes)] == [factor] * 3

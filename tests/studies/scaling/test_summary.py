@@ -84,11 +84,13 @@ def test_verdicts_follow_from_intervals(found: Found) -> None:
     assert "by 0.100 to 0.100 (6 cases, 2 seeds)" in first
     assert second.startswith("no evidence of a difference between compound at XL and flat at XL")
     assert third.startswith("compound at XL is better than compound at S by 0.200")
+    shares = sorted(part.b.share for part in compared[:2])
     assert headline(compared) == [
-        "At equal multiply-adds, compound scaling has a higher Dice than another way in 1 of 2 "
-        "comparisons and a lower one in 0; in the others there is no evidence of a difference.",
-        "Of 1 larger compound networks, 1 have a higher Dice than the smallest and 0 a lower one, "
-        "beyond chance.",
+        f"At equal multiply-adds (the others have {shares[0]:.2f} to {shares[1]:.2f} of them), "
+        "compound scaling has a higher Dice than another way in 1 of 2 comparisons and a lower one "
+        "in 0; in the rest there is no evidence of a difference.",
+        "Compound networks larger than the smallest: of 1, 1 with a higher Dice than it and 0 with "
+        "a lower one, beyond chance.",
     ]
 
 
