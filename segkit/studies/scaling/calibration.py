@@ -7,6 +7,7 @@ the same networks.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -41,8 +42,8 @@ USUAL_MEMORY = Line(2.4, 1.0, 50e6)
 """Memory of a step where it cannot be measured; measured on Linux, on a CPU, in float32."""
 MARGIN = 1.02
 """Factor by which rates are raised beyond a network that exceeds the budget as measured."""
-NOTHING = {"memory": 1.0, "seconds": 1.0}
-"""Terms that are predicted, with the factors of rates that need no correction."""
+PREDICTED = ("memory", "seconds")
+"""Terms of a budget that are predicted; the others are exact."""
 
 Measure = Callable[[Candidate], MeasuredCost]
 """Function that measures what a candidate costs on this machine."""
@@ -123,31 +124,35 @@ def corrected(family: Family, rates: Rates, order: Order, measure: Measure) -> R
     Raises:
         UsageError: a size of which no network is within the budget.
     """
-    known: dict[Candidate, MeasuredCost] = {}
-    while True:
-        members = order.members(dataclasses.replace(family, rates=rates))
-        excess = NOTHING
-        if set(order.budget.limits) & set(NOTHING):
-            for member in reversed(members):
-                if member.candidate not in known:
-                    known[member.candidate] = measure(member.candidate)
-                excess = _excess(order.budget, member, known[member.candidate])
-                if excess != NOTHING:
-                    log.info("%s exceeds the budget as measured", member.candidate.name)
-                    break
-        if excess == NOTHING:
-            return rates
-        memory, seconds = excess["memory"], excess["seconds"]
-        window = rates.window.times(seconds)
-        rates = dataclasses.replace(rates, memory=rates.memory.times(memory), window=window)
+    measured = functools.cache(measure)
+    while excess := _excess_of_any(dataclasses.replace(family, rates=rates), order, measured):
+        rates = dataclasses.replace(
+            rates,
+            memory=rates.memory.times(excess.get("memory", 1.0)),
+            window=rates.window.times(excess.get("seconds", 1.0)),
+        )
+    return rates
+
+
+def _excess_of_any(family: Family, order: Order, measure: Measure) -> dict[str, float]:
+    """Return by which factors the rates are too low for the largest network beyond the budget.
+
+    Nothing is returned if all networks are within it.
+    """
+    if not set(PREDICTED) & set(order.budget.limits):
+        return {}
+    for member in reversed(order.members(family)):
+        if excess := _excess(order.budget, member, measure(member.candidate)):
+            log.info("%s exceeds the budget as measured", member.candidate.name)
+            return excess
+    return {}
 
 
 def _excess(budget: Budget, member: Member, found: MeasuredCost) -> dict[str, float]:
-    """Return by which factors the rates are too low; 1 for what is within the budget."""
-    factors = dict(NOTHING)
-    for term, limit in budget.limits.items():
-        predicted, value = getattr(member.cost, term, None), getattr(found, term, None)
-        if term in NOTHING and predicted and value is not None and value > limit:
+    factors = {}
+    for term in set(PREDICTED) & set(budget.limits):
+        predicted, value = getattr(member.cost, term), getattr(found, term)
+        if value is not None and value > budget.limits[term]:
             factors[term] = MARGIN * value / predicted
     return factors
 

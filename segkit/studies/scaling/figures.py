@@ -36,7 +36,7 @@ def write_figures(folder: Path, found: Found) -> list[Picture]:
             save_figure(figure, folder / "pareto"),
             "Mean Dice over labels on held-out cases against what the networks cost, by the way in "
             "which they were made larger. Multiply-adds are counts; memory and seconds were "
-            "measured on this machine. Bars are 95 % intervals over cases and seeds; gray steps are "
+            "measured on this machine. Bars are 95 % intervals over cases and seeds, gray steps "
             "the Pareto front of the means.",
         )
     ]

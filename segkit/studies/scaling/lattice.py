@@ -67,14 +67,42 @@ class Choices:
     """Channels of the stages, for patches that have as many stages."""
 
 
-class Lattice:
-    """All candidates of a frame."""
+class _WorkTable:
+    """Multiply-adds of networks, each counted when it is first asked for."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._work: dict[tuple[Widths, tuple[Shape, ...]], Work] = {}
         self._parts: dict[tuple[Shape, ...], tuple[list[Convolution], list[Convolution], Shape]]
         self._parts = {}
+
+    def work(self, widths: Widths, patch: Shape) -> Work:
+        """Return the multiply-adds of networks with these widths and the strides of a patch."""
+        strides = self.frame.topology(patch, len(widths)).strides
+        if (widths, strides) not in self._work:
+            self._work[widths, strides] = self._counted(widths, strides, patch)
+        return self._work[widths, strides]
+
+    def _counted(self, widths: Widths, strides: tuple[Shape, ...], patch: Shape) -> Work:
+        if strides not in self._parts:
+            one, two = (
+                convolutions(self.frame.plan_of(Candidate(widths, convs, patch, None)))
+                for convs in (1, 2)
+            )
+            self._parts[strides] = (one, two, patch)
+        one, two, counted = self._parts[strides]
+        voxels = math.prod(counted)
+        first, second = (
+            multiply_adds(_with_widths(parts, widths)) / voxels for parts in (one, two)
+        )
+        return Work(first, second - first)
+
+
+class Lattice:
+    """All candidates of a frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame, self._table = frame, _WorkTable(frame)
 
     def around(self, point: Factors) -> Choices:
         """Return the values of all axes around a point."""
@@ -173,24 +201,7 @@ class Lattice:
 
     def work(self, widths: Widths, patch: Shape) -> Work:
         """Return the multiply-adds of networks with these widths and the strides of a patch."""
-        strides = self.frame.topology(patch, len(widths)).strides
-        if (widths, strides) not in self._work:
-            self._work[widths, strides] = self._counted(widths, strides, patch)
-        return self._work[widths, strides]
-
-    def _counted(self, widths: Widths, strides: tuple[Shape, ...], patch: Shape) -> Work:
-        if strides not in self._parts:
-            one, two = (
-                convolutions(self.frame.plan_of(Candidate(widths, convs, patch, None)))
-                for convs in (1, 2)
-            )
-            self._parts[strides] = (one, two, patch)
-        one, two, counted = self._parts[strides]
-        voxels = math.prod(counted)
-        first, second = (
-            multiply_adds(_with_widths(parts, widths)) / voxels for parts in (one, two)
-        )
-        return Work(first, second - first)
+        return self._table.work(widths, patch)
 
     def multiply_adds(self, candidate: Candidate) -> int:
         """Return the multiply-adds of one window of a candidate."""
