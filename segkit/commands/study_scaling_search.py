@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import segkit.studies
+import segkit.studies.search
 from segkit.commands.cell_study import CellStudyCommand
 from segkit.report.tables import Cell, text_table
 from segkit.studies.cells import CellResult
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _study(*words: str, **options: Any) -> tuple[Path, list[CellResult]]:
-    return segkit.studies.study_scaling_search(*words, **options)
+    return segkit.studies.search.study_scaling_search(*words, **options)
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:

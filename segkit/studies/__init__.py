@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
     from segkit.studies.scaling.study import study_scaling
-    from segkit.studies.search.study import study_scaling_search, train_search_cell
     from segkit.studies.symmetry.study import study_symmetry
     from segkit.studies.tickets.study import study_tickets
 
@@ -26,10 +25,8 @@ __all__ = [
     "prune",
     "study_normalization",
     "study_scaling",
-    "study_scaling_search",
     "study_symmetry",
     "study_tickets",
-    "train_search_cell",
     "write_bottleneck",
 ]
 
@@ -41,10 +38,8 @@ __getattr__ = lazy_names(
         "study_normalization": "segkit.studies.normalization.study",
         "prune": "segkit.studies.pruning.study",
         "study_scaling": "segkit.studies.scaling.study",
-        "study_scaling_search": "segkit.studies.search.study",
         "study_symmetry": "segkit.studies.symmetry.study",
         "study_tickets": "segkit.studies.tickets.study",
-        "train_search_cell": "segkit.studies.search.study",
         "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },
 )

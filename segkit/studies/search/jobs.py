@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import segkit.studies
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.errors import Interrupted, SegkitError, UsageError
@@ -26,10 +25,16 @@ from segkit.studies.slurm import job_overrides
 log = logging.getLogger(__name__)
 
 
+TrainCell = Callable[[Sequence[str], Mapping[str, Cell]], str]
+"""Function that trains a cell by the words of its study and its columns, and returns why it failed,
+or an empty text."""
+
+
 @dataclass(frozen=True)
 class CellJob:
     """Function of a job that trains one cell; a preempted job continues on another machine."""
 
+    train: TrainCell
     words: tuple[str, ...]
     """Words of the study within a job, with its folder."""
     facts: Mapping[str, Cell]
@@ -40,7 +45,7 @@ class CellJob:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("segkit").setLevel(logging.INFO)
         try:
-            return segkit.studies.train_search_cell(self.words, self.facts)
+            return self.train(self.words, self.facts)
         except (Interrupted, SegkitError) as error:
             return str(error)
 
@@ -57,13 +62,16 @@ class JobCells:
     """Executor of submitit (`segkit.studies.slurm.slurm_executor`)."""
     words: tuple[str, ...]
     """Words of the study within a job, with its folder."""
+    train: TrainCell
 
     def __call__(self, folder: Path, cells: Sequence[StudyCell]) -> Iterator[CellResult]:
         """Submit the cells and yield their results in order."""
         if not cells:
             return
         with self.executor.batch():
-            jobs = [self.executor.submit(CellJob(self.words, dict(c.facts))) for c in cells]
+            jobs = [
+                self.executor.submit(CellJob(self.train, self.words, dict(c.facts))) for c in cells
+            ]
         log.info("%d jobs submitted, %s ...", len(jobs), jobs[0].job_id)
         try:
             for job, cell in zip(jobs, cells, strict=True):

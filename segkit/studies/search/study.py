@@ -96,7 +96,7 @@ def study_scaling_search(
     run: RunCells = run_here
     if compute.name == "slurm":
         executor = slurm_executor(compute, bench.folder / JOBS)
-        run = JobCells(executor, words_of_jobs(given, bench.folder))
+        run = JobCells(executor, words_of_jobs(given, bench.folder), train_search_cell)
     together = settings.batch if compute.name == "slurm" else 1
     with stoppable_study():
         outcome = _run(bench, family, settings, run, together)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from segkit.studies.search.study import study_scaling_search
+
 pytestmark = pytest.mark.slow
 
 WORDS = [
@@ -94,4 +96,16 @@ def test_two_processes_share_the_trainings(table: Path, through: Path, tmp_path:
         time.sleep(0.2)
     second = started(table, folder)
     assert [first.wait(1800), second.wait(1800)] == [0, 0]
+    assert results(folder) == results(through)
+
+
+def test_trainings_as_jobs(
+    table: Path, through: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitit = pytest.importorskip("submitit", reason="submitit is an optional package")
+    folder = tmp_path / "run"
+    executor = submitit.LocalExecutor(tmp_path / "jobs")
+    monkeypatch.setattr("segkit.studies.search.study.slurm_executor", lambda *_: executor)
+    words = [f"dataset={table}", f"run_dir={folder}", "compute=slurm", "compute.gpus=0", *WORDS]
+    study_scaling_search(*words)
     assert results(folder) == results(through)
