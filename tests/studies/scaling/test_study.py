@@ -109,7 +109,7 @@ def test_a_stopped_study_goes_on_with_what_is_not_finished(
     [
         (["study.steps=2"], "no budget is given"),
         (["budget.memory=lots"], "budget.memory must be a size such as 8GB, or null, not lots"),
-        (["budget.mac=1"], "unknown setting 'budget.mac'. Did you mean budget.macs?"),
+        (["budget.mac=1"], "unknown setting 'budget.mac'. Did you mean budget.macs"),
         (["budget.macs=1e9", "study.sizes=[Q]"], "study.sizes must be a list of different sizes"),
         (["budget.macs=1e9", "network.convs=3"], "network.convs: the study scales the depth"),
         (["budget.macs=1e9", "network=residual_unet", *QUICK[1:]], "cannot be scaled"),
