@@ -148,15 +148,16 @@ def started_study(
         write_study(folder, kind, settings)
         write_start(folder, study.plan, study.config)
         (folder / FINISHED).unlink(missing_ok=True)  # it may have more cells than before
-        with _continues(), stoppable():
+        with stoppable_study():
             yield
 
 
 @contextmanager
-def _continues() -> Iterator[None]:
-    """Say how to continue if a signal ends the block between two cells."""
+def stoppable_study() -> Iterator[None]:
+    """End the block on a signal, and say how to continue if that is between two cells."""
     try:
-        yield
+        with stoppable():
+            yield
     except Interrupted as error:
         if CONTINUES in str(error):
             raise
