@@ -18,13 +18,13 @@ from segkit.commands.harmonize_groups import (
 )
 from segkit.commands.harmonize_table import add_table_flags, fit_table, refuse_table_flags
 from segkit.dataset.dataset import Case
+from segkit.dataset.split import split_cases
 from segkit.errors import UsageError, printable
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import Harmonization
 from segkit.harmonization.model_file import write_harmonization
 from segkit.report.tables import Cell, text_table
-from segkit.training.data.split import split_cases
 
 TABLE_METHOD = "combat"
 

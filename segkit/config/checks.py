@@ -232,6 +232,22 @@ def _conditions(config: Any) -> tuple[tuple[str, bool, str], ...]:
             config.fold == "all",
             "fold=all, which trains on every case: give one of them",
         ),
+        (
+            "folds_by",
+            config.fold == "all",
+            "fold=all, which trains on every case: give one of them",
+        ),
+        (
+            "dataset.group_column",
+            config.dataset.groups in (None, "dicom", "intensities"),
+            "no table: give it with dataset.groups=FILE",
+        ),
+        (
+            "dataset.groups",
+            not (config.folds_by or config.plan.harmonization or config.plan.file)
+            and not config.weights,
+            "neither folds_by=group nor plan.harmonization: give one of them",
+        ),
     )
 
 

@@ -144,6 +144,10 @@ CHECKS: dict[str, Rule] = {
         " {tumor:[1,2,3],core:[2,3]}",
     ),
     "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
+    "dataset.group_column": (
+        lambda name: isinstance(name, str) and name.strip() != "",
+        "the name of a column",
+    ),
     "network.dims": _among(2, 3),
     "network.features": _list_of(
         lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"
@@ -227,6 +231,7 @@ CHECKS: dict[str, Rule] = {
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
     "folds": _whole(2, most=1000),
+    "folds_by": (lambda value: value == "group", "group"),
     "logger": _among("none", "tensorboard", "mlflow"),
 }
 """Rule of each setting; a setting without a rule takes any value of its type."""

@@ -49,6 +49,7 @@ class Predictor:
         count_mismatch: bool = False,
         locate: Bundle | Sequence[Bundle] | None = None,
         quiet: bool = False,
+        strict: bool = False,
     ) -> None:
         """
         Args:
@@ -64,6 +65,7 @@ class Predictor:
             count_mismatch: count the voxels that single windows label differently.
             locate: coarse model, or several, that finds the box in which the networks predict.
             quiet: log no warnings about scans and labels.
+            strict: refuse scans of a group that was not among those of the harmonization.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -86,7 +88,7 @@ class Predictor:
         )
         rules = {self.plan.labels[k]: rule for k, rule in self.bundles[0].postprocessing.items()}
         self._scans = ScanPredictor(
-            self.plan, self._scorer, rules, locator=self.locator, quiet=quiet
+            self.plan, self._scorer, rules, locator=self.locator, quiet=quiet, strict=strict
         )
 
     @property

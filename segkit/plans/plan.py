@@ -22,7 +22,7 @@ from segkit.plans.norm_catalogue import NormKind
 from segkit.plans.ranges import DataRanges
 
 FORMAT_VERSION = 1
-LATER = ("regions", "ignore", "mirror_swaps")
+LATER = ("regions", "ignore", "mirror_swaps", "harmonization")
 """Fields that older plan files lack; they enter the hash only if they differ from the default."""
 LATER_OF_NETWORK = {"symmetry": None, "downsampling": "strided"}
 """Fields of the network that older plan files lack, with their defaults, which are not written."""
@@ -198,6 +198,9 @@ class Plan:
     """Coded terms and colors of some or all labels, for DICOM output only."""
     training: DataRanges | None = None
     """Ranges over the training data, for warnings only; older plans lack them."""
+    harmonization: dict[str, Any] | None = None
+    """Fitted harmonization of the intensities, applied before they are normalized, in the JSON
+    types of `segkit.harmonization.model_file`; None leaves them as they are."""
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -242,8 +245,9 @@ class Plan:
         The order of the labels counts, because it is the order of the network's outputs.
         """
         content = self._content() | {"labels": list(self.labels.items())}
-        for name in ("reasons", "needs", *OPTIONAL, *(name for name in LATER if not content[name])):
-            del content[name]
+        as_before = {name for name in LATER if not content.get(name)}
+        left_out = {"reasons", "needs", *OPTIONAL, *as_before}
+        content = {name: value for name, value in content.items() if name not in left_out}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def _content(self) -> dict[str, Any]:
@@ -251,6 +255,8 @@ class Plan:
         for name, default in LATER_OF_NETWORK.items():
             if content["network"][name] == default:
                 del content["network"][name]
+        if self.harmonization is None:
+            del content["harmonization"]
         return content
 
 

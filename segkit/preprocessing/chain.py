@@ -1,7 +1,7 @@
 """Transform of scans to network space, for training and prediction alike, and its inverse.
 
 Scan space is the grid and axis order of the file; in network space a scan is in RAS+ order, cropped
-to its content, normalized, and at the voxel spacing of the plan.
+to its content, harmonized if the plan says so, normalized, and at the voxel spacing of the plan.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.memory import require_memory
 from segkit.plans.plan import Plan
+from segkit.preprocessing.harmonization import ScanHarmonization, harmonization_of_scan
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient_and_crop import (
@@ -113,6 +114,8 @@ class ScanParts:
     """Grid of the scan before it was cropped, in RAS+ order."""
     corner: tuple[float, ...]
     """Value of each channel in a corner of the scan, which is that of a constant border."""
+    harmonization: ScanHarmonization | None = None
+    """How the normalizers harmonize the scan; None if the plan has no harmonization."""
 
     @property
     def shape(self) -> Shape:
@@ -133,15 +136,21 @@ class ScanParts:
 
 
 def prepare(
-    volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None
+    volume: Volume,
+    plan: Plan,
+    *,
+    group: str = "",
+    where: str | Path = "scan",
+    max_memory: int | None = None,
 ) -> Prepared:
-    """Reorient to RAS+, crop the constant border, normalize, and resample to the plan's spacing.
+    """Reorient to RAS+, crop the constant border, harmonize, normalize, resample to the spacing.
 
     Unusual properties of the scan are logged as warnings.
 
     Args:
         volume: the scan (C, X, Y, Z), in any orientation, as a reader of `segkit.io` returns it.
         plan: the plan with which the network was trained.
+        group: group of the scan (`harmonization_of_scan`).
         where: name of the scan in messages.
         max_memory: bytes that resampling may take; by default the free memory.
 
@@ -150,8 +159,11 @@ def prepare(
             cannot be normalized, or far too many voxels at the plan's spacing.
         OutOfMemoryError: the scan at the plan's spacing does not fit into memory.
     """
-    parts = prepare_parts(volume, plan, where=where)
-    for warning in scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner):
+    parts = prepare_parts(volume, plan, group=group, where=where)
+    warnings = scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner)
+    if parts.harmonization and parts.harmonization.unknown:
+        warnings.append(parts.harmonization.unknown)
+    for warning in warnings:
         log.warning("%s: %s", where, warning)
     if parts.shape != parts.inverse.cropped_shape:
         _require_memory(parts, volume, where, max_memory)
@@ -159,11 +171,19 @@ def prepare(
     return Prepared(np.ascontiguousarray(parts.part((x, y, z))), parts.inverse)
 
 
-def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
+def prepare_parts(
+    volume: Volume,
+    plan: Plan,
+    *,
+    group: str = "",
+    as_read: Volume | None = None,
+    where: str | Path = "scan",
+) -> ScanParts:
     """Return the scan in network space, to be computed part by part.
 
     The arguments are those of `prepare`. Nothing is logged. Whether all voxels are finite is not
-    checked: the readers of `segkit.io` do.
+    checked: the readers of `segkit.io` do. ``as_read`` is the scan before a tilt of its slices was
+    undone, whose intensities decide how it is harmonized; default ``volume``.
 
     Raises:
         InputError: the scan has a different number of channels or unit than the plan, voxels that
@@ -179,9 +199,11 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     inverse = InverseTransform(
         axis_map, volume.grid.shape, box, shape, grid_shape(shape, reoriented.spacing, plan.spacing)
     )
-    measured = normalizers(voxels, plan.channels, mask, where=where)
+    harmonization = harmonization_of_scan(as_read or volume, plan, group, where=where)
+    curves = harmonization.maps if harmonization else None
+    measured = normalizers(voxels, plan.channels, mask, curves=curves, where=where)
     corner = tuple(float(value) for value in np.asarray(reoriented.array[:, 0, 0, 0]))
-    parts = ScanParts(voxels, mask, measured, inverse, reoriented.grid, corner)
+    parts = ScanParts(voxels, mask, measured, inverse, reoriented.grid, corner, harmonization)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
         _check_number(parts, volume, where)

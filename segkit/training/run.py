@@ -15,13 +15,14 @@ import lightning as L
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
+from segkit.dataset.split import Split, split_cases
 from segkit.errors import UsageError
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
 from segkit.progress import CaseProgress
 from segkit.training.compute.distributed import Ranks, end_together, start_ranks
 from segkit.training.compute.slurm import was_requeued
-from segkit.training.data.split import Split, check_split, split_cases
+from segkit.training.data.split import check_split
 from segkit.training.fit import fit
 from segkit.training.initialization.origin import warn_of_seen_cases
 from segkit.training.outputs.checkpoint import has_checkpoint

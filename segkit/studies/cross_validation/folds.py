@@ -9,10 +9,10 @@ from pathlib import Path
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import dataset_folds
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import write_text
 from segkit.inference.files.inputs import names_a_file
-from segkit.training.data.split import dataset_folds
 from segkit.training.outputs.run_folder import FOLDS
 
 
