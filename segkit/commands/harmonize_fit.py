@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from segkit.dataset.split import split_cases
 from segkit.errors import UsageError, printable
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
-from segkit.harmonization.model import Harmonization
+from segkit.harmonization.model import Harmonization, cases_hash
 from segkit.harmonization.model_file import write_harmonization
 from segkit.report.tables import Cell, text_table
 
@@ -48,6 +49,7 @@ def run(arguments: Sequence[str]) -> int:
         source=source,
         tags=tags_of(given.tags) if source == "dicom" else (),
     )
+    model = dataclasses.replace(model, cases=cases_hash(case.id for case in split.training))
     write_harmonization(given.output, model)
     print(printable(summary(model), lines=True))
     left = f"; {len(split.validation)} validation cases were not read" if split.validation else ""

@@ -232,6 +232,13 @@ def _conditions(config: Any) -> tuple[tuple[str, bool, str], ...]:
             config.fold == "all",
             "fold=all, which trains on every case: give one of them",
         ),
+        *_group_conditions(config),
+    )
+
+
+def _group_conditions(config: Any) -> tuple[tuple[str, bool, str], ...]:
+    """Return the conditions of `_conditions` for the keys about groups."""
+    return (
         (
             "folds_by",
             config.fold == "all",

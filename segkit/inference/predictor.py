@@ -133,10 +133,7 @@ class Predictor:
     def predict_with_uncertainty(
         self, scan: object, **options: Unpack[Options]
     ) -> tuple[Volume, Volume]:
-        """Return the label map, and the uncertainty (1, X, Y, Z) of `scoring.voxel_values.entropy`.
-
-        A constant border, which the networks do not see, has uncertainty 0.
-        """
+        """Return the label map, and the entropy (1, X, Y, Z), which is 0 in a constant border."""
         prediction = self.prediction(scan, Wanted(uncertainty=True), **options)
         return prediction.labels, cast(Volume, prediction.uncertainty)
 

@@ -188,6 +188,8 @@ def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence
     words = [f"dataset={config.dataset.path or stored.dataset.path}"]
     if stored.dataset.store:
         words.append(f"dataset.store={stored.dataset.store}")
+    if config.dataset.groups:
+        words.append(f"dataset.groups={config.dataset.groups}")
     words += [
         f"plan={run_dir / PLAN}",
         f"weights={config.run_dir}",
