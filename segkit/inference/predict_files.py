@@ -32,7 +32,6 @@ from segkit.inference.request import Request
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.labels.codes import colors_of
 from segkit.plans.plan import Plan
-from segkit.preprocessing.harmonization import ScanHarmonization
 from segkit.progress import WindowProgress
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
@@ -119,15 +118,11 @@ def _outcome(
             "done",
             seconds=seconds,
             output=output,
-            notes=(*job.scan.notes, *_unknown_group(harmonization)),
+            notes=(*job.scan.notes, *(harmonization.warnings if harmonization else ())),
             group=harmonization.group if harmonization else None,
         )
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _seconds_since(start))
-
-
-def _unknown_group(harmonization: ScanHarmonization | None) -> tuple[str, ...]:
-    return (harmonization.unknown,) if harmonization and harmonization.unknown else ()
 
 
 def _seconds_since(start: float) -> float:

@@ -165,9 +165,8 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
         corner=parts.corner,
         other_modality=given.other_modality,
     )
-    warnings = [*given.other_modality.values(), *unusual]
-    if parts.harmonization and parts.harmonization.unknown:
-        warnings.append(parts.harmonization.unknown)
+    of_group = parts.harmonization.warnings if parts.harmonization else ()
+    warnings = [*given.other_modality.values(), *unusual, *of_group]
     return PreparedScan(upright, tilt, parts, warnings, comparable_labels(parts.grid, plan))
 
 
@@ -176,8 +175,8 @@ def refuse_unknown_group(harmonization: ScanHarmonization | None, where: Path) -
     if harmonization and harmonization.unknown:
         raise InputError(
             where,
-            expected="a scan of one of the groups to which the model's harmonization was fitted",
-            found=harmonization.unknown,
+            expected="a scan of a group to which the model's harmonization was fitted (--strict)",
+            found=f"a scan of which {harmonization.unknown}",
             remedy="Name its group with --group or --groups, use a model that was trained on scans "
             "of its group as well, or leave out --strict.",
         )

@@ -161,8 +161,7 @@ def prepare(
     """
     parts = prepare_parts(volume, plan, group=group, where=where)
     warnings = scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner)
-    if parts.harmonization and parts.harmonization.unknown:
-        warnings.append(parts.harmonization.unknown)
+    warnings += parts.harmonization.warnings if parts.harmonization else ()
     for warning in warnings:
         log.warning("%s: %s", where, warning)
     if parts.shape != parts.inverse.cropped_shape:

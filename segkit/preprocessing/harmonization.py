@@ -30,6 +30,15 @@ class ScanHarmonization:
     """Group of the scan; None if it is unknown, or if there are no groups."""
     unknown: str = ""
     """Sentence about a group that was not among the training scans; "" for a known one."""
+    instead: str = ""
+    """What an unknown group is harmonized by."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that a user should know; none for a known group."""
+        if not self.unknown:
+            return ()
+        return (f"{self.unknown}; it is harmonized by {self.instead}",)
 
 
 def planned_harmonization(plan: Plan, where: str | Path = "plan") -> Harmonization | None:
@@ -75,17 +84,17 @@ def harmonization_of_scan(
         return None
     values = channel_values(volume, where=where)
     found = group_of(model, values, group or None)
-    unknown = "" if is_known_group(model, found) else _unknown(model, found)
-    return ScanHarmonization(tuple(maps_of(model, values, found)), found, unknown)
+    maps = tuple(maps_of(model, values, found))
+    if is_known_group(model, found):
+        return ScanHarmonization(maps, found)
+    own = "quantiles" if METHODS[model.method].needs_groups else "intensities"
+    return ScanHarmonization(maps, found, _unknown(model, found), f"its own {own}")
 
 
 def _unknown(model: Harmonization, group: str | None) -> str:
     names = ", ".join(model.scans)
-    how = "its own quantiles" if METHODS[model.method].needs_groups else "its own intensities"
     if group:
-        what = f"its group {group!r} is not among those of the training scans ({names})"
-    elif model.grouping.mixture is not None:
-        what = f"its intensities are outside of all groups of the training scans ({names})"
-    else:
-        what = f"its group is not known; the training scans have the groups {names}"
-    return f"{what}; it is harmonized by {how}"
+        return f"the group {group!r} is not among those of the training scans ({names})"
+    if model.grouping.mixture is not None:
+        return f"the intensities are outside of all groups of the training scans ({names})"
+    return f"the group is not given, and the training scans have the groups {names}"

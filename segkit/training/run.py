@@ -225,3 +225,6 @@ def _log_setup(setup: Setup, split: Split) -> None:
     for channel in plan.channels:
         reason = plan.reasons.get(f"channel {channel.name}", "")
         log.info("channel %s is %s. %s", channel.name, NORMALIZED[channel.scheme], reason)
+    if plan.harmonization is not None:
+        method = plan.harmonization["method"]
+        log.info("intensities are harmonized by %s. %s", method, plan.reasons["harmonization"])
