@@ -102,11 +102,14 @@ def _add_scan_choice(parser: Parser) -> None:
 
 def _add_group(parser: Parser) -> None:
     group = parser.add_argument_group(
-        "site or scanner of the scans, for a model that harmonizes intensities (default: as the "
-        "harmonization was fitted: by the intensities, by DICOM attributes, or by the column group "
-        "of a CSV file)"
+        "site or scanner of the scans, for a model that harmonizes intensities"
     )
-    group.add_argument("--group", metavar="NAME", help="the group of all scans")
+    group.add_argument(
+        "--group",
+        metavar="NAME",
+        help="the group of all scans (default: as the harmonization was fitted: by intensities, by "
+        "DICOM attributes, or by the column group of a CSV file of scans)",
+    )
     group.add_argument(
         "--groups", metavar="FILE", type=_path, help="a CSV file with the columns case and group"
     )

@@ -144,6 +144,7 @@ CHECKS: dict[str, Rule] = {
         " {tumor:[1,2,3],core:[2,3]}",
     ),
     "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
+    "dataset.groups": (lambda source: isinstance(source, str), "a path, dicom or intensities"),
     "dataset.group_column": (
         lambda name: isinstance(name, str) and name.strip() != "",
         "the name of a column",
@@ -164,6 +165,10 @@ CHECKS: dict[str, Rule] = {
     ),
     "plan.patch": _EDGES,
     "plan.memory": (_is_size, "a size such as 8GB, of at least 1MiB, or auto"),
+    "plan.harmonization": (
+        lambda method: isinstance(method, str),
+        "zscore, nyul, spline, none or a path",
+    ),
     "trainer.max_steps": _whole(1),
     "trainer.max_minutes": _above(0),
     "trainer.batch_size": _whole(1, "auto"),
