@@ -18,6 +18,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "train with different norms and batch sizes, compare Dice, seams, gradients and memory",
         "segkit.commands.study_normalization",
     ),
+    "symmetry": (
+        "train plain, augmented and equivariant networks on few and many cases, compare all poses",
+        "segkit.commands.study_symmetry",
+    ),
     "tickets": (
         "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
         "segkit.commands.study_tickets",
