@@ -28,7 +28,7 @@ LATER_OF_NETWORK = {"symmetry": None, "downsampling": "strided"}
 """Fields of the network that older plan files lack, with their defaults, which are not written."""
 OPTIONAL = ("segments", "training")
 """Fields that influence neither training nor prediction and are not part of the hash."""
-NOT_WRITTEN = (*OPTIONAL, "training_poses")
+NOT_WRITTEN = (*OPTIONAL, "training_poses", "harmonization")
 """Fields that are not written if they are empty."""
 LEFT_RIGHT = 0
 """Axis along which mirroring exchanges left and right: X."""
@@ -249,9 +249,8 @@ class Plan:
         The order of the labels counts, because it is the order of the network's outputs.
         """
         content = self._content() | {"labels": list(self.labels.items())}
-        as_before = {name for name in LATER if not content.get(name)}
-        left_out = {"reasons", "needs", *OPTIONAL, *as_before}
-        content = {name: value for name, value in content.items() if name not in left_out}
+        for name in ("reasons", "needs", *OPTIONAL, *(name for name in LATER if not content[name])):
+            del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def _content(self) -> dict[str, Any]:
@@ -259,8 +258,6 @@ class Plan:
         for name, default in LATER_OF_NETWORK.items():
             if content["network"][name] == default:
                 del content["network"][name]
-        if self.harmonization is None:
-            del content["harmonization"]
         return content
 
 
