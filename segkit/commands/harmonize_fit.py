@@ -11,20 +11,20 @@ from segkit.commands.flags import Parser
 from segkit.commands.harmonize_discover import check_new
 from segkit.commands.harmonize_groups import (
     add_group_flags,
-    groups_of,
+    check_group_flags,
     open_cases,
-    require_groups,
     tags_of,
-    values_of,
 )
 from segkit.commands.harmonize_table import add_table_flags, fit_table, refuse_table_flags
 from segkit.dataset.dataset import Case
+from segkit.dataset.groups import groups_of, members_of_groups
 from segkit.dataset.split import split_cases
 from segkit.errors import UsageError, printable
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import Harmonization, cases_hash
 from segkit.harmonization.model_file import write_harmonization
+from segkit.planning.harmonization import measured_values
 from segkit.report.tables import Cell, text_table
 
 TABLE_METHOD = "combat"
@@ -37,10 +37,11 @@ def run(arguments: Sequence[str]) -> int:
     if given.method == TABLE_METHOD:
         return fit_table(given)
     refuse_table_flags(given)
+    check_group_flags(given)
     dataset = open_cases(given.dataset)
-    split = split_cases(dataset, _fold(given.fold))
-    groups, source = _groups(given, split.training)
-    values = values_of(split.training, len(dataset.channels))
+    split = split_cases(dataset, _fold(given.fold or "0"))
+    cases, groups, source = _grouped(given, split.training)
+    values = measured_values(cases, dataset.channels)
     model = fit(
         given.method,
         dataset.channels,
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     write_harmonization(given.output, model)
     print(printable(summary(model), lines=True))
     left = f"; {len(split.validation)} validation cases were not read" if split.validation else ""
-    print(f"Fitted to {len(split.training)} training cases{left}. It is in {given.output}.")
+    print(f"Fitted to {len(cases)} training cases{left}. It is in {given.output}.")
     return 0
 
 
@@ -63,10 +64,12 @@ def _fold(text: str) -> int | str:
     return text if text == "all" else int(text)
 
 
-def _groups(given: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[str] | None, str]:
-    """Return the group of each case, None if there are none, and where they come from."""
+def _grouped(
+    given: argparse.Namespace, cases: Sequence[Case]
+) -> tuple[Sequence[Case], list[str] | None, str]:
+    """Return the cases to fit to, the group of each (None without groups), and their source."""
     if given.groups == "intensities":
-        return None, "intensities"
+        return cases, None, "intensities"
     groups = groups_of(cases, given.groups, given.column, tags_of(given.tags))
     source = "dicom" if given.groups == "dicom" else "table"
     if not groups and given.groups is None:
@@ -75,9 +78,9 @@ def _groups(given: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[str]
                 f"--method {given.method} needs the group of every scan: a column 'group' of the "
                 "dataset, --groups FILE.csv, --groups dicom or --groups intensities"
             )
-        return None, "none"
-    require_groups(cases, groups, given.groups)
-    return [groups[case.id] for case in cases], source
+        return cases, None, "none"
+    members = members_of_groups(cases, groups, given.groups)
+    return members, [groups[case.id] for case in members], source
 
 
 def summary(model: Harmonization) -> str:
@@ -119,7 +122,6 @@ def _parser() -> Parser:
     parser.add_argument(
         "--fold",
         metavar="N",
-        default="0",
         help="fold whose validation cases are left out, as fold=N of segkit train; all takes every "
         "case (default: 0)",
     )

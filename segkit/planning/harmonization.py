@@ -188,7 +188,7 @@ def _source(method: str, training: Sequence[Case], config: TrainConfig) -> str:
 def measured_values(
     cases: Sequence[Case], channels: Sequence[str]
 ) -> list[tuple[ChannelValues, ...]]:
-    """Return the values of the channels of each scan, read as for a training.
+    """Return the values of the channels of each scan.
 
     Raises:
         InputError: a scan cannot be read or has another number of channels.
@@ -196,7 +196,8 @@ def measured_values(
     values = []
     with CaseCounter("measuring intensities") as counter:
         for number, case in enumerate(cases):
-            values.append(channel_values(case_scan(case.images), where=case.images[0]))
+            scan = case_scan(case.images, unscaled=True)
+            values.append(channel_values(scan, where=case.images[0]))
             if len(values[-1]) != len(channels):
                 raise InputError(
                     case.images[0],

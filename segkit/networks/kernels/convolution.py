@@ -1,9 +1,13 @@
-"""Convolutions that stay fast for one small sample on a CPU.
+"""Convolutions that stay fast for one small sample on a CPU, and right for a thin one.
 
 PyTorch (2.13) gives a single float32 sample to oneDNN only if channels x first edge x second edge
 exceed 20480. The deep stages of a U-Net on one patch stay below, and PyTorch's other kernels take 2
 to 10 times as long. Cut into two halves that overlap by the size of the kernel, the same sample is
 a batch of two, which oneDNN computes.
+
+oneDNN (in PyTorch 2.13) writes beyond its memory in the gradient of a 3D kernel whose first edge
+exceeds that of the image, padding not counted: for 2 voxels and a kernel of 3, it holds random
+numbers (`findings/torch_conv3d_thin_image.sh`). Zeros that are part of the image avoid this.
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ class Conv2d(nn.Conv2d):
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d, computed in halves where that is faster."""
+    """nn.Conv3d, computed in halves where that is faster, with right gradients for thin images."""
 
     def kernel(self) -> Tensor:
         """Return the kernel that the convolution uses, which derived classes may compute."""
@@ -57,6 +61,8 @@ class Conv3d(nn.Conv3d):
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
         kernel, bias = self.kernel(), self.offset()
+        if is_thin(self, input):
+            return convolve_thin(self, input, (kernel, bias))
         if is_slow(self, input):
             return convolve_halves(self, F.conv3d, input, (kernel, bias))
         result: Tensor = self._conv_forward(input, kernel, bias)
@@ -132,6 +138,30 @@ def is_slow(layer: Layer, x: Tensor) -> bool:
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
     )
+
+
+def is_thin(layer: nn.Conv3d, x: Tensor) -> bool:
+    """Return whether oneDNN's gradient of the kernel would be wrong for ``x`` (B, C, X, Y, Z)."""
+    return (
+        layer.training
+        and x.device.type == "cpu"
+        and 1 < x.shape[2] < layer.kernel_size[0]
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+    )
+
+
+def convolve_thin(layer: nn.Conv3d, x: Tensor, weights: Weights) -> Tensor:
+    """Apply ``layer`` to ``x`` (B, C, X, Y, Z) with the zeros beyond both ends of X in the image.
+
+    Args:
+        layer: the convolution.
+        x: the image.
+        weights: kernel and bias of the convolution.
+    """
+    padding = [int(edge) for edge in layer.padding]
+    image = _pad(x, 0, padding[0], padding[0])
+    return F.conv3d(image, *weights, layer.stride, [0, *padding[1:]], layer.dilation, layer.groups)
 
 
 def _kernel_is_stride(layer: Layer) -> bool:

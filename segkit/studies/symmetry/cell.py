@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from segkit.studies.study_folder import train_arm
 from segkit.studies.symmetry.poses import largest_error, pose_rows
 from segkit.training.outputs.run_folder import CHECKPOINTS
 from segkit.training.setup import Setup
+
+log = logging.getLogger(__name__)
 
 SECONDS, ERROR = "seconds_per_step", "equivariance_error"
 """Measures of a training; the second one for each group."""
@@ -48,6 +51,7 @@ class SymmetryCell:
 
     def _rows(self, folder: Path) -> Iterator[Row]:
         cell = self._opened(folder)
+        log.info("measuring %d cases in %d poses", len(cell.cases[: self.cases]), len(self.poses))
         for case in cell.cases[: self.cases]:
             yield from pose_rows(cell, case, self.poses, average=self.average)
         for group in self.groups:

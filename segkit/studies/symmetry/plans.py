@@ -20,6 +20,8 @@ from segkit.studies.symmetry.settings import Arm, SymmetrySettings
 from segkit.training.outputs.run_folder import prepared_folder, run_state
 from segkit.training.setup import Setup
 
+NEARLY = 0.1
+"""Relative difference of two counts up to which they count as matched."""
 STALE = ("symmetry", "network", "mirror")
 """Reasons of the shared plan that do not hold for the network of an arm."""
 
@@ -68,6 +70,11 @@ def _rounded(widths: Sequence[int], symmetry: str) -> list[int]:
     return [-(-width // order) * order for width in widths]
 
 
+def is_matched(ratio: float) -> bool:
+    """Return whether two counts with this ratio are about equal."""
+    return abs(ratio - 1) <= NEARLY
+
+
 @dataclass(frozen=True)
 class StudyPlans:
     """Plans of all arms, and the groups with their axes."""
@@ -85,6 +92,11 @@ class StudyPlans:
     def cost(self, arm: Arm) -> Cost:
         """Return the cost of the network of an arm."""
         return cost_of(self.arms[arm])
+
+    def ratio(self, arm: Arm) -> float:
+        """Return the count that an equivariant network matches, relative to the plain one's."""
+        own, reference = (getattr(self.cost(one), arm.kind) for one in (arm, Arm("plain")))
+        return float(own / reference)
 
     def widths(self, arm: Arm) -> tuple[int, ...]:
         """Return the number of channels of each stage of the network of an arm."""

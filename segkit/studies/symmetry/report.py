@@ -64,7 +64,7 @@ def report_page(
         Section("How it was measured", method(study, results.settings, done, count)),
         Section("Figures", pictures=pictures),
         *_dice_sections(results),
-        _section("Networks", network_table(facts), MATCH, match_sentences(facts)),
+        _section("Networks", network_table(facts), MATCH, match_sentences(results.plans)),
         _section("Equivariance error", error_table(facts), ERROR),
         _section("Cells without results", failed_table(cells)),
     ]

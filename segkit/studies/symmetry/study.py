@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ from segkit.studies.cell_study import CellStudy
 from segkit.studies.cells import CellResult, StudyCell
 from segkit.studies.symmetry.cells import study_cells
 from segkit.studies.symmetry.figures import write_figures
-from segkit.studies.symmetry.plans import StudyPlans, shared_config, study_plans
+from segkit.studies.symmetry.plans import StudyPlans, is_matched, shared_config, study_plans
 from segkit.studies.symmetry.report import report_page
 from segkit.studies.symmetry.settings import SYMMETRY, SymmetrySettings
 from segkit.studies.symmetry.summary import Question, Results, dice_summary
 from segkit.studies.symmetry.tables import network_facts
-from segkit.studies.symmetry.verdicts import headline, title
+from segkit.studies.symmetry.verdicts import COUNTS, amount, headline, title
 from segkit.training.setup import Setup
+
+log = logging.getLogger(__name__)
 
 SUMMARY, REPORT = "summary.json", "report.html"
 
@@ -51,6 +54,8 @@ def study_symmetry(
 
     def cells(study: Setup, settings: SymmetrySettings) -> list[StudyCell]:
         found.append(study_plans(study, settings))
+        for sentence in mismatches(found[0]):
+            log.warning("%s", sentence)
         return study_cells(study, settings, found[0])
 
     def report(
@@ -59,6 +64,17 @@ def study_symmetry(
         write_report(study, settings, found[0], results, count)
 
     return CellStudy(SYMMETRY, shared_config, cells, report).run(words, progress)
+
+
+def mismatches(plans: StudyPlans) -> list[str]:
+    """Return a sentence for each equivariant network whose count is far from the plain one's."""
+    return [
+        f"{arm.symmetry} has {amount(plans.ratio(arm))} {COUNTS[arm.kind]} of the plain network "
+        f"with channels {list(plans.widths(arm))}, the nearest there are. To match them, give "
+        "wider study.features."
+        for arm in plans.arms
+        if arm.is_equivariant and not is_matched(plans.ratio(arm))
+    ]
 
 
 def write_report(
@@ -85,7 +101,9 @@ def write_report(
         "verdict": headline(results),
         "networks": facts,
         "dice": list(dice_summary(results)),
-        "comparisons": [row for question in results.questions() for row in _as_json(question)],
+        "comparisons": [
+            row for question in results.questions() for row in _as_json(question, plans)
+        ],
         "failed": [
             {"cell": result.cell.name, "status": result.status, "message": result.message}
             for result in cells
@@ -98,10 +116,10 @@ def write_report(
     write_text(folder / REPORT, page)
 
 
-def _as_json(question: Question) -> list[dict[str, Any]]:
+def _as_json(question: Question, plans: StudyPlans) -> list[dict[str, Any]]:
     return [
         {
-            "comparison": title(question),
+            "comparison": title(question, plans.ratio(question.arm)),
             "pose": question.pose,
             "training_cases": count,
             "difference": None if found is None else dataclasses.asdict(found),

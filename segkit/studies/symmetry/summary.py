@@ -48,8 +48,8 @@ class Line(NamedTuple):
 WORDS = {
     "plain": "plain",
     "augmented": "augmented",
-    "multiply_adds": "equivariant, multiply-adds matched",
-    "parameters": "equivariant, parameters matched",
+    "multiply_adds": "equivariant, by multiply-adds",
+    "parameters": "equivariant, by parameters",
 }
 """Name of each kind of arm."""
 
@@ -74,7 +74,7 @@ class Results:
     def __init__(
         self, settings: SymmetrySettings, plans: StudyPlans, results: Sequence[CellResult]
     ) -> None:
-        self.settings = settings
+        self.settings, self.plans = settings, plans
         self._poses = {
             group: [pose_name(element) for element in plans.poses(group)]
             for group in settings.symmetries

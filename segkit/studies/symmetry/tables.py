@@ -11,9 +11,10 @@ from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
 from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.symmetry.cell import ERROR, SECONDS
-from segkit.studies.symmetry.plans import StudyPlans
+from segkit.studies.symmetry.plans import StudyPlans, is_matched
 from segkit.studies.symmetry.settings import Arm
 from segkit.studies.symmetry.summary import POSES, WORDS, Line, Results
+from segkit.studies.symmetry.verdicts import COUNTS
 
 Table = tuple[list[str], list[list[Cell]]]
 
@@ -60,24 +61,14 @@ def network_table(facts: Sequence[Mapping[str, Any]]) -> Table:
     ]
 
 
-def match_sentences(facts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return how far each equivariant network is from its match.
-
-    >>> match_sentences([{"group": "p4", "arm": "parameters", "parameters_ratio": 1.04}])
-    ['p4, parameters matched: 4 % more than the plain network.']
-    """
-    sentences = []
-    for one in facts:
-        if one["arm"] in ("multiply_adds", "parameters"):
-            percent = 100 * (one[f"{one['arm']}_ratio"] - 1)
-            name = f"{one['group']}, {one['arm'].replace('_', '-')} matched"
-            sentences.append(f"{name}: {_more_or_less(percent)} than the plain network.")
-    return sentences
-
-
-def _more_or_less(percent: float) -> str:
-    digits = 0 if abs(percent) >= 1 else 2
-    return f"{abs(percent):.{digits}f} % {'fewer' if percent < 0 else 'more'}"
+def match_sentences(plans: StudyPlans) -> list[str]:
+    """Return how far each equivariant network is from its match."""
+    return [
+        f"{arm.symmetry}, by {COUNTS[arm.kind]}: {plans.ratio(arm):.3f} of the plain network's."
+        + ("" if is_matched(plans.ratio(arm)) else " No widths are nearer: this is no match.")
+        for arm in plans.arms
+        if arm.is_equivariant
+    ]
 
 
 def error_table(facts: Sequence[Mapping[str, Any]]) -> Table:

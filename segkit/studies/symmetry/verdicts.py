@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from segkit.studies.intervals import Interval, extent
-from segkit.studies.symmetry.summary import POSES, Line, Question, Results
+from segkit.studies.symmetry.plans import is_matched
+from segkit.studies.symmetry.summary import POSES, Question, Results
 
+COUNTS: Mapping[str, str] = {"multiply_adds": "multiply-adds", "parameters": "parameters"}
+"""Name of what is counted, by kind of arm."""
 OTHERS = {False: "the plain network", True: "the augmented, averaged one"}
 """Name of the other network in a sentence, by whether its predictions are averaged."""
 
@@ -16,7 +19,7 @@ def headline(results: Results) -> list[str]:
     """Return a sentence for each equivariant network and each network it is compared with."""
     questions = results.questions()
     sentences = [
-        _sentence(list(part))
+        _sentence(list(part), results)
         for _, part in groupby(questions, key=lambda one: (one.arm, one.other))
     ]
     certain = any(_certain(question) for question in questions)
@@ -28,10 +31,10 @@ def headline(results: Results) -> list[str]:
     return sentences
 
 
-def _sentence(questions: Sequence[Question]) -> str:
+def _sentence(questions: Sequence[Question], results: Results) -> str:
     """Return what the questions about one pair of networks say, pose by pose."""
     first = questions[0]
-    start = f"{title(first)}: "
+    start = f"{title(first, results.plans.ratio(first.arm))}: "
     findings: dict[str, list[str]] = {}
     for question in questions:
         findings.setdefault(_finding(question), []).append(POSES[question.pose])
@@ -41,13 +44,26 @@ def _sentence(questions: Sequence[Question]) -> str:
     return start + "; ".join(parts) + "."
 
 
-def title(question: Question) -> str:
-    """Return what is compared, such as "mirror with multiply-adds matched against ..."."""
-    matched = {"multiply_adds": "as many multiply-adds", "parameters": "as many parameters"}
+def title(question: Question, ratio: float) -> str:
+    """Return what is compared, such as "mirror with about as many parameters, against ...".
+
+    Args:
+        question: the comparison.
+        ratio: the count that should be matched, relative to that of the plain network.
+    """
     return (
-        f"{question.arm.symmetry} with about {matched[question.arm.kind]}, against "
+        f"{question.arm.symmetry} with {amount(ratio)} {COUNTS[question.arm.kind]}, against "
         f"{OTHERS[question.other.averaged]}"
     )
+
+
+def amount(ratio: float) -> str:
+    """Return how much a count is of another one.
+
+    >>> amount(1.05), amount(3.7), amount(0.5)
+    ('about as many', '3.7 times the', '0.5 times the')
+    """
+    return "about as many" if is_matched(ratio) else f"{ratio:.2g} times the"
 
 
 def _finding(question: Question) -> str:
@@ -81,13 +97,3 @@ def _cases(count: int) -> str:
 
 def _certain(question: Question) -> bool:
     return any(one and one.excludes_zero for one in question.differences.values())
-
-
-def line_name(line: Line) -> str:
-    """Return the name of a line with its group.
-
-    >>> from segkit.studies.symmetry.settings import Arm
-    >>> line_name(Line(Arm("augmented", "p4"), averaged=True))
-    'p4: augmented and averaged'
-    """
-    return f"{line.arm.symmetry}: {line.words}" if line.arm.symmetry else line.words

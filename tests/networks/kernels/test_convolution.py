@@ -50,6 +50,19 @@ def test_3d(shape: Edges, kernel: Edges, stride: Edges) -> None:
     assert_same(Conv3d(3, 4, **options), nn.Conv3d(3, 4, **options), draw(1, 3, *shape))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("edges", "kernel"), [((2, 2, 2), 3), ((2, 4, 4), 3), ((3, 4, 4), 5)])
+def test_gradients_of_thin_images(edges: Edges, kernel: int, dtype: torch.dtype) -> None:
+    layer = Conv3d(24, 24, kernel, padding=kernel // 2, bias=False)
+    x = draw(2, 24, *edges)
+    exact = nn.Conv3d(24, 24, kernel, padding=kernel // 2, bias=False).double()
+    exact.load_state_dict(layer.state_dict())
+    expected = results(exact, x.double())
+    for own, other in zip(results(layer.to(dtype), x.to(dtype)), expected, strict=True):
+        limit = 0.02 * float(other.detach().abs().max())
+        torch.testing.assert_close(own.double(), other, rtol=0, atol=limit)
+
+
 @pytest.mark.parametrize("shape", [(5, 7), (1, 6), (8, 2)])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_2d(shape: Edges, stride: int) -> None:

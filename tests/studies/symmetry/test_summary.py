@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from segkit.config.schema import NetworkConfig
 from segkit.plans.plan import SymmetryPlan
+from segkit.plans.plan_file import read_plan
 from segkit.studies.cells import CellResult, Row, StudyCell
 from segkit.studies.symmetry.figures import write_figures
+from segkit.studies.symmetry.matching import with_network
 from segkit.studies.symmetry.plans import StudyPlans
 from segkit.studies.symmetry.settings import Arm, SymmetrySettings
+from segkit.studies.symmetry.study import mismatches
 from segkit.studies.symmetry.summary import Line, Results
-from segkit.studies.symmetry.tables import dice_table, label_table
+from segkit.studies.symmetry.tables import dice_table, label_table, match_sentences
 from segkit.studies.symmetry.verdicts import headline
 
 PLAIN = Arm("plain")
 GROUP = "mirror"
-PLANS = StudyPlans({}, {GROUP: SymmetryPlan(GROUP, (0,))}, ())
 SETTINGS = SymmetrySettings((GROUP,), ("multiply_adds",), seeds=(0, 1, 2))
+PLAN = read_plan(Path(__file__).parents[2] / "data" / "plan_v1.json")
+PLANS = StudyPlans(dict.fromkeys(SETTINGS.arms, PLAN), {GROUP: SymmetryPlan(GROUP, (0,))}, ())
 CASES, SEEDS = ("a", "b", "c", "d"), (0, 1, 2)
 
 
@@ -111,7 +117,7 @@ def test_without_any_cell_nothing_can_be_compared() -> None:
 def test_tables_and_the_figure_have_every_network(tmp_path: Path) -> None:
     results = results_of(lambda arm, _count, _seed, case: two_poses(arm, 0.5, 0.25, case))
     header, rows = dice_table(results, GROUP)
-    names = ["plain", "augmented", "augmented and averaged", "equivariant, multiply-adds matched"]
+    names = ["plain", "augmented", "augmented and averaged", "equivariant, by multiply-adds"]
     assert [row[0] for row in rows[::2]] == names
     assert [row[header.index("predictions")] for row in rows[::2]] == [1, 1, 2, 1]
     plain = dict(zip(header, rows[0], strict=True))
@@ -121,3 +127,15 @@ def test_tables_and_the_figure_have_every_network(tmp_path: Path) -> None:
     ((picture, _),) = write_figures(tmp_path, results)
     assert picture.read_bytes()[:4] == b"\x89PNG"
     assert picture.with_suffix(".svg").is_file()
+
+
+def test_a_network_that_could_not_be_matched_is_called_so() -> None:
+    narrow = with_network(PLAN, (4, 4, 4), NetworkConfig("unet"), None)
+    plans = StudyPlans({**PLANS.arms, PLAIN: narrow}, PLANS.groups, ())
+    assert match_sentences(PLANS) == ["mirror, by multiply-adds: 1.000 of the plain network's."]
+    (far,) = match_sentences(plans)
+    assert far.endswith("of the plain network's. No widths are nearer: this is no match.")
+    (warning,) = mismatches(plans)
+    times = re.search(r"mirror has (.+ times) the multiply-adds of the plain", warning)
+    assert times
+    assert f"mirror with {times[1]} the multiply-adds" in headline(Results(SETTINGS, plans, []))[0]
