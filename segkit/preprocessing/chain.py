@@ -38,6 +38,7 @@ from segkit.preprocessing.resample import (
     resample_bytes,
     resample_labels,
 )
+from segkit.preprocessing.scan_fit import check_scan
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.volume import Box, Grid, Shape, Volume
 
@@ -190,7 +191,7 @@ def prepare_parts(
         OutOfMemoryError: resampling increases the number of voxels so much that they do not fit
             into memory.
     """
-    _check(volume, plan, where)
+    check_scan(volume, plan, where)
     reoriented, axis_map = to_ras(volume)
     box, mask = _content(reoriented.array, plan)
     voxels = reoriented.array[:, *box]
@@ -266,45 +267,3 @@ def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
             ),
             remedy="Check the voxel size in the scan's header, and the spacing of the plan.",
         )
-
-
-def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
-    names = ", ".join(channel.name for channel in plan.channels)
-    if volume.channels != len(plan.channels):
-        plural = "s" if len(plan.channels) > 1 else ""
-        raise InputError(
-            where,
-            expected=f"{len(plan.channels)} channel{plural} ({names})",
-            found=f"{volume.channels}",
-            remedy=_channel_remedy(volume.channels, len(plan.channels)),
-        )
-    if volume.unit != plan.unit:
-        kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}
-        raise InputError(
-            where,
-            expected=kinds[plan.unit],
-            found=kinds[volume.unit],
-            remedy="Use a model that was trained on such images"
-            + (", or give the original scan as DICOM or NIfTI." if plan.unit == "mm" else "."),
-        )
-    if not volume.array.size:
-        raise InputError(
-            where,
-            expected="voxels",
-            found=f"the shape {volume.array.shape}",
-            remedy="Is this the whole scan?",
-        )
-
-
-def _channel_remedy(found: int, expected: int) -> str:
-    if found > expected:
-        few = f"the {expected} that are meant as a file of their own"
-        return (
-            "The file has more images than the model uses (time points, contrasts or colors). Save"
-            f" {few if expected > 1 else 'the one that is meant as a file of its own'}."
-        )
-    return (
-        "Give every channel that the model was trained on, in this order: a file of them"
-        " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
-        " column image:NAME each)."
-    )
