@@ -246,13 +246,15 @@ def _group_conditions(config: Any) -> tuple[tuple[str, bool, str], ...]:
         ),
         (
             "dataset.group_column",
-            config.dataset.groups in (None, "dicom", "intensities"),
+            config.dataset.group_column is not None
+            and config.dataset.groups in (None, "dicom", "intensities"),
             "no table: give it with dataset.groups=FILE",
         ),
         (
             "dataset.groups",
-            not (config.folds_by or config.plan.harmonization or config.plan.file)
-            and not config.weights,
+            config.dataset.groups is not None
+            and not (config.folds_by or config.plan.harmonization)
+            and not (config.plan.file or config.weights),
             "neither folds_by=group nor plan.harmonization: give one of them",
         ),
     )
