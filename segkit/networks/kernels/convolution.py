@@ -5,9 +5,8 @@ exceed 20480. The deep stages of a U-Net on one patch stay below, and PyTorch's 
 to 10 times as long. Cut into two halves that overlap by the size of the kernel, the same sample is
 a batch of two, which oneDNN computes.
 
-oneDNN (in PyTorch 2.13) writes beyond its memory in the gradient of a 3D kernel whose first edge
-exceeds that of the image, padding not counted: for 2 voxels and a kernel of 3, it holds random
-numbers (`findings/torch_conv3d_thin_image.sh`). Zeros that are part of the image avoid this.
+For some images that are thinner than the kernel, PyTorch (2.13, oneDNN) does not compute the right
+gradient of a 3D kernel. Zeros that are part of the image avoid this.
 """
 
 from __future__ import annotations

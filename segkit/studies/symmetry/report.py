@@ -32,7 +32,8 @@ MATCH = (
 ERROR = (
     "Largest difference between the scores of a moved patch and the moved scores of the patch, "
     "over all elements of the group, in standard deviations of the scores; of the trained "
-    "networks, on patches of held-out cases, in float32. Rounding alone gives about 1e-6."
+    "networks, on patches of held-out cases, in float32. Rounding alone gives 1e-6 to 1e-5, and "
+    "more where the largest score is many standard deviations away."
 )
 AVERAGED = (
     "Averaged are the scores of the augmented network in all poses of the group, which takes as "
@@ -89,15 +90,14 @@ def method(study: Setup, settings: SymmetrySettings, done: int, count: int) -> l
     """Return how the study was made, in sentences."""
     plan = study.plan
     patch = " x ".join(map(str, plan.patch))
-    seeds = len(settings.seeds)
     return [
         f"Every training takes {steps_of(study, settings)} steps of "
-        f"{plan.batch_size * study.config.trainer.accumulate} patches of {patch} voxels, with "
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'}. Spacing, precision, memory format and "
-        "augmentation are the same in all of them, except that patches of the augmented network "
-        "are also moved by random elements of the group. Nothing else is mirrored or turned by "
-        "90 degrees in training. A seed fixes the training cases, and smaller numbers of cases are "
-        "subsets of larger ones.",
+        f"{_count(plan.batch_size * study.config.trainer.accumulate, 'patch', 'patches')} of "
+        f"{patch} voxels, with {_count(len(settings.seeds), 'seed', 'seeds')}. Spacing, "
+        "precision, memory format and augmentation are the same in all of them, except that "
+        "patches of the augmented network are also moved by random elements of the group. Nothing "
+        "else is mirrored or turned by 90 degrees in training. A seed fixes the training cases, "
+        "and smaller numbers of cases are subsets of larger ones.",
         f"Dice is measured on at most {settings.cases} held-out cases: {', '.join(POSES.values())}."
         " A scan is moved, predicted, and its scores are moved back; a reflection exchanges the "
         "names of left and right.",
@@ -107,3 +107,7 @@ def method(study: Setup, settings: SymmetrySettings, done: int, count: int) -> l
         "pose hold together with 95 % over its numbers of training cases, each comparison for "
         "itself: of twenty, about one finds a difference by chance.",
     ]
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,12 @@ from segkit.studies.symmetry.plans import StudyPlans
 from segkit.studies.symmetry.settings import Arm, SymmetrySettings
 from segkit.studies.symmetry.study import mismatches
 from segkit.studies.symmetry.summary import Line, Results
-from segkit.studies.symmetry.tables import dice_table, label_table, match_sentences
+from segkit.studies.symmetry.tables import (
+    dice_table,
+    failed_table,
+    label_table,
+    match_sentences,
+)
 from segkit.studies.symmetry.verdicts import headline
 
 PLAIN = Arm("plain")
@@ -139,3 +145,10 @@ def test_a_network_that_could_not_be_matched_is_called_so() -> None:
     times = re.search(r"mirror has (.+ times) the multiply-adds of the plain", warning)
     assert times
     assert f"mirror with {times[1]} the multiply-adds" in headline(Results(SETTINGS, plans, []))[0]
+
+
+def test_a_cell_that_failed_is_named_and_counts_nowhere() -> None:
+    done = cell(PLAIN, 4, 0, two_poses(PLAIN, 0.5, 0.5, "a"))
+    failed = replace(cell(PLAIN, 16, 0, []), status="failed", message="no space")
+    assert Results(SETTINGS, PLANS, [done, failed]).counts == [4]
+    assert failed_table([done, failed])[1] == [["plain160", "failed", "no space"]]
