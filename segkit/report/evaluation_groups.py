@@ -37,7 +37,7 @@ def write_groups(evaluation: Evaluation, folder: str | Path) -> Path:
     path = Path(folder) / GROUPS
     columns = [field.name for field in dataclasses.fields(GroupMean)]
     rows = ([row[name] for name in columns] for row in evaluation.summary["groups"])
-    write_text(path, csv_text(columns, (map(_rounded, row) for row in rows)))
+    write_text(path, csv_text(columns, ([_rounded(cell) for cell in row] for row in rows)))
     return path
 
 
