@@ -161,6 +161,7 @@ def _parser() -> Parser:
         help="the correct label map, a folder of them, or a dataset",
     )
     _add_options(parser)
+    _add_groups(parser)
     return parser
 
 
@@ -192,6 +193,14 @@ def _add_options(parser: Parser) -> None:
         help="leave out voxels that have this value in the reference",
     )
     parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="exit with code 0 instead of 5 if a reference has no prediction",
+    )
+
+
+def _add_groups(parser: Parser) -> None:
+    parser.add_argument(
         "--by",
         choices=("group",),
         help="also give means with 95%% intervals for each group of cases, such as site or scanner "
@@ -206,9 +215,4 @@ def _add_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--column", metavar="NAME", help="column of FILE that holds the group (default: group)"
-    )
-    parser.add_argument(
-        "--allow-missing",
-        action="store_true",
-        help="exit with code 0 instead of 5 if a reference has no prediction",
     )
