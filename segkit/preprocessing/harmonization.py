@@ -31,7 +31,7 @@ class ScanHarmonization:
     unknown: str = ""
     """Sentence about a group that was not among the training scans; "" for a known one."""
     instead: str = ""
-    """What an unknown group is harmonized by."""
+    """Values that decide in place of an unknown group."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
