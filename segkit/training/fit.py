@@ -21,9 +21,11 @@ from torch import nn
 from segkit.bundle.bundle import Bundle
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import Split, split_cases
 from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
+from segkit.networks.kernels.convolution import refuse_thin_images
 from segkit.networks.mask_file import MaskFile
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
@@ -36,7 +38,7 @@ from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.compute.slurm import REQUEUE
 from segkit.training.data.patches import PatchDataset, training_patches
-from segkit.training.data.split import Split, check_split, split_cases, write_split
+from segkit.training.data.split import check_split, write_split
 from segkit.training.initialization.origin import Origin, initialize, resumed_mask
 from segkit.training.optimization.distributed_loss import DistributedLoss
 from segkit.training.optimization.lightning_module import SegmentationModule
@@ -103,6 +105,7 @@ def fit(
     use_machine(config.trainer, run.device)
     torch.manual_seed(config.seed)
     network = new_network(plan)
+    refuse_thin_images(network)
     split = split_cases(dataset, config.fold, config.folds)
     checkpoint_path, checkpoint = _checkpoint_to_resume(run, split)
     training, validation = _prepare(run, split)

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segkit.errors import InputError
 from segkit.networks.kernels.recompute import recomputable
 from segkit.networks.kernels.transposed_convolution import is_slow_backwards, transposed_convolution
 
@@ -60,9 +61,11 @@ class Conv3d(nn.Conv3d):
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
         kernel, bias = self.kernel(), self.offset()
-        if is_thin(self, input):
+        slow = is_slow(self, input)
+        # Halves along X are wide enough.
+        if is_thin(self, input) and not (slow and _longest_axis(input) == 0):
             return convolve_thin(self, input, (kernel, bias))
-        if is_slow(self, input):
+        if slow:
             return convolve_halves(self, F.conv3d, input, (kernel, bias))
         result: Tensor = self._conv_forward(input, kernel, bias)
         return result
@@ -148,6 +151,26 @@ def is_thin(layer: nn.Conv3d, x: Tensor) -> bool:
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
     )
+
+
+def refuse_thin_images(network: nn.Module) -> None:
+    """Make layers of other packages raise an InputError where `is_thin`, while they train."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d) and not isinstance(module, Conv3d):
+            module.register_forward_pre_hook(_refuse_thin)
+
+
+def _refuse_thin(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    (x,) = inputs
+    # PyTorch gives what is_slow to its own kernels, which are right.
+    if isinstance(layer, nn.Conv3d) and is_thin(layer, x) and not is_slow(layer, x):
+        raise InputError(
+            "network",
+            expected=f"layers that see 1 voxel along x, or at least {layer.kernel_size[0]} as their"
+            " kernel has, because PyTorch's gradients may be wrong on a CPU otherwise",
+            found=f"{x.shape[2]}",
+            remedy="Give a larger plan.patch, fewer stages in network.features, or network=unet.",
+        )
 
 
 def convolve_thin(layer: nn.Conv3d, x: Tensor, weights: Weights) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segkit.errors import InputError
 from segkit.networks.kernels.convolution import (
     ONE_DNN_FROM,
     Conv2d,
@@ -13,6 +14,7 @@ from segkit.networks.kernels.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
     is_slow,
+    refuse_thin_images,
 )
 
 Edges = tuple[int, ...]
@@ -61,6 +63,20 @@ def test_gradients_of_thin_images(edges: Edges, kernel: int, dtype: torch.dtype)
     for own, other in zip(results(layer.to(dtype), x.to(dtype)), expected, strict=True):
         limit = 0.02 * float(other.detach().abs().max())
         torch.testing.assert_close(own.double(), other, rtol=0, atol=limit)
+
+
+def test_layers_of_other_packages_refuse_thin_images() -> None:
+    layers = [kind(2, 2, 3, padding=1) for kind in (nn.Conv3d, Conv3d)]
+    network = nn.Sequential(*layers)
+    refuse_thin_images(network)
+    for shape in ((2, 2, 1, 4, 4), (2, 2, 3, 4, 4), (1, 2, 2, 4, 4)):
+        network(draw(*shape))
+    message = (
+        "expected layers that see 1 voxel along x, or at least 3 as .*, found 2. Give a larger"
+    )
+    with pytest.raises(InputError, match=message):
+        network(draw(2, 2, 2, 4, 4))
+    network.eval()(draw(2, 2, 2, 4, 4))
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (1, 6), (8, 2)])
