@@ -63,6 +63,15 @@ class Candidate:
         fitting = {self.least, *steps} - {self.channels}
         return sorted(width for width in fitting if width >= self.narrowest)
 
+    def nearest(self, factor: float) -> int:
+        """Return the number of channels nearest to ``factor`` times all of them.
+
+        >>> Candidate("a", 2, 4, (1.0,) * 8).nearest(0.45)
+        8
+        """
+        wanted = factor * self.channels
+        return min([*self.widths, self.channels], key=lambda width: abs(width - wanted))
+
     def wider(self, width: int, *, finest: bool) -> int:
         """Return the next larger number of channels to choose from, at most all of them.
 
@@ -125,12 +134,44 @@ def smallest_cost(
     return cost(resized(parts, widths))
 
 
+def uniform_widths(
+    parts: Sequence[Convolution], candidates: Sequence[Candidate], cost: Cost, target: float
+) -> dict[str, int]:
+    """Return the channels of the network whose layers are narrower by one factor, by name.
+
+    The factor is the largest one, in steps of 1/64, with which the network costs at most
+    ``target``; the number of channels is the nearest one that can be chosen. Empty if even the
+    smallest network costs more.
+
+    Args:
+        parts: all convolutions of the network.
+        candidates: channels that can become fewer.
+        cost: what the network costs.
+        target: the largest cost.
+    """
+    found: dict[str, int] = {}
+    low, high = 1, 64
+    while low <= high:
+        middle = (low + high) // 2
+        widths = {part.name: part.nearest(middle / 64) for part in candidates}
+        if cost(_with_widths(parts, candidates, widths)) <= target:
+            found, low = widths, middle + 1
+        else:
+            high = middle - 1
+    return found
+
+
+def at_least(candidates: Sequence[Candidate], widths: Mapping[str, int]) -> list[Candidate]:
+    """Return the candidates with at least ``widths`` channels, given by name, as far as they go."""
+    return [replace(part, narrowest=widths.get(part.name, 0)) for part in candidates]
+
+
 def gently(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates with at most MOST_AT_ONCE of their channels to remove."""
-    return [
-        replace(part, narrowest=math.ceil((1 - MOST_AT_ONCE) * part.channels))
-        for part in candidates
-    ]
+    half = {part.name: math.ceil((1 - MOST_AT_ONCE) * part.channels) for part in candidates}
+    return at_least(
+        candidates, {part.name: max(half[part.name], part.narrowest) for part in candidates}
+    )
 
 
 def choose_widths(
