@@ -179,7 +179,9 @@ def _unexpected(error: Exception, *, json_lines: bool) -> int:
     if is_out_of_memory(error):
         message = (
             f"out of memory ({_first_line(error)}). "
-            "Free memory, or use a smaller patch, batch or scan."
+            "Free memory. A training takes less with trainer.save_memory=true or with a smaller "
+            "plan.memory, plan.patch or trainer.batch_size; a prediction with a lower "
+            "--max-memory, or of a cropped scan."
         )
         return _fail(message, OutOfMemoryError.exit_code, json_lines=json_lines)
     trace = "".join(traceback.format_exception(error))

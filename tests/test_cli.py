@@ -104,8 +104,8 @@ def test_error_becomes_exit_code(
 @pytest.mark.parametrize(
     ("body", "code", "message"),
     [
-        ("raise MemoryError('3 GB')", 4, "segkit: error: out of memory (3 GB)"),
-        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")', 4, "out of memory"),
+        ("raise MemoryError('3 GB')", 4, "segkit: error: out of memory (3 GB). Free memory"),
+        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")', 4, "save_memory"),
         ("raise KeyboardInterrupt", 130, "segkit: stopped"),
         ("raise ZeroDivisionError('x')", 1, "this is a bug in segkit"),
         ("raise SystemExit(2)", 2, ""),

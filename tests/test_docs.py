@@ -61,12 +61,12 @@ def test_masks_are_joined_to_a_label_map(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "masks" / "p1" / "segmentations"
     folder.mkdir(parents=True)
-    for name, voxels in (("liver", [1, 1, 0]), ("spleen", [0, 1, 0])):
+    for name, voxels in (("spleen", [1, 1, 0]), ("liver", [0, 1, 0])):
         mask = np.array(voxels, np.uint8).reshape(3, 1, 1)
         nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), folder / f"{name}.nii.gz")
     (code,) = examples("data/README.md")
     exec(compile(code, "data/README.md", "exec"), {})
-    assert np.asarray(nibabel.load("labels/p1.nii.gz").dataobj).ravel().tolist() == [1, 2, 0]
+    assert np.asarray(nibabel.load("labels/p1.nii.gz").dataobj).ravel().tolist() == [1, 5, 0]
 
 
 def test_own_parts_compute_scores_and_a_loss() -> None:

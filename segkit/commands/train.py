@@ -45,7 +45,7 @@ the most important overrides (KEY=VALUE):
   plan=FILE                      follow the plan.json that 'segkit plan' has written, edited or not
   plan.spacing, plan.patch       spacing in mm and patch in voxels along X, Y and Z, instead of the
                                  planned ones
-  plan.memory=8GB                memory that one training step may use
+  plan.memory=8GB                memory for the activations of one training step; sizes the patch
   augment.mirror=auto|all|none|[0,2]  axes to mirror at random; auto: those that the
                                  symmetry of the labels and their left and right sides allow
   preset=NAME                    training recipe to start from: {presets}

@@ -103,6 +103,12 @@ def _split_override(words: Sequence[str]) -> str:
 
 
 def _two_datasets(datasets: Sequence[str]) -> str:
+    quoted = [word for word in datasets if word.startswith("'") and "=" in word]
+    if quoted:
+        return (
+            f"{quoted[0]} still has its single quotes, which Windows does not remove: "
+            "use double quotes."
+        )
     return (
         f"two datasets: {' and '.join(map(repr, datasets))}. "
         "Give one; a path with spaces needs quotes, and an override is KEY=VALUE."

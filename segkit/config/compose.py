@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -86,7 +88,7 @@ def parse_override(word: str) -> hydra_types.Override:
         UsageError: a word of another form, or with another operation of Hydra.
     """
     try:
-        override = OverridesParser.create().parse_override(word)
+        override = _parser().parse_override(word)
     except HydraException as error:
         problem = str(error).splitlines()[0]
         remedy = "Write KEY=VALUE, quoting the value; the dataset is dataset=PATH."
@@ -132,12 +134,30 @@ def _checked(word: str) -> str:
     return word
 
 
+@cache
+def _parser() -> OverridesParser:
+    return OverridesParser.create()
+
+
 def _compose_with_hydra(words: list[str]) -> TrainConfig:
-    ConfigStore.instance().store(name="schema", node=TrainConfig)
-    folder = str(configs_folder().resolve())
+    """Return a configuration of its own, which the caller may change."""
+    folder = configs_folder().resolve()
+    files = sorted((str(file), file.stat().st_mtime_ns) for file in folder.rglob("*.yaml"))
+    return deepcopy(_composed_once(tuple(words), str(folder), tuple(files)))
+
+
+# A command composes the same words several times, and Hydra takes a tenth of a second each time.
+@lru_cache(maxsize=256)
+def _composed_once(
+    words: tuple[str, ...], folder: str, _files: tuple[tuple[str, int], ...]
+) -> TrainConfig:
+    """Return the configuration of ``words``; ``_files`` says when the files were changed."""
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo:
+        store.store(name="schema", node=TrainConfig)
     try:
         with initialize_config_dir(folder, version_base="1.3", job_name="segkit"):
-            return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=words)))
+            return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=[*words])))
     except (HydraException, OmegaConfBaseException) as error:
         causes = [str(cause) for cause in (error, error.__cause__) if cause is not None]
         reasons = ": ".join(cause.splitlines()[0] for cause in causes if cause)

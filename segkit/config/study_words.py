@@ -1,7 +1,8 @@
 """Settings of a study: ``study.KEY=VALUE`` words, read into a frozen dataclass of that study.
 
 The other words of the command line are overrides of its trainings. A dataclass of settings gives
-each field a default and a rule by `setting`.
+each field a default and a rule by `setting`. Fields can have a prefix of their own, such as that
+of ``budget.KEY=VALUE``.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from segkit.units import is_number, is_whole
 T = TypeVar("T")
 
 
-def setting(default: Any, rule: Rule, text: str = "") -> Any:
+def setting(default: Any, rule: Rule, text: str = "", *, prefix: str | None = None) -> Any:
     """Return a field of a dataclass of settings.
 
     Args:
         default: its default; a tuple for a setting whose value is a list.
         rule: the check of a value, and the allowed values in words.
         text: what it means, for the help and the reference.
+        prefix: first part of its key, if it differs from that of the other settings.
     """
-    return dataclasses.field(default=default, metadata={"rule": rule, "text": text})
+    metadata = {"rule": rule, "text": text, "prefix": prefix}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def list_of(is_item: Callable[[Any], bool], items: str) -> Rule:
@@ -102,15 +105,26 @@ def split_words(
         UsageError: an unknown key, with similar keys; a key given twice; or a value that is not
             allowed.
     """
-    others = [word for word in words if not word.startswith(f"{prefix}.")]
+    others, own = parted(words, settings, prefix)
     values: dict[str, Any] = {}
-    for word in words:
-        if word.startswith(f"{prefix}."):
-            key, value = _setting(word, settings, prefix)
-            if key in values:
-                raise UsageError(f"{prefix}.{key} is given twice: give it one value")
-            values[key] = value
+    for word in own:
+        field, value = _setting(word, settings, prefix)
+        if field.name in values:
+            raise UsageError(f"{_key(field, prefix)} is given twice: give it one value")
+        values[field.name] = value
     return others, settings(**values)
+
+
+def parted(
+    words: Sequence[str], settings: Any, prefix: str = "study"
+) -> tuple[list[str], list[str]]:
+    """Return the words that are not settings of the study, and those that are.
+
+    Arguments as `split_words`; no word is checked.
+    """
+    prefixes = {_key(field, prefix).partition(".")[0] for field in dataclasses.fields(settings)}
+    own = [word for word in words if "." in word and word.partition(".")[0] in {prefix, *prefixes}]
+    return [word for word in words if word not in own], own
 
 
 def setting_lines(settings: Any, prefix: str = "study") -> str:
@@ -122,7 +136,7 @@ def setting_rows(settings: Any, prefix: str = "study") -> list[tuple[str, str, s
     """Return name, default, allowed values and meaning of every setting."""
     return [
         (
-            f"{prefix}.{field.name}",
+            _key(field, prefix),
             _text(field.default),
             field.metadata["rule"][1],
             field.metadata["text"],
@@ -134,7 +148,7 @@ def setting_rows(settings: Any, prefix: str = "study") -> list[tuple[str, str, s
 def given_settings(settings: Any, prefix: str = "study") -> list[str]:
     """Return settings as the words that set them, in the order of the fields."""
     return [
-        f"{prefix}.{field.name}={_text(getattr(settings, field.name))}"
+        f"{_key(field, prefix)}={_text(getattr(settings, field.name))}"
         for field in dataclasses.fields(settings)
     ]
 
@@ -144,27 +158,34 @@ def _setting_line(name: str, default: str, allowed: str, text: str) -> str:
     return textwrap.fill(line, 100, subsequent_indent=" " * 39, break_on_hyphens=False)
 
 
-def _setting(word: str, settings: Any, prefix: str) -> tuple[str, Any]:
-    """Return name and checked value of a ``study.KEY=VALUE`` word."""
-    rules = {field.name: field.metadata["rule"] for field in dataclasses.fields(settings)}
-    name = word.partition("=")[0].removeprefix(f"{prefix}.")
-    if name not in rules:
-        raise UsageError(f"unknown setting {f'{prefix}.{name}'!r}. {_near(name, rules, prefix)}")
+def _key(field: Any, prefix: str) -> str:
+    """Return the key of a setting as it is typed."""
+    return f"{field.metadata.get('prefix') or prefix}.{field.name}"
+
+
+def _setting(word: str, settings: Any, prefix: str) -> tuple[Any, Any]:
+    """Return field and checked value of a ``study.KEY=VALUE`` word."""
+    fields = {_key(field, prefix): field for field in dataclasses.fields(settings)}
+    key = word.partition("=")[0]
+    if key not in fields:
+        raise UsageError(f"unknown setting {key!r}. {_near(key, list(fields))}")
     override = parse_override(word)
     if override.is_sweep_override():
-        raise UsageError(f"{word!r} names several values: write a list as {prefix}.{name}=[a,b]")
+        raise UsageError(f"{word!r} names several values: write a list as {key}=[a,b]")
     value = override.value()
-    is_allowed, allowed = rules[name]
+    is_allowed, allowed = fields[key].metadata["rule"]
     if not is_allowed(value):
-        raise UsageError(f"{prefix}.{name} must be {allowed}, not {_text(value)}")
-    return name, tuple(value) if isinstance(value, list) else value
+        raise UsageError(f"{key} must be {allowed}, not {_text(value)}")
+    return fields[key], tuple(value) if isinstance(value, list) else value
 
 
-def _near(name: str, rules: dict[str, Rule], prefix: str) -> str:
-    near = difflib.get_close_matches(name, rules, n=2, cutoff=0.5)
+def _near(key: str, keys: Sequence[str]) -> str:
+    """Return which settings a key resembles, or all of them."""
+    by_name = {known.partition(".")[2]: known for known in keys}
+    near = difflib.get_close_matches(key.partition(".")[2], by_name, n=2, cutoff=0.5)
     if near:
-        return f"Did you mean {' or '.join(f'{prefix}.{key}' for key in near)}?"
-    return f"The settings are {', '.join(f'{prefix}.{key}' for key in rules)}."
+        return f"Did you mean {' or '.join(by_name[name] for name in near)}?"
+    return f"The settings are {', '.join(keys)}."
 
 
 def _text(value: Any) -> str:

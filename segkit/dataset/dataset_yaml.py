@@ -3,7 +3,7 @@
 It lies next to a CSV file or the two folders of a dataset:
 
     channels: [CT]
-    labels: {liver: 1, spleen: 5}
+    labels: {spleen: 1, liver: 5}
     ignore: 255
 """
 
@@ -37,7 +37,7 @@ _SYNONYMS = {
 """Names that other programs give to these keys."""
 _MAX_BYTES = 1 << 18
 _EXAMPLE = (
-    "channels: [CT], labels: {liver: 1, spleen: 5}, regions: {whole: [1, 2], core: [2]},"
+    "channels: [CT], labels: {spleen: 1, liver: 5}, regions: {whole: [1, 2], core: [2]},"
     " ignore: 255"
 )
 
@@ -147,7 +147,7 @@ def _check_key(path: Path, key: str) -> None:
 
 def _mapping(path: Path, key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not value:
-        example = "{liver: 1, spleen: 5}" if key == "labels" else "{whole: [1, 2], core: [2]}"
+        example = "{spleen: 1, liver: 5}" if key == "labels" else "{whole: [1, 2], core: [2]}"
         raise InputError(
             path,
             expected=f"names with values under {key}",

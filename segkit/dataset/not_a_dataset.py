@@ -38,7 +38,10 @@ def no_dataset(folder: Path) -> InputError:
         folder,
         expected=LAYOUTS,
         found="none of them in this folder",
-        remedy="Arrange the files in one of these ways.",
+        remedy=(
+            "Arrange the files in one of these ways. The simplest: move the scans to images and the"
+            " label maps to labels, under equal names (data/README.md)."
+        ),
     )
 
 

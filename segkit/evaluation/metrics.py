@@ -1,8 +1,8 @@
 """Catalogue of metrics: one row per metric of two masks, in the order of the tables.
 
-A new metric needs a row here and a row in docs/evaluation.md; its computation is a function in
-`overlap` or a method of `SurfaceDistances` in `surface`. Tables, files, report and help are derived
-from this catalogue.
+A new metric needs a row at the end of `METRICS`, its value for a label in only one mask in `RULES`,
+and both in docs/evaluation.md; its computation is a function in `overlap` or a method of
+`SurfaceDistances` in `surface`. Tables, files, report and help are derived from this catalogue.
 """
 
 from __future__ import annotations

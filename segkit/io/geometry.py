@@ -97,7 +97,8 @@ def _sheared(where: str | Path, angle: float) -> InputError:
         expected="voxel axes at right angles",
         found=f"a shear: two axes meet at {angle:.1f} degrees "
         "(a tilted gantry, or a registration in the header)",
-        remedy="Resample the scan to a grid with right angles first; 3D Slicer and ANTs can do it.",
+        remedy="Give the DICOM of a tilted scan, or resample the scan to a grid with right angles; "
+        "3D Slicer and ANTs can do it.",
     )
 
 

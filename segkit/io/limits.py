@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.files.names import suffix_of
 from segkit.io.memory import available_memory, blocks
 from segkit.units import size_text
 
@@ -34,9 +35,14 @@ def check_memory(where: str | Path, needed: int) -> None:
             where,
             expected=f"a scan that fits into the {size_text(free)} of free memory",
             found=f"a header that promises {size_text(needed)} of voxels",
-            remedy="If the scan really is that large, use a machine with more memory or crop it; "
-            "otherwise the file is damaged.",
+            remedy=f"If the scan really is that large, {_decompressed(where)}close other programs, "
+            "use a machine with more memory, or crop it; otherwise the file is damaged.",
         )
+
+
+def _decompressed(where: str | Path) -> str:
+    """Return the advice to decompress a `.nii.gz`: a plain file is mapped instead of held."""
+    return "decompress it (gzip -dk), " if suffix_of(where) == ".nii.gz" else ""
 
 
 def check_finite(where: str | Path, array: NDArray[Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys, read_overrides
 from segkit.config.schema import TrainConfig
-from segkit.config.study_words import split_words
+from segkit.config.study_words import parted, split_words
 from segkit.errors import UsageError
 from segkit.training.outputs.run_folder import folder_kind, read_study
 
@@ -54,7 +54,8 @@ class StudyKind(Generic[S]):
                 trainings in several processes.
             InputError: a file of ``config=`` or of the study that cannot be read.
         """
-        overrides, settings = split_words(with_stored_settings(words, self.name), self.settings)
+        words = with_stored_settings(words, self.name, self.settings)
+        overrides, settings = split_words(words, self.settings)
         config = load(overrides)
         for key, reason in self.set_by_study.items():
             leave_out([key], overrides, reason)
@@ -65,7 +66,9 @@ class StudyKind(Generic[S]):
         return overrides, settings, config
 
 
-def with_stored_settings(words: Sequence[str], kind: str, prefix: str = "study") -> list[str]:
+def with_stored_settings(
+    words: Sequence[str], kind: str, settings: Any, prefix: str = "study"
+) -> list[str]:
     """Return the words, with the settings of the study that ``run_dir=`` continues.
 
     Settings that the words contain are not replaced.
@@ -73,12 +76,13 @@ def with_stored_settings(words: Sequence[str], kind: str, prefix: str = "study")
     Args:
         words: KEY=VALUE words, settings of the study among them.
         kind: name of the study.
+        settings: class of its settings.
         prefix: first part of the keys of its settings.
 
     Raises:
         InputError: a damaged study.json.
     """
-    overrides = [word for word in words if not word.startswith(f"{prefix}.")]
+    overrides, _ = parted(words, settings, prefix)
     run_dir = read_overrides(overrides).texts.get("run_dir")
     if not run_dir or folder_kind(Path(run_dir)) != kind:
         return list(words)

@@ -65,6 +65,11 @@ def test_two_datasets_are_refused(words: list[str]) -> None:
         with_dataset(words)
 
 
+def test_single_quotes_that_the_shell_left_in_place() -> None:
+    with pytest.raises(UsageError, match=r"\[CT\]' still has its single quotes.*double quotes"):
+        with_dataset(["scans", "'dataset.channels=[CT]'"])
+
+
 @pytest.mark.parametrize(
     "split", ["trainer.max_minutes 1", "trainer.max_minutes = 1", "trainer.max_minutes= 1"]
 )

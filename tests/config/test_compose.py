@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from segkit.config import run_file
+from segkit.config import compose, run_file
 from segkit.config.checks import NEEDS, check
-from segkit.config.choices import choices
+from segkit.config.choices import choices, configs_folder
 from segkit.config.compose import load, to_yaml
 from segkit.config.keys import get, known_keys
 from segkit.config.loss_catalogue import LOSSES
@@ -391,3 +392,25 @@ def test_older_formats_are_lifted_step_by_step(
     )
     (tmp_path / "config.yaml").write_text("format_version: 0\nsead: 5")
     assert read_config(tmp_path / "config.yaml").seed == 5
+
+
+def test_every_caller_gets_a_configuration_of_its_own() -> None:
+    words = ["network.features=[8,16]", "seed=7"]
+    first = load(words)
+    first.seed = 1
+    first.network.features.append(32)
+    assert (load(words).seed, load(words).network.features) == (7, [8, 16])
+
+
+def test_a_preset_that_was_edited_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(configs_folder(), tmp_path / "configs")
+    monkeypatch.setattr(compose, "configs_folder", lambda: tmp_path / "configs")
+    preset = tmp_path / "configs/preset/nnunet.yaml"
+    before = load(["preset=nnunet"]).trainer.learning_rate
+    text = preset.read_text()
+    assert "learning_rate: 1.0e-2\n" in text
+    preset.write_text(text.replace("learning_rate: 1.0e-2\n", "learning_rate: 0.5\n"))
+    os.utime(preset, ns=(1, 1))
+    assert (before, load(["preset=nnunet"]).trainer.learning_rate) == (0.01, 0.5)

@@ -39,6 +39,7 @@ from segkit.errors import InputError
             "found the folder of a study. To resume it, repeat the command that started it",
         ),
         ([], "found none of them in this folder. Arrange the files in one of these ways"),
+        (["p1.nii.gz", "p1_seg.nii.gz"], "move the scans to images and the label maps to labels"),
     ],
 )
 def test_remedy(tmp_path: Path, files: list[str], message: str) -> None:

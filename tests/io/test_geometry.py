@@ -29,7 +29,7 @@ def sheared(amount: float) -> NDArray[np.float64]:
             np.array([[1.0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
             "point the same way",
         ),
-        (sheared(0.1), r"a shear: two axes meet at 84\.3 degrees .* Resample the scan"),
+        (sheared(0.1), r"a shear: two axes meet at 84\.3 degrees .* Give the DICOM of a tilted"),
     ],
 )
 def test_unusable(affine: NDArray[np.float64], message: str) -> None:

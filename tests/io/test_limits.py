@@ -26,6 +26,16 @@ def test_a_header_may_not_promise_more_than_the_memory(
         open_source(tmp_path / "a.nii.gz")
 
 
+@pytest.mark.parametrize(("name", "helps"), [("a.nii.gz", True), ("a.nii", False)])
+def test_decompressing_helps_a_compressed_file_only(
+    monkeypatch: pytest.MonkeyPatch, name: str, helps: bool
+) -> None:
+    monkeypatch.setattr(limits, "available_memory", lambda: 9)
+    with pytest.raises(InputError, match="close other programs, use a machine") as refused:
+        limits.check_memory(name, 10)
+    assert ("decompress it (gzip -dk)" in str(refused.value)) is helps
+
+
 def test_unknown_memory_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "available_memory", lambda: None)
     limits.check_memory("a.nii", 10**18)
