@@ -63,14 +63,15 @@ class Candidate:
         fitting = {self.least, *steps} - {self.channels}
         return sorted(width for width in fitting if width >= self.narrowest)
 
-    def nearest(self, factor: float) -> int:
-        """Return the number of channels nearest to ``factor`` times all of them.
+    def share(self, factor: float) -> int:
+        """Return the smallest number of channels to choose that is ``factor`` of all or more.
 
-        >>> Candidate("a", 2, 4, (1.0,) * 8).nearest(0.45)
+        >>> Candidate("a", 2, 4, (1.0,) * 8).share(0.3)
         8
         """
-        wanted = factor * self.channels
-        return min([*self.widths, self.channels], key=lambda width: abs(width - wanted))
+        return min(
+            width for width in [*self.widths, self.channels] if width >= factor * self.channels
+        )
 
     def wider(self, width: int, *, finest: bool) -> int:
         """Return the next larger number of channels to choose from, at most all of them.
@@ -140,8 +141,8 @@ def uniform_widths(
     """Return the channels of the network whose layers are narrower by one factor, by name.
 
     The factor is the largest one, in steps of 1/64, with which the network costs at most
-    ``target``; the number of channels is the nearest one that can be chosen. Empty if even the
-    smallest network costs more.
+    ``target``. Numbers of channels are rounded up to those that can be chosen: a layer of few
+    channels would lose most by being rounded down. Empty if even the smallest network costs more.
 
     Args:
         parts: all convolutions of the network.
@@ -153,7 +154,7 @@ def uniform_widths(
     low, high = 1, 64
     while low <= high:
         middle = (low + high) // 2
-        widths = {part.name: part.nearest(middle / 64) for part in candidates}
+        widths = {part.name: part.share(middle / 64) for part in candidates}
         if cost(_with_widths(parts, candidates, widths)) <= target:
             found, low = widths, middle + 1
         else:
