@@ -12,6 +12,7 @@ from segkit.commands.harmonize_discover import check_new
 from segkit.commands.harmonize_groups import (
     add_group_flags,
     add_model_flag,
+    check_group_flags,
     groups_for,
     read_scan,
     scans_of,
@@ -19,7 +20,7 @@ from segkit.commands.harmonize_groups import (
 from segkit.commands.harmonize_outputs import Record, outputs_of, write_records
 from segkit.commands.harmonize_table import apply_table, is_table_model
 from segkit.dataset.dataset import Case
-from segkit.errors import InputError, SegkitError, SomeCasesFailed, first_few
+from segkit.errors import InputError, SegkitError, SomeCasesFailed, UsageError, first_few
 from segkit.harmonization.model import Harmonization
 from segkit.harmonization.model_file import read_harmonization
 from segkit.harmonization.scan import Harmonized, harmonize
@@ -37,6 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         check_new(given.output, *inputs, overwrite=given.overwrite)
         return apply_table(given)
     model = read_harmonization(given.model)
+    _check_flags(given, model)
     cases = scans_of(given.inputs, len(model.channels))
     groups = groups_for(model, cases, given.groups, given.column)
     outputs = outputs_of(cases, given.output, overwrite=given.overwrite)
@@ -50,6 +52,17 @@ def run(arguments: Sequence[str]) -> int:
         count = "1 scan was" if len(failed) == 1 else f"{len(failed)} scans were"
         raise SomeCasesFailed(f"{count} not harmonized: {first_few(failed)}")
     return 0
+
+
+def _check_flags(given: argparse.Namespace, model: Harmonization) -> None:
+    """Raise a UsageError if a flag has no effect on scans, or with this harmonization."""
+    check_group_flags(given)
+    for flag, is_given in (("--groups", given.groups is not None), ("--strict", given.strict)):
+        if is_given and not model.scans:
+            raise UsageError(
+                f"{flag}: {given.model} was fitted without groups, so it has no effect; leave it "
+                "out"
+            )
 
 
 def _harmonize_all(

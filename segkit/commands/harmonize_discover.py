@@ -23,6 +23,8 @@ OUTSIDE = "(none)"
 def run(arguments: Sequence[str]) -> int:
     """Print a table of the groups, write the group of each case, and return the exit code."""
     given = _parser().parse_args(arguments)
+    if given.overwrite and given.output is None:
+        raise UsageError("--overwrite is for the file of -o: add that, or leave it out")
     check_new(given.output, given.dataset, overwrite=given.overwrite)
     dataset = open_cases(given.dataset)
     values = values_of(dataset.cases, len(dataset.channels))

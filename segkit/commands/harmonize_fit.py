@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,21 +11,23 @@ from segkit.commands.flags import Parser
 from segkit.commands.harmonize_discover import check_new
 from segkit.commands.harmonize_groups import (
     add_group_flags,
+    check_group_flags,
     groups_of,
     open_cases,
-    require_groups,
     tags_of,
     values_of,
 )
 from segkit.commands.harmonize_table import add_table_flags, fit_table, refuse_table_flags
 from segkit.dataset.dataset import Case
-from segkit.errors import UsageError, printable
+from segkit.errors import InputError, UsageError, first_few, printable
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import Harmonization
 from segkit.harmonization.model_file import write_harmonization
 from segkit.report.tables import Cell, text_table
 from segkit.training.data.split import split_cases
+
+log = logging.getLogger(__name__)
 
 TABLE_METHOD = "combat"
 
@@ -36,10 +39,11 @@ def run(arguments: Sequence[str]) -> int:
     if given.method == TABLE_METHOD:
         return fit_table(given)
     refuse_table_flags(given)
+    check_group_flags(given)
     dataset = open_cases(given.dataset)
-    split = split_cases(dataset, _fold(given.fold))
-    groups, source = _groups(given, split.training)
-    values = values_of(split.training, len(dataset.channels))
+    split = split_cases(dataset, _fold(given.fold or "0"))
+    cases, groups, source = _grouped(given, split.training)
+    values = values_of(cases, len(dataset.channels))
     model = fit(
         given.method,
         dataset.channels,
@@ -51,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     write_harmonization(given.output, model)
     print(printable(summary(model), lines=True))
     left = f"; {len(split.validation)} validation cases were not read" if split.validation else ""
-    print(f"Fitted to {len(split.training)} training cases{left}. It is in {given.output}.")
+    print(f"Fitted to {len(cases)} training cases{left}. It is in {given.output}.")
     return 0
 
 
@@ -61,10 +65,12 @@ def _fold(text: str) -> int | str:
     return text if text == "all" else int(text)
 
 
-def _groups(given: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[str] | None, str]:
-    """Return the group of each case, None if there are none, and where they come from."""
+def _grouped(
+    given: argparse.Namespace, cases: Sequence[Case]
+) -> tuple[Sequence[Case], list[str] | None, str]:
+    """Return the cases to fit to, the group of each (None without groups), and their source."""
     if given.groups == "intensities":
-        return None, "intensities"
+        return cases, None, "intensities"
     groups = groups_of(cases, given.groups, given.column, tags_of(given.tags))
     source = "dicom" if given.groups == "dicom" else "table"
     if not groups and given.groups is None:
@@ -73,9 +79,48 @@ def _groups(given: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[str]
                 f"--method {given.method} needs the group of every scan: a column 'group' of the "
                 "dataset, --groups FILE.csv, --groups dicom or --groups intensities"
             )
-        return None, "none"
-    require_groups(cases, groups, given.groups)
-    return [groups[case.id] for case in cases], source
+        return cases, None, "none"
+    members = _members_of_groups(cases, groups, given.groups)
+    return members, [groups[case.id] for case in members], source
+
+
+def _members_of_groups(
+    cases: Sequence[Case], groups: dict[str, str], source: str | None
+) -> list[Case]:
+    """Return the cases that belong to a group; the log names those whose cell is empty.
+
+    Raises:
+        InputError: some cases are not listed, or no case belongs to a group.
+    """
+    _require_listed(cases, groups, source)
+    outside = [case.id for case in cases if not groups[case.id]]
+    if len(outside) == len(cases):
+        raise InputError(
+            source or "dataset",
+            expected="the group of the training cases",
+            found="only empty cells",
+            remedy="Fill them in, or take another --groups.",
+        )
+    if outside:
+        log.warning(
+            "%d of %d training cases belong to no group and are left out: %s",
+            len(outside),
+            len(cases),
+            first_few(outside),
+        )
+    return [case for case in cases if groups[case.id]]
+
+
+def _require_listed(cases: Sequence[Case], groups: dict[str, str], source: str | None) -> None:
+    without = [case.id for case in cases if case.id not in groups]
+    if without:
+        raise InputError(
+            source or "dataset",
+            expected="a group for every training case",
+            found=f"none for {first_few(without)}",
+            remedy="Add them to the table (with an empty cell, a case is left out), or take "
+            "another --groups.",
+        )
 
 
 def summary(model: Harmonization) -> str:
@@ -117,7 +162,6 @@ def _parser() -> Parser:
     parser.add_argument(
         "--fold",
         metavar="N",
-        default="0",
         help="fold whose validation cases are left out, as fold=N of segkit train; all takes every "
         "case (default: 0)",
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.dataset.channel_files import group_channels
@@ -12,7 +13,7 @@ from segkit.dataset.csv_table import read_rows
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
-from segkit.errors import InputError, SeveralSeries, UsageError, first_few
+from segkit.errors import InputError, SeveralSeries, UsageError
 from segkit.files.names import case_id, scan_paths
 from segkit.harmonization.model import TAGS, Harmonization
 from segkit.harmonization.values import ChannelValues, channel_values
@@ -26,6 +27,10 @@ from segkit.volume import Volume
 log = logging.getLogger(__name__)
 
 USUAL_TAGS = TAGS[:3]
+COLUMN = "group"
+"""Usual column of the group in a CSV file."""
+_NO_FILES = ("dicom", "intensities")
+"""Values of --groups that are no files."""
 
 
 def add_model_flag(parser: argparse.ArgumentParser) -> None:
@@ -53,25 +58,40 @@ def add_group_flags(parser: argparse.ArgumentParser, *, intensities: bool) -> No
     parser.add_argument(
         "--column",
         metavar="NAME",
-        default="group",
-        help="column of the CSV file of --groups that holds the group (default: group)",
+        help=f"column of the CSV file of --groups that holds the group (default: {COLUMN})",
     )
     if intensities:
         parser.add_argument(
             "--tags",
             metavar="NAME,...",
-            default=",".join(USUAL_TAGS),
             help="DICOM attributes that together name the group, for --groups dicom (default: "
             f"{','.join(USUAL_TAGS)}; also {', '.join(TAGS[3:])})",
         )
 
 
-def tags_of(text: str) -> tuple[str, ...]:
-    """Return the DICOM attributes in ``text``, which are separated by commas.
+def check_group_flags(given: argparse.Namespace) -> None:
+    """Check that --column and --tags, if given, belong to the --groups of scans.
+
+    Raises:
+        UsageError: one of them would have no effect.
+    """
+    if given.column is not None and given.groups in (None, *_NO_FILES):
+        raise UsageError(
+            "--column names a column of the CSV file of --groups: add --groups FILE.csv, or leave "
+            "it out"
+        )
+    if getattr(given, "tags", None) is not None and given.groups != "dicom":
+        raise UsageError("--tags is for --groups dicom: add that, or leave it out")
+
+
+def tags_of(text: str | None) -> tuple[str, ...]:
+    """Return the DICOM attributes in ``text``, separated by commas; the usual ones for None.
 
     Raises:
         UsageError: one is not among TAGS.
     """
+    if text is None:
+        return USUAL_TAGS
     tags = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in tags if name not in TAGS]
     if unknown:
@@ -170,14 +190,14 @@ def values_of(cases: Sequence[Case], channels: int) -> list[tuple[ChannelValues,
 
 
 def groups_of(
-    cases: Sequence[Case], source: str | None, column: str, tags: tuple[str, ...]
+    cases: Sequence[Case], source: str | None, column: str | None, tags: tuple[str, ...]
 ) -> dict[str, str]:
-    """Return the group of every case that has one.
+    """Return the group of every case that is listed: "" if its cell is empty.
 
     Args:
         cases: the scans.
         source: a CSV file, "dicom", or None for the group that the dataset gives.
-        column: column of the CSV file.
+        column: column of the CSV file; None for COLUMN.
         tags: DICOM attributes that name the group.
 
     Raises:
@@ -186,13 +206,13 @@ def groups_of(
     if source == "dicom":
         return {case.id: name for case in cases if (name := _dicom_group(case.images[0], tags))}
     if source is None:
-        return {case.id: case.group for case in cases if case.group}
-    table = _table_groups(Path(source), column)
+        return {case.id: case.group for case in cases} if any(c.group for c in cases) else {}
+    table = _table_groups(Path(source), column or COLUMN)
     return {case.id: table[case.id] for case in cases if case.id in table}
 
 
 def groups_for(
-    model: Harmonization, cases: Sequence[Case], source: str | None, column: str
+    model: Harmonization, cases: Sequence[Case], source: str | None, column: str | None
 ) -> dict[str, str]:
     """Return the group of the cases to harmonize, as far as anything but intensities names it.
 
@@ -203,13 +223,23 @@ def groups_for(
         model: the fitted harmonization.
         cases: the scans.
         source: what the user gave with --groups.
-        column: column of a CSV file of --groups.
+        column: column of a CSV file of --groups; None for COLUMN.
+
+    Raises:
+        UsageError: the source is for fit only.
+        InputError: as `groups_of`.
     """
+    if source == "intensities":
+        raise UsageError(
+            "--groups intensities is for segkit harmonize fit; a harmonization of discovered "
+            "groups finds the group of a scan without --groups"
+        )
     if source is None and model.grouping.source == "intensities":
         return {}
     if source is None and model.grouping.source == "dicom":
         source = "dicom"
-    return groups_of(cases, source, column, model.grouping.tags or USUAL_TAGS)
+    groups = groups_of(cases, source, column, model.grouping.tags or USUAL_TAGS)
+    return {case: group for case, group in groups.items() if group}
 
 
 def _table_groups(path: Path, column: str) -> dict[str, str]:
@@ -224,11 +254,12 @@ def _table_groups(path: Path, column: str) -> dict[str, str]:
         )
     groups: dict[str, str] = {}
     for row in rows.values():
-        if row[column] and groups.setdefault(row["case"], row[column]) != row[column]:
+        case, group = unicodedata.normalize("NFC", row["case"]), row[column]
+        if groups.setdefault(case, group) != group:
             raise InputError(
                 path,
                 expected="one group for each case",
-                found=f"{groups[row['case']]!r} and {row[column]!r} for {row['case']}",
+                found=f"{groups[case]!r} and {group!r} for {case}",
                 remedy="Correct one of the lines.",
             )
     return groups
@@ -240,19 +271,3 @@ def _dicom_group(path: Path, tags: tuple[str, ...]) -> str:
         return ""
     values = dicom_module("series.scanner").scanner_values(path, tags)
     return " | ".join(value or "-" for value in values) if any(values) else ""
-
-
-def require_groups(cases: Iterable[Case], groups: dict[str, str], source: str | None) -> None:
-    """Check that every case has a group.
-
-    Raises:
-        InputError: some have none; the message names them.
-    """
-    without = [case.id for case in cases if case.id not in groups]
-    if without:
-        raise InputError(
-            source or "dataset",
-            expected="a group for every training case",
-            found=f"none for {first_few(without)}",
-            remedy="Add them to the table, or take another --groups.",
-        )

@@ -38,14 +38,19 @@ def outputs_of(cases: Sequence[Case], output: Path, *, overwrite: bool) -> dict[
     """Return the files to write for each scan: OUT itself for one file, else names inside OUT.
 
     Raises:
-        UsageError: a file exists, is an input, or would be written twice; or OUT is a file for
-            several scans.
+        UsageError: a file exists, is an input, or would be written twice; OUT is a file for
+            several scans; or a case id cannot be a file name.
     """
     if suffix_of(output) in WRITABLE:
         if len(cases) > 1 or len(cases[0].images) > 1:
             raise UsageError(f"-o {output}: give a folder for several files")
         outputs = {cases[0].id: [output]}
     else:
+        for case in cases:
+            if Path(case.id).name != case.id:
+                raise UsageError(
+                    f"case {case.id!r}: files are named after cases; leave out slashes"
+                )
         outputs = {case.id: [output / name for name in _names(case)] for case in cases}
         _check_table(output / TABLE)
     files = [path for paths in outputs.values() for path in paths]
@@ -63,15 +68,16 @@ def outputs_of(cases: Sequence[Case], output: Path, *, overwrite: bool) -> dict[
 
 
 def _names(case: Case) -> list[str]:
-    """Return the name of the output of each image: its own, or that of the case for DICOM."""
+    """Return the name of the output of each image: CASE, or CASE_0000, CASE_0001, ... of several.
+
+    A single file that is called CASE_0000 keeps its name, so that the output is a dataset again.
+    """
     names = []
     for number, image in enumerate(case.images):
-        suffix = suffix_of(image)
-        name = f"{case_id(image)}{_SUFFIXES.get(suffix, suffix)}"
-        if is_dicom(image):
-            channel = f"_{number:04d}" if len(case.images) > 1 else ""
-            name = f"{case.id}{channel}.nii.gz"
-        names.append(name)
+        numbered = f"{case.id}_{number:04d}"
+        many = len(case.images) > 1 or case_id(image) == numbered
+        suffix = ".nii.gz" if is_dicom(image) else suffix_of(image)
+        names.append(f"{numbered if many else case.id}{_SUFFIXES.get(suffix, suffix)}")
     return names
 
 

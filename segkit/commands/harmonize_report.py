@@ -17,6 +17,7 @@ from segkit.commands.harmonize_discover import check_new
 from segkit.commands.harmonize_groups import (
     add_group_flags,
     add_model_flag,
+    check_group_flags,
     groups_for,
     open_cases,
     read_scan,
@@ -35,7 +36,7 @@ from segkit.harmonization.site_prediction import (
     raw_features,
     stratified_folds,
 )
-from segkit.harmonization.values import MOST_VOXELS, ChannelValues, channel_values
+from segkit.harmonization.values import ChannelValues, channel_values, labeled_values
 from segkit.progress import CaseCounter
 from segkit.report.harmonization_figures import density_figure, difference_figure
 from segkit.report.harmonization_page import (
@@ -67,6 +68,7 @@ class _Measured:
 def run(arguments: Sequence[str]) -> int:
     """Measure the scans, write the report, print its figures, and return the exit code."""
     given = _parser().parse_args(arguments)
+    check_group_flags(given)
     model = read_harmonization(given.model)
     for name in (*FILES, *_names_of_figures(model)):
         check_new(
@@ -121,15 +123,10 @@ def _measure(case: Case, dataset: Dataset, model: Harmonization, given: str | No
     group = group_of(model, values, given)
     maps = maps_of(model, values, group)
     indices = read_indices(case, dataset, volume.grid).array[0]
-    step = 1 + indices.size // MOST_VOXELS
-    labeled = np.flatnonzero((indices > 0) & (indices <= len(dataset.targets)))[::step]
-    rest = np.flatnonzero(indices == 0)[::step]
+    labeled, rest = labeled_values(volume.array, indices, len(dataset.targets))
     effects = []
     for index, channel in enumerate(model.channels):
-        inside, outside = (
-            np.asarray(volume.array[index][np.unravel_index(places, indices.shape)], np.float64)
-            for places in (labeled, rest)
-        )
+        inside, outside = (part[index].astype(np.float64) for part in (labeled, rest))
         after = [maps[index](part) for part in (inside, outside)]
         effects.append(
             CaseEffect(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segkit.commands.harmonize_groups import COLUMN
 from segkit.dataset.csv_table import read_rows
 from segkit.errors import InputError, UsageError, first_few, printable
 from segkit.files.atomic import write_text
@@ -83,6 +84,18 @@ def refuse_table_flags(given: argparse.Namespace) -> None:
             raise UsageError(f"--{flag} is for --method combat, not for {given.method}")
 
 
+def _refuse_scan_flags(given: argparse.Namespace) -> None:
+    """Raise a UsageError if a flag for scans is given for a table; apply has fewer of them."""
+    if given.groups in ("dicom", "intensities"):
+        raise UsageError(f"--groups {given.groups} is for scans; give a CSV file with the sites")
+    if getattr(given, "tags", None) is not None:
+        raise UsageError("--tags is for scans, not for --method combat")
+    if getattr(given, "fold", None) is not None:
+        raise UsageError(
+            "--fold is for scans; with --method combat, --where COLUMN=VALUE chooses the cases"
+        )
+
+
 def is_table_model(path: Path) -> bool:
     """Return whether a JSON file is a ComBat model of a table."""
     return read_json(path, expected=EXPECTED, remedy=REMEDY).get("method") == "combat"
@@ -90,8 +103,8 @@ def is_table_model(path: Path) -> bool:
 
 def fit_table(given: argparse.Namespace) -> int:
     """Fit ComBat to a table, write it, print what was left out, and return the exit code."""
-    if given.groups in ("dicom", "intensities"):
-        raise UsageError(f"--groups {given.groups} is for scans; give a CSV file with the sites")
+    _refuse_scan_flags(given)
+    column = given.column or COLUMN
     table = _read(Path(given.dataset))
     info = _read(Path(given.groups)) if given.groups else table
     names = _names(given.covariates)
@@ -100,12 +113,12 @@ def fit_table(given: argparse.Namespace) -> int:
         table.columns,
         where=table.path,
         chosen=_names(given.features),
-        left_out=[given.column, *names, *_column_of(given.where)],
+        left_out=[column, *names, *_column_of(given.where)],
     )
     model = fitted_table(
         measured,
-        given.column,
-        info.by_case(given.column),
+        column,
+        info.by_case(column),
         {name: info.by_case(name) for name in names},
         shrink=not given.no_shrinkage,
         mean_only=given.mean_only,
@@ -140,9 +153,10 @@ def apply_table(given: argparse.Namespace) -> int:
     """Harmonize a table, write it with a column of notes, and return the exit code."""
     if len(given.inputs) != 1:
         raise UsageError("ComBat is applied to one table; give one INPUT")
+    _refuse_scan_flags(given)
     model, table = read_combat(given.model), _read(Path(given.inputs[0]))
     info = _read(Path(given.groups)) if given.groups else table
-    column = model.site_column if given.column == "group" else given.column
+    column = given.column or model.site_column
     measured = _measurements(model, table)
     covariates = {each.name: info.by_case(each.name) for each in model.covariates}
     values, left = applied_table(model, measured, info.by_case(column), covariates)

@@ -18,6 +18,18 @@ STUDIES: dict[str, tuple[str, str]] = {
         "train with different norms and batch sizes, compare Dice, seams, gradients and memory",
         "segkit.commands.study_normalization",
     ),
+    "scaling": (
+        "scale width, depth, patch and groups together within a budget, and compare",
+        "segkit.commands.study_scaling",
+    ),
+    "scaling_search": (
+        "search width, depth, patch and channels per group within a budget, with Optuna",
+        "segkit.commands.study_scaling_search",
+    ),
+    "symmetry": (
+        "train plain, augmented and equivariant networks on few and many cases, compare all poses",
+        "segkit.commands.study_symmetry",
+    ),
     "tickets": (
         "prune, rewind and train again (lottery tickets), with controls, over norms and seeds",
         "segkit.commands.study_tickets",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,33 @@ def channel_values(volume: Volume, *, where: str | Path = "scan") -> tuple[Chann
     )
     if not count:
         border, count = None, array[0].size
-    step = _step(count, array.shape[1:])
-    sampled = np.concatenate([*_every(step, _parts(array, border))], axis=1)
+    sampled = _sampled(_parts(array, border), count, array.shape[1:])
     return tuple(_summary(values.astype(np.float64), where) for values in sampled)
+
+
+def labeled_values(
+    array: NDArray[Any], indices: NDArray[Any], labels: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return values (C, N) of voxels in the labels, and (C, M) of those in none.
+
+    Both are spread evenly over the scan, and neither N nor M exceeds MOST_VOXELS.
+
+    Args:
+        array: the scan (C, X, Y, Z); it may be memory-mapped, because it is read block by block.
+        indices: label of each voxel (X, Y, Z); 0 is none, and one above ``labels`` is ignored.
+        labels: number of labels.
+    """
+
+    def parts(low: int, high: int) -> Iterator[NDArray[Any]]:
+        for box in blocks(array[0]):
+            chosen = (indices[box] >= low) & (indices[box] <= high)
+            yield np.asarray(array[:, *box])[:, chosen]
+
+    def values(low: int, high: int) -> NDArray[Any]:
+        count = sum(part.shape[1] for part in parts(low, high))
+        return _sampled(parts(low, high), count, indices.shape)
+
+    return values(1, labels), values(0, 0)
 
 
 def _parts(array: NDArray[Any], border: NDArray[Any] | None) -> Iterator[NDArray[Any]]:
@@ -78,7 +102,12 @@ def _parts(array: NDArray[Any], border: NDArray[Any] | None) -> Iterator[NDArray
         yield part.reshape(len(part), -1) if border is None else part[:, differs(part, border)]
 
 
-def _every(step: int, parts: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+def _sampled(parts: Iterable[NDArray[Any]], count: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return at most MOST_VOXELS values (C, N) of all ``count`` of them, evenly spread."""
+    return np.concatenate([*_every(_step(count, shape), parts)], axis=1)
+
+
+def _every(step: int, parts: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
     """Yield every ``step``-th value, counted through all parts."""
     skipped = 0
     for part in parts:

@@ -22,12 +22,14 @@ from segkit.plans.norm_catalogue import NormKind
 from segkit.plans.ranges import DataRanges
 
 FORMAT_VERSION = 1
-LATER = ("regions", "ignore", "mirror_swaps")
+LATER = ("regions", "ignore", "mirror_swaps", "training_poses")
 """Fields that older plan files lack; they enter the hash only if they differ from the default."""
 LATER_OF_NETWORK = {"symmetry": None, "downsampling": "strided"}
 """Fields of the network that older plan files lack, with their defaults, which are not written."""
 OPTIONAL = ("segments", "training")
 """Fields that influence neither training nor prediction and are not part of the hash."""
+NOT_WRITTEN = (*OPTIONAL, "training_poses")
+"""Fields that are not written if they are empty."""
 LEFT_RIGHT = 0
 """Axis along which mirroring exchanges left and right: X."""
 
@@ -198,6 +200,8 @@ class Plan:
     """Coded terms and colors of some or all labels, for DICOM output only."""
     training: DataRanges | None = None
     """Ranges over the training data, for warnings only; older plans lack them."""
+    training_poses: SymmetryPlan | None = None
+    """Group of which a random element moves every training patch, until the last step."""
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -231,10 +235,10 @@ class Plan:
         return tuple(names.index(partner.get(name, name)) for name in names)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan in JSON types, without optional fields that are empty."""
+        """Return the plan in JSON types, without the fields of NOT_WRITTEN that are empty."""
         content = self._content()
         content["segments"] = {name: codes.to_json() for name, codes in self.segments.items()}
-        return {name: value for name, value in content.items() if value or name not in OPTIONAL}
+        return {name: value for name, value in content.items() if value or name not in NOT_WRITTEN}
 
     def hash(self) -> str:
         """Return twelve hex digits over all fields that influence training or prediction.

@@ -111,6 +111,7 @@ def _build(content: dict[str, Any], where: str | Path) -> Plan:
         "training": ranges_of_json(content.get("training")),
         "segments": segments_of_json(f"{where}, segments", segments, content["labels"]),
         "network": _network(content["network"]),
+        "training_poses": _symmetry(content.get("training_poses")),
     }
     return Plan(**{**content, **changed})
 
@@ -119,10 +120,13 @@ def _network(content: dict[str, Any]) -> NetworkPlan:
     changed: dict[str, Any] = {
         part: tuple(_stage(stage) for stage in content[part]) for part in ("encoder", "decoder")
     }
-    symmetry = content.get("symmetry")
-    if symmetry is not None:
-        changed["symmetry"] = SymmetryPlan(**{**symmetry, "axes": tuple(symmetry["axes"])})
-    return NetworkPlan(**{**content, **changed})
+    return NetworkPlan(**{**content, **changed, "symmetry": _symmetry(content.get("symmetry"))})
+
+
+def _symmetry(content: dict[str, Any] | None) -> SymmetryPlan | None:
+    if content is None:
+        return None
+    return SymmetryPlan(**{**content, "axes": tuple(content["axes"])})
 
 
 def _stage(content: dict[str, Any]) -> StagePlan:

@@ -53,6 +53,9 @@ def symmetry_problems(plan: Plan) -> Findings:
     Later checks rely on earlier ones, so only the first problem is certain.
     """
     network = plan.network
+    if plan.training_poses is not None:
+        yield from _group(plan, plan.training_poses, "training_poses")
+        yield from _grid(plan, plan.training_poses)
     if network.downsampling != "strided" and network.name not in POOLED_NETWORKS:
         names = " or ".join(POOLED_NETWORKS)
         yield "network.downsampling", f"strided, or network {names}", network.downsampling
@@ -65,12 +68,12 @@ def symmetry_problems(plan: Plan) -> Findings:
             yield from check(plan, network.symmetry)
 
 
-def _group(plan: Plan, symmetry: SymmetryPlan) -> Findings:
+def _group(plan: Plan, symmetry: SymmetryPlan, where: str = "network.symmetry") -> Findings:
     entry = SYMMETRIES.get(symmetry.group)
     if entry is None or plan.dims not in entry.dims:
         names = [name for name, row in SYMMETRIES.items() if plan.dims in row.dims]
         expected = f"one of {', '.join(names)} in {plan.dims}D"
-        yield "network.symmetry.group", expected, repr(symmetry.group)
+        yield f"{where}.group", expected, repr(symmetry.group)
         return
     axes: Sequence[Any] = symmetry.axes
     free = [axis for axis in range(3) if axis != plan.slice_axis]
@@ -78,14 +81,22 @@ def _group(plan: Plan, symmetry: SymmetryPlan) -> Findings:
         free = [axis for axis in free if axis == LEFT_RIGHT]
     fits = all(is_whole(axis) and axis in free for axis in axes)
     if not fits or len(axes) != entry.axes or sorted(set(axes)) != list(axes):
-        yield "network.symmetry.axes", f"{entry.axes} ascending axes out of {free}", f"{list(axes)}"
+        yield f"{where}.axes", f"{entry.axes} ascending axes out of {free}", f"{list(axes)}"
 
 
-def _edges(plan: Plan, symmetry: SymmetryPlan) -> Findings:
+def _grid(plan: Plan, symmetry: SymmetryPlan) -> Findings:
+    return _equal([("patch", plan.patch), ("spacing", plan.spacing)], symmetry)
+
+
+def _stages(plan: Plan, symmetry: SymmetryPlan) -> Findings:
     stages = (*plan.network.encoder, *plan.network.decoder)
-    edges: list[tuple[str, Sequence[Any]]] = [("patch", plan.patch), ("spacing", plan.spacing)]
+    edges: list[tuple[str, Sequence[Any]]] = []
     edges += [("the kernels of a stage", stage.kernel) for stage in stages]
     edges += [("the strides of a stage", stage.stride) for stage in stages]
+    return _equal(edges, symmetry)
+
+
+def _equal(edges: Sequence[tuple[str, Sequence[Any]]], symmetry: SymmetryPlan) -> Findings:
     names = ", ".join("xyz"[axis] for axis in symmetry.axes)
     for where, values in edges:
         if len({values[axis] for axis in symmetry.axes}) > 1:
@@ -117,7 +128,8 @@ def _orbits(plan: Plan, symmetry: SymmetryPlan) -> Findings:
 
 CHECKS: tuple[Callable[[Plan, SymmetryPlan], Findings], ...] = (
     _group,
-    _edges,
+    _grid,
+    _stages,
     _downsampling,
     _orbits,
 )

@@ -53,6 +53,7 @@ NOT_OF_PLAN = {
     "reasons",
     "segments",
     "training",
+    "training_poses",
     "format_version",
 }
 """Fields of a plan that preparation never uses.

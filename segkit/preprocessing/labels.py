@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.io.memory import blocks
 
 LISTED = 8
 """Number of values that a message lists."""
@@ -48,13 +49,14 @@ def to_indices(
     index_of = {0: 0, **{value: index + 1 for index, value in enumerate(numbered)}}
     named = np.array(sorted(index_of))
     table = np.array([index_of[int(value)] for value in named], dtype=index_dtype(len(numbered)))
-    nearest = np.minimum(np.searchsorted(named, values), len(named) - 1)
-    unknown = named[nearest] != values
-    if not unknown.any():
-        return np.asarray(table[nearest])
-    if not subset:
-        raise _unknown_values(values, unknown, labels, where)
-    return np.where(unknown, 0, table[nearest]).astype(table.dtype)
+    indices = np.empty(values.shape, table.dtype)
+    for box in blocks(values):  # the search takes 16 bytes for each voxel
+        nearest = np.minimum(np.searchsorted(named, values[box]), len(named) - 1)
+        unknown = named[nearest] != values[box]
+        if unknown.any() and not subset:
+            raise _unknown_values(values, ~np.isin(values, named), labels, where)
+        indices[box] = np.where(unknown, 0, table[nearest])
+    return indices
 
 
 def _unknown_values(

@@ -38,8 +38,8 @@ def write_progress_picture(
         labels: names of the labels, in the order of the model.
         colors: color of each label, as in every other picture.
     """
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(8, 9), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(4, 2, 1.5))
     _draw_dice(upper, rows, label_colors(labels, colors))
     _draw_loss(middle, rows)
@@ -47,7 +47,8 @@ def write_progress_picture(
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes, which is no reason for a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(temporary, dpi=100, format="png")
+        # `savefig` would draw everything twice.
+        canvas.print_png(temporary)  # type: ignore[no-untyped-call]
 
 
 def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from segkit.studies.normalization.bottleneck import write_bottleneck
     from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
+    from segkit.studies.scaling.study import study_scaling
+    from segkit.studies.symmetry.study import study_symmetry
     from segkit.studies.tickets.study import study_tickets
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "measured_here",
     "prune",
     "study_normalization",
+    "study_scaling",
+    "study_symmetry",
     "study_tickets",
     "write_bottleneck",
 ]
@@ -33,6 +37,8 @@ __getattr__ = lazy_names(
         "measured_here": "segkit.studies.measured_precision",
         "study_normalization": "segkit.studies.normalization.study",
         "prune": "segkit.studies.pruning.study",
+        "study_scaling": "segkit.studies.scaling.study",
+        "study_symmetry": "segkit.studies.symmetry.study",
         "study_tickets": "segkit.studies.tickets.study",
         "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },

@@ -45,6 +45,8 @@ class CellStudy(Generic[S]):
     """Function that returns all cells, in the order in which they are run."""
     report: Callable[[Setup, S, Sequence[CellResult], int], None]
     """Function that writes the report on the results so far, of so many cells."""
+    start_files: Sequence[str] = ()
+    """Names of the files that ``cells`` writes, which a start that fails removes again."""
 
     def run(
         self, words: Sequence[str], progress: CaseProgress | None = None
@@ -74,7 +76,7 @@ class CellStudy(Generic[S]):
             check=partial(check_validation_cases, config=config),
             progress=progress,
         )
-        with started_study(study, name, given_settings(settings)):
+        with started_study(study, name, given_settings(settings), self.start_files):
             results = self._run_cells(study, settings)
             if all(result.status == "done" for result in results):
                 finish_study(study, {"cells": len(results)})

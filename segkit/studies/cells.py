@@ -104,13 +104,20 @@ def run_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
         left = time_left(len(pending) - number, seconds, None)
         log.info("cell %d of %d: %s%s", number + 1, len(pending), cell.name, left)
         started = time.monotonic()
-        result = _missing_need(cell, results) or _run(folder, cell, hashes[cell.name])
-        results[cell.name] = result
-        _write_result(folder, result, hashes[cell.name])
+        result = results[cell.name] = run_cell(folder, cell, hashes[cell.name], results)
         write_tables(folder, _in_order(cells, results))
         seconds.append(time.monotonic() - started)
         log.info("%s: %s after %s", cell.name, result.status, duration(seconds[-1]))
     return _in_order(cells, results)
+
+
+def run_cell(
+    folder: Path, cell: StudyCell, digest: str, needed: Mapping[str, CellResult] | None = None
+) -> CellResult:
+    """Run one cell, write its result, and return it; ``digest`` is its hash (`hashes_of`)."""
+    result = _missing_need(cell, needed or {}) or _run(folder, cell, digest)
+    _write_result(folder, result, digest)
+    return result
 
 
 def finished_cells(folder: Path, cells: Sequence[StudyCell]) -> list[CellResult]:
@@ -165,9 +172,8 @@ def write_tables(folder: Path, results: Sequence[CellResult]) -> None:
 def _log_others(folder: Path, cells: Sequence[StudyCell]) -> None:
     """Log how many cells of earlier calls the tables leave out, since they are not asked for."""
     names = {f"{cell.name}.json" for cell in cells}
-    stored = (folder / CELLS).glob("*.json")
-    others = [path for path in stored if path.name not in names and STARTED not in path.name]
-    if others:
+    stored = {path.name for path in (folder / CELLS).glob("*.json") if STARTED not in path.name}
+    if others := stored - names:
         log.info("cells kept from earlier calls that are not part of this one: %d", len(others))
 
 

@@ -126,7 +126,9 @@ def open_study(
 
 
 @contextmanager
-def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[None]:
+def started_study(
+    study: Setup, kind: str, settings: Sequence[str], own_files: Sequence[str] = ()
+) -> Iterator[None]:
     """Lock the folder of a study within the block, and write the files of its start.
 
     A study that fails before its first cell begins leaves the folder as it was.
@@ -135,8 +137,9 @@ def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[
         study: the study.
         kind: its name.
         settings: its own settings as words (`given_settings`).
+        own_files: names of further files that it writes before its first cell.
     """
-    folder, files = study.run_dir, (*START_FILES, MEASURED, FINISHED)
+    folder, files = study.run_dir, (*START_FILES, MEASURED, FINISHED, *own_files)
     with (
         sole_use(folder),
         undo_failed_start(folder, lambda: _subfolders(folder), files=files),
@@ -145,15 +148,16 @@ def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[
         write_study(folder, kind, settings)
         write_start(folder, study.plan, study.config)
         (folder / FINISHED).unlink(missing_ok=True)  # it may have more cells than before
-        with _continues(), stoppable():
+        with stoppable_study():
             yield
 
 
 @contextmanager
-def _continues() -> Iterator[None]:
-    """Say how to continue if a signal ends the block between two cells."""
+def stoppable_study() -> Iterator[None]:
+    """End the block on a signal, and say how to continue if that is between two cells."""
     try:
-        yield
+        with stoppable():
+            yield
     except Interrupted as error:
         if CONTINUES in str(error):
             raise

@@ -42,6 +42,8 @@ class StudyKind(Generic[S]):
     """Class of its own settings."""
     set_by_study: Mapping[str, str]
     """Overrides that the study sets itself, and what to give instead."""
+    jobs: bool = False
+    """True if its trainings can be jobs of a SLURM cluster."""
 
     def read_words(self, words: Sequence[str]) -> tuple[list[str], S, TrainConfig]:
         """Return overrides of the trainings, settings of the study and configuration, all checked.
@@ -61,7 +63,7 @@ class StudyKind(Generic[S]):
             leave_out([key], overrides, reason)
         if config.fold == "all":
             raise UsageError("fold=all leaves no case to measure Dice on: give a number")
-        check_here(config, self.name)
+        check_here(config, self.name, jobs=self.jobs)
         settings.check()
         return overrides, settings, config
 
@@ -91,13 +93,13 @@ def with_stored_settings(
     return [*words, *(word for word in stored if word.partition("=")[0] not in given)]
 
 
-def check_here(config: TrainConfig, kind: str) -> None:
+def check_here(config: TrainConfig, kind: str, *, jobs: bool = False) -> None:
     """Check that the trainings of a study are to run in this process.
 
     Raises:
         UsageError: another choice of hardware.
     """
-    if config.compute.name in ("ddp", "slurm"):
+    if config.compute.name in (("ddp",) if jobs else ("ddp", "slurm")):
         raise UsageError(
             f"compute={config.compute.name}: a {kind} study trains in this process; "
             "give compute=cpu or compute=gpu"

@@ -24,6 +24,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
+from segkit.networks.kernels.convolution import refuse_thin_images
 from segkit.networks.mask_file import MaskFile
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
@@ -103,6 +104,7 @@ def fit(
     use_machine(config.trainer, run.device)
     torch.manual_seed(config.seed)
     network = new_network(plan)
+    refuse_thin_images(network)
     split = split_cases(dataset, config.fold, config.folds)
     checkpoint_path, checkpoint = _checkpoint_to_resume(run, split)
     training, validation = _prepare(run, split)

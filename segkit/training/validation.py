@@ -147,11 +147,31 @@ def predict_case(
         InputError: scores that are NaN or infinite.
     """
     image = torch.from_numpy(np.array(case.image)).to(device)
+    scores = predict_scan(
+        network, image, plan, mode=mode, device=device, name=case.id, overlap=overlap
+    )
+    return scores, torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
+
+
+def predict_scan(
+    network: nn.Module,
+    image: Tensor,
+    plan: Plan,
+    *,
+    mode: ComputeMode,
+    device: torch.device,
+    name: str,
+    overlap: float = OVERLAP,
+) -> Tensor:
+    """Return the scores (K, X, Y, Z) of an image (C, X, Y, Z) on ``device``.
+
+    Arguments and errors are those of `predict_case`; ``name`` is that of the case, for messages.
+    """
     with mode.autocast(device):
         windows = Windows(plan.patch, overlap, slice_axis=plan.slice_axis)
         scores = predict_scores(mode.wrap(network), image, windows)
-    _check_finite(scores, case.id)
-    return scores, torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
+    _check_finite(scores, name)
+    return scores
 
 
 def _check_finite(scores: Tensor, case: str) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.commands import demo
+from segkit.commands import demo, train
+from tests.small_training import SMALL
 
 
 @pytest.fixture
@@ -20,8 +21,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the demo train a small network on a coarse grid, in a mode that needs no timing."""
+    words = [*SMALL, "trainer.precision=float32", "trainer.layout=contiguous"]
+    monkeypatch.setitem(demo.VERBS, "train", lambda given: train.run([*given, *words]))
+
+
 def test_a_step_of_training_makes_every_file_and_is_not_good_enough(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path,
+    small_network: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["demo", "out", "--cases", "2", "--steps", "1"]) == 1
     printed = capsys.readouterr()

@@ -87,6 +87,10 @@ def test_discovered_groups_are_those_of_the_scanners(
         (["--groups", "two.csv"], 3, "found 'x' and 'y' for c00"),
         (["--groups", "dicom"], 3, "expected a group for every training case"),
         (["--groups", "dicom", "--tags", "PatientName"], 2, "unknown attribute 'PatientName'"),
+        (["--tags", "StationName"], 2, "--tags is for --groups dicom"),
+        (["--column", "scanner"], 2, "--column names a column of the CSV file of --groups"),
+        (["--groups", "dicom", "--column", "x"], 2, "--column names a column of the CSV file"),
+        (["--groups", "empty.csv"], 3, "expected the group of the training cases, found only emp"),
         (["--fold", "first"], 2, "--fold first: give the number of a fold, or all"),
         (["--fold", "7"], 2, "this dataset has the folds 0 to 1"),
         (["--covariates", "age"], 2, "--covariates is for --method combat, not for spline"),
@@ -97,9 +101,27 @@ def test_groups_and_folds_that_cannot_be_used(
 ) -> None:
     Path("few.csv").write_text("case,group\nc00,x\n")
     Path("two.csv").write_text("case,group\nc00,x\nc00,y\n")
+    Path("empty.csv").write_text("\n".join(["case,group", *(f"c{n:02d}," for n in range(24))]))
     assert main(["harmonize", "fit", "cases.csv", "-o", "h.json", *flags]) == code
     assert found in capsys.readouterr().err
     assert not Path("h.json").exists()
+
+
+def test_cases_that_discover_puts_in_no_group_are_left_out_of_the_fit(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["harmonize", "discover", "cases.csv", "-o", "found.csv"]) == 0
+    # As for an outlier, of which a group of 12 scans can have none (see `most_likely`).
+    Path("found.csv").write_text(Path("found.csv").read_text().replace("c03,group_2", "c03,"))
+    fit = ["harmonize", "fit", "cases.csv", "-o", "h.json", "--groups"]
+    assert main([*fit, "found.csv"]) == 0
+    out, err = capsys.readouterr()
+    assert "1 of 20 training cases belong to no group and are left out: c03" in err
+    assert "Fitted to 19 training cases" in out
+    before = Path("h.json").read_bytes()
+    write_scan(Path("images/c03.nii"), 4, 5e6)
+    assert main([*fit, "found.csv", "--overwrite"]) == 0
+    assert Path("h.json").read_bytes() == before
 
 
 def test_a_spline_needs_groups(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,6 +259,47 @@ def test_a_scan_that_cannot_be_read_does_not_stop_the_others(
     assert "is not a table of harmonized scans" in capsys.readouterr().err
 
 
+def test_flags_without_effect_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["harmonize", "fit", "cases.csv", "-o", "h.json"]) == 0
+    Path("plain.csv").write_text(Path("cases.csv").read_text().replace("group", "scanner"))
+    plain = ["harmonize", "fit", "plain.csv", "--method", "nyul", "-o", "nyul.json"]
+    assert main(plain) == 0
+    apply = ["apply", "images", "-o", "out", "-m"]
+    report = ["report", "cases.csv", "-o", "out", "-m"]
+    for words, found in [
+        (["discover", "cases.csv", "--overwrite"], "--overwrite is for the file of -o"),
+        ([*apply, "h.json", "--column", "x"], "--column names a column of the CSV file"),
+        ([*apply, "h.json", "--groups", "intensities"], "--groups intensities is for segkit harmo"),
+        ([*report, "h.json", "--groups", "intensities"], "--groups intensities is for segkit harm"),
+        ([*report, "h.json", "--column", "x"], "--column names a column of the CSV file"),
+        ([*apply, "nyul.json", "--strict"], "--strict: nyul.json was fitted without groups"),
+        ([*apply, "nyul.json", "--groups", "cases.csv"], "--groups: nyul.json was fitted without"),
+    ]:
+        assert main(["harmonize", *words]) == 2
+        assert found in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_outputs_are_named_after_cases(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["harmonize", "fit", "cases.csv", "-o", "h.json", "--method", "zscore"]) == 0
+    Path("images/c00.nii").rename("images/p_0000.nii")
+    write_scan(Path("other/c01.nii"), 1, 1.0)
+    cases = ["case,image,label", "p,images/p_0000.nii,seg.nii"]
+    cases += ["q,images/c01.nii,seg.nii", "r,other/c01.nii,seg.nii"]
+    Path("same.csv").write_text("\n".join(cases))
+    apply = ["harmonize", "apply", "same.csv", "-m", "h.json", "-o"]
+    assert main([*apply, "out"]) == 0
+    names = sorted(path.name for path in Path("out").glob("*.nii"))
+    assert names == ["p_0000.nii", "q.nii", "r.nii"]
+    for name, found in [
+        ("p_0000", "two scans would be written to out2/p_0000.nii"),
+        ("../q", "case '../q': files are named after cases"),
+    ]:
+        Path("same.csv").write_text("\n".join([*cases, f"{name},images/c02.nii,seg.nii"]))
+        assert main([*apply, "out2"]) == 2
+        assert found in capsys.readouterr().err
+
+
 def test_channels_in_files_of_their_own(here: Path) -> None:
     rows = ["case,image:T1,image:T2,label,group"]
     for number in range(8):
@@ -362,6 +425,8 @@ def test_only_the_chosen_cases_are_fitted(stats: Path) -> None:
         ([*SITES, "--where", "train"], 2, "write COLUMN=VALUE"),
         ([*SITES, "--where", "train=yes"], 3, "expected cases with train=yes, found none"),
         (["--groups", "dicom"], 2, "--groups dicom is for scans"),
+        (["--tags", "StationName"], 2, "--tags is for scans, not for --method combat"),
+        (["--fold", "1"], 2, "--fold is for scans; with --method combat, --where"),
         (["--column", "site", "--covariates", "site"], 3, "found site, which follows"),
     ],
 )
@@ -399,6 +464,8 @@ def test_tables_and_models_that_do_not_fit_together(
         (["stats.csv", "-o", "stats.csv", "--overwrite"], 2, "stats.csv is an input"),
         (["stats.csv", "-o", "out.csv", "--groups", "out.csv"], 2, "out.csv is an input"),
         (["stats.csv", "-o", "sites.csv", "--overwrite"], 2, "sites.csv is an input"),
+        (["stats.csv", "-o", "o.csv", "--groups", "dicom"], 2, "--groups dicom is for scans"),
+        (["stats.csv", "-o", "o.csv", "--column", "group"], 3, "expected a column group"),
         (["other_labels.csv", "-o", "o.csv"], 3, "found kidney: volume_ml"),
     ]:
         assert main([*APPLY, *words]) == code
@@ -451,12 +518,6 @@ def test_other_channels_and_groups_of_one_patient(
     Path("two.csv").write_text("\n".join(["case,image:T1,image:T2,label,group", *pairs]))
     assert main(["harmonize", "report", "two.csv", "-m", "h.json", "-o", "two"]) == 3
     assert "expected 1 channels, as the harmonization was fitted" in capsys.readouterr().err
-    Path("same.csv").write_text(
-        "case,image,label\np,images/c00.nii,seg.nii\nq,other/c00.nii,seg.nii\n"
-    )
-    write_scan(Path("other/c00.nii"), 1, 1.0)
-    assert main(["harmonize", "apply", "same.csv", "-m", "h.json", "-o", "out"]) == 2
-    assert "two scans would be written to out/c00.nii" in capsys.readouterr().err
 
 
 def test_no_table_that_is_an_input_is_replaced(

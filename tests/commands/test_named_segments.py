@@ -20,6 +20,7 @@ SMALL = [
     "network.features=[4,8]",
     "plan.patch=[12,12,12]",
     "trainer.max_steps=2",
+    "trainer.validations=1",
     "trainer.precision=float32",
 ]
 NAMES = ({"organ": 1, "core": 2}, {"core": 1, "organ": 2})

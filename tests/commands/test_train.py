@@ -18,7 +18,12 @@ from segkit.dataset.phantom import write_phantom
 from tools.reference import files_without_row
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
-QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
+QUICK = [
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.validations=1",
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,12 @@ import pytest
 from segkit.cli import main
 from tools.reference import files_without_row
 
-SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=1",
+]
 QUICK = [
     "trainer.max_steps=2",
     "trainer.precision=float32",

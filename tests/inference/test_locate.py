@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,7 +112,8 @@ def test_in_the_box_as_without_it_bit_for_bit(
     overlap: float,
 ) -> None:
     bundle = normed(make_bundle, tmp_path / "full", spacing=spacing, normalise=normalise)
-    box = assert_as_without_a_box(bundle, make_bundle(**COARSE), scan(), windows, overlap=overlap)
+    volume = scan((40, 40, 36))
+    box = assert_as_without_a_box(bundle, make_bundle(**COARSE), volume, windows, overlap=overlap)
     # The labelled box with 10 mm on each side, more than 2 coarse voxels and an eighth of a window.
     assert [(part.start, part.stop) for part in box] == [(6, 36), (10, 38), (8, 34)]
 
@@ -153,7 +156,7 @@ def test_every_orientation_on_its_own_grid(
         affine = np.eye(4)
         affine[:3, :3] = np.eye(3)[:, list(order)] * signs
         affine[:3, 3] = (5, -7, 11)
-        box = assert_as_without_a_box(bundle, coarse, scan(affine=affine))
+        box = assert_as_without_a_box(bundle, coarse, scan((40, 40, 36), affine))
         assert [(part.start, part.stop) for part in box] == [(6, 36), (10, 38), (8, 34)]
 
 
@@ -220,17 +223,16 @@ def test_two_threads_with_one_predictor_get_what_each_gets_alone(
         assert (one.box, one.tile_mismatch) == (other.box, other.tile_mismatch)
 
 
-def test_little_memory_changes_nothing(make_bundle: Make) -> None:
-    full, coarse, volume = make_bundle(threshold=20), make_bundle(**COARSE), scan((300, 200, 100))
+def test_little_memory_changes_nothing(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    full, coarse, volume = make_bundle(threshold=20), make_bundle(**COARSE), scan((160, 100, 60))
     ample = Predictor(full, locate=coarse).predict(volume).array
-    frugal = (
-        Predictor(full, locate=coarse, max_memory=resident_memory() + (48 << 20))
-        .predict(volume)
-        .array
-    )
+    limit = resident_memory() + (16 << 20)
+    frugal = Predictor(full, locate=coarse, max_memory=limit).predict(volume).array
+    assert re.search(r"scan, coarse model: is processed in [2-9] parts", caplog.text)
     assert np.array_equal(ample, frugal)
     with pytest.raises(
-        OutOfMemoryError, match="scan, coarse model: 150 x 100 x 50 voxels take at least"
+        OutOfMemoryError, match="scan, coarse model: 80 x 50 x 30 voxels take at least"
     ):
         Predictor(full, locate=coarse, max_memory=1000).predict(volume)
 

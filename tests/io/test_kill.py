@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from segkit.io import write_labels
 from segkit.volume import Volume
-noise = np.random.default_rng(0).integers(0, 256, (1, 2999, 2999, 1)).astype(np.uint8)
+noise = np.random.default_rng(0).integers(0, 256, (1, 1499, 1499, 1)).astype(np.uint8)
 for number in itertools.count():
     for suffix in {SUFFIXES}:
         unit = "px" if suffix in ("png", "tif") else "mm"
@@ -35,7 +35,7 @@ ENOUGH = 2
 
 
 def test_no_incomplete_file_has_its_final_name(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1, 2999, 2999, 1)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (1, 1499, 1499, 1)).astype(np.uint8)
     struck = 0
     for kill in range(KILLS):
         folder = tmp_path / str(kill)

@@ -136,3 +136,31 @@ def test_a_network_without_symmetry_has_no_elements() -> None:
     plan = with_network(symmetric_plan("d4", axes=(0, 1)), symmetry=None)
     with pytest.raises(ValueError, match="no symmetry"):
         window_elements(plan)
+
+
+def test_the_group_that_moves_training_patches_is_part_of_plan_and_hash_only_if_there_is_one(
+    tmp_path: Path,
+) -> None:
+    plan = symmetric_plan("d4", axes=(0, 1))
+    turned = replace(plan, training_poses=SymmetryPlan("d4", (0, 1)))
+    assert "training_poses" not in plan.to_dict()
+    assert turned.hash() != plan.hash()
+    (tmp_path / "plan.json").write_text(plan_text(turned))
+    assert read_plan(tmp_path / "plan.json") == turned
+
+
+@pytest.mark.parametrize(
+    ("message", "group", "axes"),
+    [
+        ("training_poses.group: expected one of mirror, d4", "p4", (0, 1)),
+        ("training_poses.axes: expected 2 ascending", "d4", (1, 0)),
+        ("patch: expected equal numbers along x, y, z", "octahedral24", (0, 1, 2)),
+    ],
+)
+def test_a_group_that_would_move_patches_to_another_shape_is_refused(
+    message: str, group: str, axes: tuple[int, ...]
+) -> None:
+    plan = replace(symmetric_plan("d4", axes=(0, 1)), patch=(16, 16, 8))
+    plan = replace(plan, training_poses=SymmetryPlan(group, axes))
+    with pytest.raises(InputError, match=message):
+        plan_from_dict(plan.to_dict())

@@ -41,6 +41,7 @@ PLANTED, SOUND = 300, 100
 SMALL = [
     "network.features=[4,8]",
     "trainer.max_steps=2",
+    "trainer.validations=1",
     "trainer.precision=float32",
     "trainer.layout=contiguous",
 ]

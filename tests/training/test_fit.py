@@ -20,10 +20,12 @@ import pytest
 import torch
 
 from segkit.bundle.bundle import read_bundle
-from segkit.config.schema import TrainConfig
+from segkit.config.schema import NetworkConfig, PlanConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, Interrupted
+from segkit.fingerprint.fingerprint import measure
 from segkit.io import write_labels
+from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan
 from segkit.training.fit import fit
 from segkit.training.outputs.checkpoint import newest_checkpoint
@@ -339,20 +341,14 @@ def test_saving_memory_changes_nothing(
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
-def test_a_stop_between_two_rows_changes_no_row(
-    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
-) -> None:
-    made = config(max_steps=210, validations=0)  # a row every second step
-    fit(made, plan_for_balls, balls, tmp_path / "whole")
-    with pytest.raises(Interrupted, match="stopped at step 101 of 210"):
-        fit(
-            made,
-            plan_for_balls,
-            balls,
-            tmp_path / "stopped",
-            callbacks=[StopAt(100, signal.SIGTERM)],
-        )
-    fit(made, plan_for_balls, balls, tmp_path / "stopped")
+def test_a_stop_between_two_rows_changes_no_row(balls: Dataset, tmp_path: Path) -> None:
+    network, patches = NetworkConfig(features=[4, 8]), PlanConfig(patch=[8, 8, 8])
+    plan = make_plan(measure(balls), balls, network=network, plan=patches, batch_size=1)
+    made = config(max_steps=200, validations=0)  # a row every second step
+    fit(made, plan, balls, tmp_path / "whole")
+    with pytest.raises(Interrupted, match="stopped at step 101 of 200"):
+        fit(made, plan, balls, tmp_path / "stopped", callbacks=[StopAt(100, signal.SIGTERM)])
+    fit(made, plan, balls, tmp_path / "stopped")
     losses = [
         [(row["step"], row["loss"]) for row in rows(tmp_path / name)]
         for name in ("whole", "stopped")

@@ -33,9 +33,9 @@ FIXED = [
     "trainer.layout=contiguous",
 ]  # timing could choose otherwise in another run
 OFTEN = [
-    "trainer.max_steps=60",
+    "trainer.max_steps=30",
     "trainer.accumulate=2",
-    "trainer.validations=4",
+    "trainer.validations=2",
     "trainer.checkpoint_steps=7",
 ]
 TIMING = ("minutes", "seconds_per_step", "data_share")

@@ -83,6 +83,7 @@ def test_it_trains(balls: Dataset, tmp_path: Path) -> None:
         "trainer.precision=float32",
         "trainer.layout=contiguous",
         "trainer.max_steps=2",
+        "trainer.validations=1",
     ]
     config = load(["preset=nnunet", "network.features=[4,8,16]", "plan.patch=[16,16,16]", *words])
     plan = make_plan(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from segkit._version import __version__
 from segkit.bundle.bundle import Bundle, fill_network, read_bundle
-from segkit.errors import UsageError
+from segkit.errors import InputError, SegkitError, UsageError, is_out_of_memory, printable
 from segkit.files.atomic import atomic_path
 from segkit.inference.export.comparison import Agreement, compare
 from segkit.inference.export.windows import window_shape, windows_for
@@ -44,9 +45,9 @@ def write_onnx(model: Path, fold: str, out: Path, scans: Sequence[Path] = ()) ->
         scans: scans whose windows are compared; by default those of the run, or random numbers.
 
     Raises:
-        UsageError: the extra is missing, or the network cannot be written as ONNX.
-        InputError: the model or a scan cannot be read, the folder cannot be written, or onnxruntime
-            computes other scores.
+        UsageError: the extra is missing.
+        InputError: the model or a scan cannot be read, the network cannot be written as ONNX, the
+            folder cannot be written, or onnxruntime computes other scores.
     """
     onnx, onnxruntime = _packages(out)
     bundle = read_bundle(model)
@@ -56,9 +57,11 @@ def write_onnx(model: Path, fold: str, out: Path, scans: Sequence[Path] = ()) ->
     onnx.helper.set_model_props(graph, metadata(bundle, fold))
     with atomic_path(out) as temporary:
         onnx.save_model(graph, temporary)
-        onnx.checker.check_model(temporary, full_check=True)
-        computed = _session(onnxruntime, temporary)
-        agreement = compare(computed, network, chosen.windows, regions=bool(bundle.plan.regions))
+        with _computable(out):
+            onnx.checker.check_model(temporary, full_check=True)
+            computed = _session(onnxruntime, temporary)
+            regions = bool(bundle.plan.regions)
+            agreement = compare(computed, network, chosen.windows, regions=regions)
         agreement.check(out)
     log.info(
         "compared with segkit on %d windows %s: %s", len(chosen.windows), chosen.source, agreement
@@ -96,6 +99,27 @@ def _packages(out: Path) -> tuple[Any, Any]:
     import onnxruntime  # noqa: PLC0415
 
     return onnx, onnxruntime
+
+
+@contextmanager
+def _computable(out: Path) -> Iterator[None]:
+    """Turn an error of onnx or onnxruntime about a graph into one for its user.
+
+    Both have their own kinds of errors, most of which are plain exceptions.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SegkitError) or is_out_of_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            out,
+            expected="a graph that onnx and onnxruntime accept",
+            found=printable(f"{type(error).__name__}: {reason}"),
+            remedy="The file was not written. Update onnx and onnxruntime, or export the model as "
+            ".segkit.",
+        ) from error
 
 
 def _session(onnxruntime: Any, path: Path) -> Callable[[Tensor], Tensor]:

@@ -1,9 +1,12 @@
-"""Convolutions that stay fast for one small sample on a CPU.
+"""Convolutions that stay fast for one small sample on a CPU, and right for a thin one.
 
 PyTorch (2.13) gives a single float32 sample to oneDNN only if channels x first edge x second edge
 exceed 20480. The deep stages of a U-Net on one patch stay below, and PyTorch's other kernels take 2
 to 10 times as long. Cut into two halves that overlap by the size of the kernel, the same sample is
 a batch of two, which oneDNN computes.
+
+For some images that are thinner than the kernel, PyTorch (2.13, oneDNN) does not compute the right
+gradient of a 3D kernel. Zeros that are part of the image avoid this.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segkit.errors import InputError
 from segkit.networks.kernels.recompute import recomputable
 from segkit.networks.kernels.transposed_convolution import is_slow_backwards, transposed_convolution
 
@@ -44,7 +48,7 @@ class Conv2d(nn.Conv2d):
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d, computed in halves where that is faster."""
+    """nn.Conv3d, computed in halves where that is faster, with right gradients for thin images."""
 
     def kernel(self) -> Tensor:
         """Return the kernel that the convolution uses, which derived classes may compute."""
@@ -57,7 +61,11 @@ class Conv3d(nn.Conv3d):
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
         kernel, bias = self.kernel(), self.offset()
-        if is_slow(self, input):
+        slow = is_slow(self, input)
+        # Halves along X are wide enough.
+        if is_thin(self, input) and not (slow and _longest_axis(input) == 0):
+            return convolve_thin(self, input, (kernel, bias))
+        if slow:
             return convolve_halves(self, F.conv3d, input, (kernel, bias))
         result: Tensor = self._conv_forward(input, kernel, bias)
         return result
@@ -132,6 +140,50 @@ def is_slow(layer: Layer, x: Tensor) -> bool:
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
     )
+
+
+def is_thin(layer: nn.Conv3d, x: Tensor) -> bool:
+    """Return whether oneDNN's gradient of the kernel would be wrong for ``x`` (B, C, X, Y, Z)."""
+    return (
+        layer.training
+        and x.device.type == "cpu"
+        and 1 < x.shape[2] < layer.kernel_size[0]
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+    )
+
+
+def refuse_thin_images(network: nn.Module) -> None:
+    """Make layers of other packages raise an InputError where `is_thin`, while they train."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d) and not isinstance(module, Conv3d):
+            module.register_forward_pre_hook(_refuse_thin)
+
+
+def _refuse_thin(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    (x,) = inputs
+    # PyTorch gives what is_slow to its own kernels, which are right.
+    if isinstance(layer, nn.Conv3d) and is_thin(layer, x) and not is_slow(layer, x):
+        raise InputError(
+            "network",
+            expected=f"layers that see 1 voxel along x, or at least {layer.kernel_size[0]} as their"
+            " kernel has, because PyTorch's gradients may be wrong on a CPU otherwise",
+            found=f"{x.shape[2]}",
+            remedy="Give a larger plan.patch, fewer stages in network.features, or network=unet.",
+        )
+
+
+def convolve_thin(layer: nn.Conv3d, x: Tensor, weights: Weights) -> Tensor:
+    """Apply ``layer`` to ``x`` (B, C, X, Y, Z) with the zeros beyond both ends of X in the image.
+
+    Args:
+        layer: the convolution.
+        x: the image.
+        weights: kernel and bias of the convolution.
+    """
+    padding = [int(edge) for edge in layer.padding]
+    image = _pad(x, 0, padding[0], padding[0])
+    return F.conv3d(image, *weights, layer.stride, [0, *padding[1:]], layer.dilation, layer.groups)
 
 
 def _kernel_is_stride(layer: Layer) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,9 +21,9 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.operator_schemas import normalize_function
 
 from segkit._version import __version__
-from segkit.errors import UsageError, printable
-from segkit.networks.onnx_export.operations import ELSEWHERE, OPERATIONS
-from segkit.networks.onnx_export.writer import Edge, GraphWriter, Shape
+from segkit.errors import InputError, is_out_of_memory, printable
+from segkit.networks.onnx_export.operations import OPERATIONS
+from segkit.networks.onnx_export.writer import Edge, GraphWriter, NotInOnnx, Shape
 
 OPSET = 21
 """Version of ONNX's operations: onnx 1.16 and onnxruntime 1.18 (2024) are the first to have it."""
@@ -49,15 +50,17 @@ def onnx_model(network: nn.Module, shape: Sequence[int], onnx: Any) -> Any:
 
     Raises:
         TypeError: a network in training mode.
-        UsageError: an operation that is not in `OPERATIONS`, a network that PyTorch cannot list,
+        InputError: an operation that is not in `OPERATIONS`, a network that PyTorch cannot list,
             or more weights than a file can hold.
     """
     if network.training:
         raise TypeError("a network in training mode: call its eval() before exporting it")
     writer = GraphWriter(onnx.helper.make_node)
-    scores = _write(traced(network, shape), writer)
-    if not isinstance(scores, Edge):
-        raise UsageError("the network returns something other than one tensor of scores")
+    program = traced(network, shape)
+    with _refusing(network, "operations that segkit writes as ONNX"):
+        scores = _write(program, writer)
+        if not isinstance(scores, Edge):
+            raise NotInOnnx("something other than one tensor of scores as its result")
     writer.add("Identity", scores.name, output=OUTPUT)
     check_size(sum(array.nbytes for array in writer.constants.values()))
     graph = onnx.helper.make_graph(
@@ -80,10 +83,10 @@ def traced(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
     """Return the operations of ``network`` on any number of windows (C, X, Y[, Z]).
 
     Raises:
-        UsageError: PyTorch cannot list them, for example because they depend on the voxels.
+        InputError: PyTorch cannot list them, for example because they depend on the voxels.
     """
     windows = torch.zeros(2, *shape)  # PyTorch takes a number of one for a constant
-    try:
+    with _refusing(network, "operations that PyTorch (torch.export) can list"):
         with warnings.catch_warnings():
             # PyTorch warns about its own code, and about the list in which MONAI leaves its scores.
             warnings.simplefilter("ignore")
@@ -92,21 +95,40 @@ def traced(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
             )
             # Without a table, only operations that change their input are replaced.
             listed: ExportedProgram = program.run_decompositions({})
-            return listed
-    except (RuntimeError, ValueError, TypeError) as error:
+        return listed
+
+
+@contextmanager
+def _refusing(network: nn.Module, expected: str) -> Iterator[None]:
+    """Turn every error about a network into one for its user.
+
+    A network of a plugin or of MONAI may use any operation of PyTorch, in any way, and its own code
+    may raise any error when it gets tensors without values.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"PyTorch cannot list the operations of the network {type(network).__name__}: "
-            f"{printable(reason)}"
+        found = reason if isinstance(error, NotInOnnx) else f"{type(error).__name__}: {reason}"
+        raise InputError(
+            f"network {type(network).__name__}",
+            expected=expected,
+            found=printable(found),
+            remedy="It was not written as ONNX. Export the model as a .segkit file, and compute it "
+            "with 'segkit predict'.",
         ) from error
 
 
 def check_size(number: int) -> None:
-    """Raise a UsageError if a file cannot hold ``number`` bytes of weights."""
+    """Raise an InputError if a file cannot hold ``number`` bytes of weights."""
     if number > MOST_BYTES:
-        raise UsageError(
-            f"the network has {number / 1e9:.1f} GB of weights, and an .onnx file holds "
-            f"{MOST_BYTES / 1e9:.1f} GB: export it as .xml, for OpenVINO"
+        raise InputError(
+            "network",
+            expected=f"at most {MOST_BYTES / 1e9:.1f} GB of weights, which an .onnx file holds",
+            found=f"{number / 1e9:.1f} GB",
+            remedy="Export the model as .xml, for OpenVINO.",
         )
 
 
@@ -153,10 +175,12 @@ def _value(node: fx.Node, args: Any, options: Any, writer: GraphWriter) -> Any:
         return _BATCH_SIZE
     if target is operator.getitem or not _is_variable([args, options]):
         return target(*args, **options)
+    if not hasattr(target, "name"):
+        raise NotInOnnx(f"{getattr(target, '__name__', node.op)} of a tensor or number of windows")
     name = target.name().partition("::")[2]
     normalized = normalize_function(target, args, options, normalize_to_only_use_kwargs=True)
     if name not in OPERATIONS or normalized is None:
-        raise UsageError(f"the network has PyTorch's operation {name}, which {ELSEWHERE}")
+        raise NotInOnnx(f"PyTorch's operation {name}")
     shape = _shape(node)
     edge = Edge(OPERATIONS[name](writer, shape, **normalized.kwargs), shape)
     return (edge,) if isinstance(node.meta["val"], tuple | list) else edge

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segkit.errors import UsageError
-from segkit.networks.onnx_export.writer import Edge, GraphWriter, Shape, Value
+from segkit.networks.onnx_export.writer import Edge, GraphWriter, NotInOnnx, Shape, Value
 
 Edges = Sequence[int]
 """One number for each spatial axis."""
@@ -128,7 +127,7 @@ def pool(
 ) -> str:
     """Write a mean or maximum over the voxels of a kernel."""
     if ceil_mode or divisor_override or any(step != 1 for step in dilation):
-        raise UsageError(f"the network has a pooling layer of a kind that {ELSEWHERE}")
+        raise NotInOnnx("a pooling layer with ceil_mode, divisor_override or dilation")
     attributes: dict[str, Any] = {
         "kernel_shape": kernel_size,
         "strides": stride or kernel_size,
@@ -210,9 +209,6 @@ def mean(
 def _names(graph: GraphWriter, *values: Value | None) -> list[str]:
     return [graph.name(value) for value in values if value is not None]
 
-
-ELSEWHERE = "segkit does not write as ONNX: export it as a .segkit file and compute it with PyTorch"
-"""End of a sentence about what is missing here."""
 
 OPERATIONS: dict[str, Callable[..., str]] = {
     "conv2d": convolution,

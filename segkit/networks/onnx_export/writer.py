@@ -11,6 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+
+class NotInOnnx(Exception):
+    """A network has something that cannot be written as ONNX; the text says what."""
+
+
 Shape = tuple[int, ...]
 """Sizes of all axes; -1 is the number of windows."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -72,7 +74,19 @@ def memory_here(request: dict[str, Any]) -> int:
 
 
 def _train(plan: Plan, trainer: TrainerConfig, device: torch.device) -> None:
-    """Build a network and run STEPS training steps of it."""
+    step = step_on_noise(plan, trainer, device)
+    for _ in range(STEPS):
+        step()
+
+
+def step_on_noise(plan: Plan, trainer: TrainerConfig, device: torch.device) -> Callable[[], None]:
+    """Build the network of a plan and return a function that does a training step of it.
+
+    Args:
+        plan: network, patch and batch size.
+        trainer: its precision and layout must not be "auto".
+        device: where the step runs.
+    """
     mode = ComputeMode(trainer.precision, trainer.layout)
     module = SegmentationModule(
         build_network(plan).to(device),
@@ -82,9 +96,7 @@ def _train(plan: Plan, trainer: TrainerConfig, device: torch.device) -> None:
         mode=mode,
     )
     module.on_train_start()
-    optimizer = module.configure_optimizers()
-    for _ in range(STEPS):
-        _step(module, optimizer, plan, device)
+    return partial(_step, module, module.configure_optimizers(), plan, device)
 
 
 def _step(

@@ -41,6 +41,11 @@ class Budget:
         terms = {name: getattr(self, name) for name in TERMS}
         return {name: float(limit) for name, limit in terms.items() if limit is not None}
 
+    @property
+    def exact(self) -> Budget:
+        """The limits of exact counts, which hold on every machine."""
+        return Budget(parameters=self.parameters, macs=self.macs)
+
     def used(self, cost: Cost) -> dict[str, float]:
         """Return the share of each limit that a cost takes; more than 1 does not fit.
 

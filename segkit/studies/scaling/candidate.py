@@ -26,14 +26,6 @@ WIDTH_STEP = 16
 """Widths are multiples of it: oneDNN computes 12 or 20 channels no faster than 16 or 32."""
 GROUP_SIZES = (2, 4, 8, 16)
 """Channels per group that can be chosen; all divide WIDTH_STEP."""
-SCALED = {
-    "network.features": "the study scales the width",
-    "network.convs": "the study scales the depth",
-    "plan.patch": "the study scales the patch",
-    "network.channels_per_group": "study.channels_per_group sets where the groups start",
-    "network.num_groups": "study.channels_per_group sets where the groups start",
-}
-"""Overrides that a candidate sets, and why they cannot be given."""
 SCALABLE = ("unet",)
 """Networks with all axes whose costs are exact counts."""
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segkit.errors import UsageError
-
-ALPHA, BETA = 1.2, 1.1
-"""Bases of depth and width of EfficientNet; the base of the patch follows from the constraint."""
+from segkit.studies.scaling.settings import ALPHA, BETA
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class Line:
         """
         return self.per_first * first + self.per_second * second + self.fixed
 
+    def times(self, factor: float) -> Line:
+        """Return the line of costs that are ``factor`` times as large."""
+        return Line(self.per_first * factor, self.per_second * factor, self.fixed * factor)
+
 
 @dataclass(frozen=True)
 class Rates:

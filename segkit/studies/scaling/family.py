@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,8 +14,6 @@ from segkit.studies.scaling.compound import Exponents
 from segkit.studies.scaling.costs import Cost, Mode, Rates, cost_of
 from segkit.studies.scaling.lattice import TOLERANCE, Lattice
 
-SIZES = {"S": 3, "M": 2, "L": 1, "XL": 0}
-"""Number of halvings of the cost of the largest network within the budget, by size."""
 SMALLEST, LARGEST = -12.0, 10.0
 """Exponents between which the largest network within a budget is looked for."""
 STEP = 1 / 8
@@ -138,15 +135,6 @@ class Family:
                 f"{LARGEST:g}. Give another budget, or other study.sizes"
             )
         raise _too_little(budget, self.cost(without), f"phi={phi:g}, which")
-
-    def sizes(self, budget: Budget, names: Sequence[str]) -> Mapping[str, float]:
-        """Return the exponents of sizes; XL is the largest network within the budget.
-
-        Raises:
-            UsageError: a size that would be smaller than the smallest network.
-        """
-        largest = self.largest(budget)
-        return {name: largest - SIZES[name] for name in names}
 
 
 def _nothing_fits(family: Family, budget: Budget) -> UsageError:

@@ -63,10 +63,12 @@ class Choices:
     """True if all stages are as wide as the first."""
     mixed: bool = False
     """True if each stage is rounded up or down by itself, for finer steps of the cost."""
+    exact: Sequence[Widths] = ()
+    """Channels of the stages, for patches that have as many stages."""
 
 
-class Lattice:
-    """All candidates of a frame."""
+class _WorkTable:
+    """Multiply-adds of networks, each counted when it is first asked for."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -74,18 +76,60 @@ class Lattice:
         self._parts: dict[tuple[Shape, ...], tuple[list[Convolution], list[Convolution], Shape]]
         self._parts = {}
 
+    def work(self, widths: Widths, patch: Shape) -> Work:
+        """Return the multiply-adds of networks with these widths and the strides of a patch."""
+        strides = self.frame.topology(patch, len(widths)).strides
+        if (widths, strides) not in self._work:
+            self._work[widths, strides] = self._counted(widths, strides, patch)
+        return self._work[widths, strides]
+
+    def _counted(self, widths: Widths, strides: tuple[Shape, ...], patch: Shape) -> Work:
+        if strides not in self._parts:
+            one, two = (
+                convolutions(self.frame.plan_of(Candidate(widths, convs, patch, None)))
+                for convs in (1, 2)
+            )
+            self._parts[strides] = (one, two, patch)
+        one, two, counted = self._parts[strides]
+        voxels = math.prod(counted)
+        first, second = (
+            multiply_adds(_with_widths(parts, widths)) / voxels for parts in (one, two)
+        )
+        return Work(first, second - first)
+
+
+class Lattice:
+    """All candidates of a frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame, self._table = frame, _WorkTable(frame)
+
     def around(self, point: Factors) -> Choices:
         """Return the values of all axes around a point."""
-        most = min(MOST_CONVS, math.ceil(REACH * self.frame.network.convs * point.depth))
         return Choices(
-            convs=range(1, most + 1),
+            convs=self.depths(point.depth),
             patches=self.patches(point.patch),
             widths=_grid(point.width),
         )
 
+    def depths(self, factor: float) -> range:
+        """Return the convolutions in each stage up to some more than a factor of the planner's."""
+        most = min(MOST_CONVS, math.ceil(REACH * self.frame.network.convs * factor))
+        return range(1, most + 1)
+
     def patches(self, factor: float) -> list[Shape]:
         """Return the patches around a factor of the planner's edges."""
         return list(dict.fromkeys(map(self.frame.patch, _grid(factor))))
+
+    def factors_of(self, candidate: Candidate) -> Factors:
+        """Return the factors of a candidate; its width is that of equal multiply-adds."""
+        work = self.work(candidate.widths, candidate.patch)
+        voxels = math.prod(candidate.patch) / math.prod(self.frame.plan.patch)
+        return Factors(
+            depth=candidate.convs / self.frame.network.convs,
+            width=math.sqrt(work.further / self._usual(candidate.patch).further),
+            patch=voxels ** (1 / len(self.frame.axes)),
+        )
 
     def nearest(
         self,
@@ -142,7 +186,7 @@ class Lattice:
 
     def _widths(self, stages: int, choices: Choices) -> list[Widths]:
         shape: ShapeOfWidths = "flat" if choices.flat else "doubling"
-        found: dict[Widths, None] = {}
+        found = {widths: None for widths in choices.exact if len(widths) == stages}
         for factor in choices.widths:
             found[self.frame.widths(stages, factor, shape)] = None
             if choices.mixed:
@@ -157,24 +201,7 @@ class Lattice:
 
     def work(self, widths: Widths, patch: Shape) -> Work:
         """Return the multiply-adds of networks with these widths and the strides of a patch."""
-        strides = self.frame.topology(patch, len(widths)).strides
-        if (widths, strides) not in self._work:
-            self._work[widths, strides] = self._counted(widths, strides, patch)
-        return self._work[widths, strides]
-
-    def _counted(self, widths: Widths, strides: tuple[Shape, ...], patch: Shape) -> Work:
-        if strides not in self._parts:
-            one, two = (
-                convolutions(self.frame.plan_of(Candidate(widths, convs, patch, None)))
-                for convs in (1, 2)
-            )
-            self._parts[strides] = (one, two, patch)
-        one, two, counted = self._parts[strides]
-        voxels = math.prod(counted)
-        first, second = (
-            multiply_adds(_with_widths(parts, widths)) / voxels for parts in (one, two)
-        )
-        return Work(first, second - first)
+        return self._table.work(widths, patch)
 
     def multiply_adds(self, candidate: Candidate) -> int:
         """Return the multiply-adds of one window of a candidate."""

@@ -1,4 +1,4 @@
-"""Spatial augmentation: rotation, scaling and mirroring.
+"""Spatial augmentation: rotation, scaling, mirroring, and moves by elements of a group.
 
 Images are (C, X, Y, Z) float32, labels are (X, Y, Z) integers. All random numbers come from the
 generator that is passed in.
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segkit.config.schema import AugmentConfig
+from segkit.networks.equivariance import moved
 from segkit.plans.plan import LEFT_RIGHT, Plan
+from segkit.plans.symmetry import elements
 from segkit.training.data.indexing import gather_along, gather_flat
 
 SLAB = 3.0
@@ -239,9 +241,30 @@ def mirror(
         return image, labels
     image, labels = image.flip([axis + 1 for axis in chosen]), labels.flip(chosen)
     if LEFT_RIGHT in chosen and plan.mirror_swaps:
-        # Voxels that are not annotated have the index after the last one.
-        renamed = torch.tensor(
-            [*plan.mirrored_outputs, len(plan.mirrored_outputs)], dtype=labels.dtype
-        )
-        labels = gather_flat(renamed, labels.int())
+        labels = _renamed(labels, plan.mirrored_outputs)
     return image, labels
+
+
+def move(
+    image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Move a patch by a random element of the plan's ``training_poses``, without interpolation.
+
+    A reflection exchanges the labels of each pair in ``mirror_swaps``. Arguments as of `mirror`.
+    """
+    group = plan.training_poses
+    if group is None:
+        return image, labels
+    found = elements(group.group, group.axes, 3)
+    element = found[random.integers(len(found))]
+    image, labels = moved(image[None], element)[0], moved(labels[None, None], element)[0, 0]
+    if plan.mirror_swaps and element.is_reflection:
+        labels = _renamed(labels, plan.mirrored_outputs)
+    return image.contiguous(), labels.contiguous()
+
+
+def _renamed(labels: Tensor, outputs: Sequence[int]) -> Tensor:
+    """Return labels by the output that each output becomes."""
+    # Voxels that are not annotated have the index after the last one.
+    renamed = torch.tensor([*outputs, len(outputs)], dtype=labels.dtype)
+    return gather_flat(renamed, labels.int())

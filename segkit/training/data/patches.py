@@ -3,7 +3,7 @@
 An epoch samples every case once, in a random order; `label_balance` moves some patches to labels
 that few cases have. All random numbers of a patch come from a counter-based generator keyed by
 (seed, epoch, index), so nothing has to be stored for a resume. At the end of a training, patches
-are no longer augmented.
+are no longer augmented, except that the elements of the plan's ``training_poses`` still move them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ from segkit.training.data.augment_intensity import (
     one_thread,
     without_augmentation,
 )
-from segkit.training.data.augment_spatial import draw_placement, flat_axis, mirror, resample_patch
+from segkit.training.data.augment_spatial import (
+    draw_placement,
+    flat_axis,
+    mirror,
+    move,
+    resample_patch,
+)
 from segkit.training.data.label_balance import balance_labels
 
 ORDER_STREAM = 0xFFFF_FFFF
@@ -208,6 +214,7 @@ def cut_patch(
         image, labels = _cut(case.image, start, reach), _cut(case.labels[None], start, reach)[0]
         image, labels = resample_patch(image, labels, placement, plan.patch)
         image, labels = mirror(image, labels, plan, random)
+        image, labels = move(image, labels, plan, random)
         return augment_intensity(image, augment, flat_axis(plan, augment.dummy_2d), random), labels
 
 

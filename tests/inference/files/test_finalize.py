@@ -106,7 +106,8 @@ def test_what_follows_is_refused_before_the_network_starts(
 ) -> None:
     """The windows of the scan fit; its structures do not: 12 bytes per voxel, and a library."""
     write_image(tmp_path / "x.nii", Volume(np.zeros((1, 200, 200, 100), np.uint8), np.eye(4)))
-    predictor = Predictor(make_bundle(), max_memory=resident_memory() + (100 << 20))
+    bundle = make_bundle(patch=(32, 32, 32))
+    predictor = Predictor(bundle, max_memory=resident_memory() + (100 << 20))
     scan = Scan("x", (tmp_path / "x.nii",))
     predict_job(predictor, Job(scan, tmp_path / "y.nii"), FinalizeOptions({"bright": 7}))
     with pytest.raises(OutOfMemoryError, match="200 x 200 x 100 voxels take at least 1"):

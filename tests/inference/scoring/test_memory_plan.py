@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from segkit.inference.scoring.memory_plan import (
     MemoryNeeds,
     MemoryPlan,
     choose_memory_plan,
+    memory_plans,
     network_bytes,
 )
 from segkit.inference.scoring.scan_scorer import TimedScan
@@ -61,15 +63,19 @@ def chosen(needs: MemoryNeeds, allowed: int | None = None) -> MemoryPlan:
 def all_chosen(needs: MemoryNeeds) -> list[MemoryPlan]:
     """Return one plan after the other, each for a little less memory than the one before takes."""
     found = [chosen(needs)]
-    while True:
-        try:
-            found.append(chosen(needs, found[-1].bytes - (2 << 20)))
-        except OutOfMemoryError:
-            return found
+    for plan in memory_plans(needs):
+        if plan.bytes <= found[-1].bytes - (2 << 20):
+            found.append(plan)
+    return found
 
 
 def test_less_memory_means_fewer_windows_at_once_then_more_parts(make_bundle: Make) -> None:
-    found = all_chosen(needs_of(make_bundle(patch=PATCH), scan(300, 200, 100)))
+    needs = needs_of(make_bundle(patch=PATCH), scan(300, 200, 100))
+    found = all_chosen(needs)
+    for larger, smaller in pairwise(found):
+        assert chosen(needs, larger.bytes - (2 << 20)) == smaller
+    with pytest.raises(OutOfMemoryError):
+        chosen(needs, found[-1].bytes - (2 << 20))
     assert (found[0].windows.axis, found[0].windows.batch, len(found[0].parts)) == (0, None, 1)
     assert (found[1].windows.batch, len(found[1].parts)) == (1, 1)
     assert [len(each.parts) for each in found] == sorted(len(each.parts) for each in found)
@@ -82,7 +88,7 @@ def test_less_memory_means_fewer_windows_at_once_then_more_parts(make_bundle: Ma
 
 def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
     bundle = make_bundle(patch=PATCH, spacing=(1.5, 0.8, 1.0))
-    volume = scan(300, 200, 60)
+    volume = scan(200, 100, 40)
     found = all_chosen(needs_of(bundle, volume))
     expected = Predictor(bundle).predict(volume).array
     assert 0 < np.count_nonzero(expected) < expected.size
@@ -128,7 +134,7 @@ def test_single_windows_are_counted_alike_in_less_memory(make_bundle: Make, tmp_
     plan = dataclasses.replace(plan, network=network)
     torch.manual_seed(0)
     bundle = write_bundle(tmp_path / "normed", plan, {}, {"0": build_network(plan).state_dict()})
-    volume = scan(300, 200, 60)
+    volume = scan(200, 100, 40)
     found = all_chosen(
         dataclasses.replace(needs_of(bundle, volume, channels=2), window_label_bytes=1)
     )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segkit.errors import InputError
 from segkit.networks.kernels.convolution import (
     ONE_DNN_FROM,
     Conv2d,
@@ -13,6 +14,7 @@ from segkit.networks.kernels.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
     is_slow,
+    refuse_thin_images,
 )
 
 Edges = tuple[int, ...]
@@ -48,6 +50,33 @@ def test_3d(shape: Edges, kernel: Edges, stride: Edges) -> None:
         "padding": tuple(edge // 2 for edge in kernel),
     }
     assert_same(Conv3d(3, 4, **options), nn.Conv3d(3, 4, **options), draw(1, 3, *shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("edges", "kernel"), [((2, 2, 2), 3), ((2, 4, 4), 3), ((3, 4, 4), 5)])
+def test_gradients_of_thin_images(edges: Edges, kernel: int, dtype: torch.dtype) -> None:
+    layer = Conv3d(24, 24, kernel, padding=kernel // 2, bias=False)
+    x = draw(2, 24, *edges)
+    exact = nn.Conv3d(24, 24, kernel, padding=kernel // 2, bias=False).double()
+    exact.load_state_dict(layer.state_dict())
+    expected = results(exact, x.double())
+    for own, other in zip(results(layer.to(dtype), x.to(dtype)), expected, strict=True):
+        limit = 0.02 * float(other.detach().abs().max())
+        torch.testing.assert_close(own.double(), other, rtol=0, atol=limit)
+
+
+def test_layers_of_other_packages_refuse_thin_images() -> None:
+    layers = [kind(2, 2, 3, padding=1) for kind in (nn.Conv3d, Conv3d)]
+    network = nn.Sequential(*layers)
+    refuse_thin_images(network)
+    for shape in ((2, 2, 1, 4, 4), (2, 2, 3, 4, 4), (1, 2, 2, 4, 4)):
+        network(draw(*shape))
+    message = (
+        "expected layers that see 1 voxel along x, or at least 3 as .*, found 2. Give a larger"
+    )
+    with pytest.raises(InputError, match=message):
+        network(draw(2, 2, 2, 4, 4))
+    network.eval()(draw(2, 2, 2, 4, 4))
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (1, 6), (8, 2)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Literal
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from segkit.networks import build_network
 from segkit.networks.kernels.recompute import recomputing
 from segkit.plans.plan import Plan
+from tests.symmetric_plans import planned
 
 MakePlan = Callable[..., Plan]
 
@@ -56,6 +58,15 @@ def test_gradients_and_statistics_are_the_same(
     x = torch.randn(batch, 2, *plan.patch[:dims])
     pairs = [
         after_a_step(network, x, recompute=recompute, half=half) for recompute in (False, True)
+    ]
+    assert all(torch.equal(kept, anew) for kept, anew in zip(*pairs, strict=True))
+
+
+@pytest.mark.parametrize(("group", "dims"), [("p4m", 2), ("octahedral24", 3)])
+def test_an_equivariant_network_gets_the_same_gradients(group: str, dims: Literal[2, 3]) -> None:
+    network, x = build_network(planned(group, dims)), torch.randn(1, 2, *[8] * dims)
+    pairs = [
+        after_a_step(network, x, recompute=recompute, half=True) for recompute in (False, True)
     ]
     assert all(torch.equal(kept, anew) for kept, anew in zip(*pairs, strict=True))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from segkit.errors import UsageError
+from segkit.errors import InputError
 from segkit.networks import build_network
 from segkit.networks.fusion import fuse
 from segkit.networks.onnx_export.graph import INPUT, MOST_BYTES, OUTPUT, check_size, onnx_model
@@ -116,8 +116,8 @@ def test_all_networks_in_onnxruntime(planned: Make, name: str, dims: int, norm: 
 
 def test_too_many_weights_for_a_file() -> None:
     check_size(MOST_BYTES)
-    message = "the network has 3.0 GB of weights, and an .onnx file holds 2.1 GB: export it as .xml"
-    with pytest.raises(UsageError, match=message):
+    message = "expected at most 2.1 GB of weights, which an .onnx file holds, found 3.0 GB. Export"
+    with pytest.raises(InputError, match=message):
         check_size(3 * 10**9)
 
 

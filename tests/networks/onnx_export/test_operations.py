@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segkit.errors import UsageError
+from segkit.errors import InputError
 from segkit.networks.onnx_export.graph import INPUT, onnx_model, traced
 from segkit.networks.onnx_export.operations import OPERATIONS
 
@@ -109,13 +109,17 @@ class Layer(nn.Module):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (torch.special.erfcx, "PyTorch's operation special_erfcx, which segkit does not write"),
-        (lambda x: F.max_pool2d(x, 3, ceil_mode=True), "a pooling layer of a kind that segkit"),
-        (lambda x: F.dropout(x, training=True), "PyTorch's operation native_dropout, which segkit"),
-        (lambda x: x if x.sum() > 0 else -x, "cannot list the operations of the network Layer: "),
+        (torch.special.erfcx, "found PyTorch's operation special_erfcx. It was not written as ON"),
+        (lambda x: F.max_pool2d(x, 3, ceil_mode=True), "found a pooling layer with ceil_mode"),
+        (lambda x: F.dropout(x, training=True), "found PyTorch's operation native_dropout"),
+        (lambda x: x if x.sum() > 0 else -x, r"operations that PyTorch \(torch.export\) can list"),
+        (lambda x: x * {}["scale"], "can list, found KeyError: 'scale'"),
+        (lambda x: x.numpy(), "operations that PyTorch"),
+        (lambda x: x * x.shape[0], "network Layer: expected operations that segkit writes as ONNX"),
+        (lambda x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)), "network Layer: expected"),
         (lambda x: [x * 2, x], "something other than one tensor of scores"),
     ],
 )
 def test_what_cannot_be_written_is_refused(function: Any, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InputError, match=message):
         onnx_model(Layer(function).eval(), (1, 8, 8), onnx)

@@ -11,7 +11,9 @@ from segkit.studies.scaling.budget import Budget
 from segkit.studies.scaling.candidate import Frame
 from segkit.studies.scaling.compound import Exponents, exponents
 from segkit.studies.scaling.costs import Line, Mode, Rates
-from segkit.studies.scaling.family import SIZES, Family
+from segkit.studies.scaling.family import Family
+from segkit.studies.scaling.members import members_of
+from segkit.studies.scaling.settings import SIZES, WAYS
 from tests.studies.scaling.conftest import frame_for
 
 RATES = Rates(memory=Line(2.0, 1.0, 1e6), window=Line(1e-10), step=Line(3e-10))
@@ -73,11 +75,41 @@ def test_the_lattice_counts_what_the_plan_counts(family: Family) -> None:
     ],
 )
 def test_no_size_exceeds_the_budget(family: Family, budget: Budget) -> None:
-    sizes = family.sizes(budget, list(SIZES))
-    assert [sizes[name] for name in ("S", "M", "L")] == [sizes["XL"] - less for less in (3, 2, 1)]
-    costs = [family.cost(family.within(phi, budget)) for phi in sizes.values()]
-    assert all(budget.fits(cost) for cost in costs)
-    assert budget.binding(costs[-1])[1] > 0.5  # the largest size uses the budget
+    found, _ = members_of(family, budget, list(SIZES), WAYS)
+    assert {(member.way, member.size) for member in found} >= {("compound", size) for size in SIZES}
+    assert all(budget.fits(member.cost) for member in found)
+    largest = [member for member in found if (member.way, member.size) == ("compound", "XL")]
+    assert budget.binding(largest[0].cost)[1] > 0.5  # it uses the budget
+
+
+def test_other_ways_change_one_axis_of_the_smallest_and_cost_as_much(family: Family) -> None:
+    found, missing = members_of(family, Budget(macs=5e9), ["S", "XL"], WAYS)
+    by_way = {member.way: member for member in found if member.size == "XL"}
+    small = next(member.candidate for member in found if member.size == "S")
+    assert not missing
+    of_s = [member for member in found if member.size == "S" and member.way != "flat"]
+    assert {member.candidate for member in of_s} == {small}
+    for member in found:
+        # The patch ends at the typical scan.
+        assert member.share == pytest.approx(1, rel=0.15) or member is by_way["patch"]
+    assert by_way["patch"].candidate.patch == family.frame.largest_patch
+    wide, deep, large, flat = (by_way[way].candidate for way in WAYS[1:])
+    assert (wide.convs, wide.patch) == (small.convs, small.patch)
+    assert wide.widths > small.widths
+    assert (deep.widths, deep.patch) == (small.widths, small.patch)
+    assert deep.convs > small.convs
+    assert large.convs == small.convs
+    assert large.widths[: len(small.widths)] == small.widths
+    assert large.patch > small.patch
+    assert len(set(flat.widths)) == 1
+
+
+def test_a_patch_larger_than_the_scan_is_no_way_to_scale(family: Family) -> None:
+    _, missing = members_of(family, Budget(macs=1e12), [0, 3], ["patch"])
+    assert [(part.way, part.size) for part in missing] == [("patch", "phi=3")]
+    assert missing[0].reason == (
+        "no patch up to a typical scan (40x56x40 voxels) has half of its cost"
+    )
 
 
 def test_a_budget_that_nothing_fits_names_its_term(family: Family) -> None:

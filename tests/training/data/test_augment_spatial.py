@@ -11,7 +11,9 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from segkit.config.schema import AugmentConfig
-from segkit.plans.plan import Plan
+from segkit.networks.equivariance import moved
+from segkit.plans.plan import Plan, SymmetryPlan
+from segkit.plans.symmetry import elements
 from segkit.training.data.augment_spatial import (
     Placement,
     _rotated,
@@ -19,6 +21,7 @@ from segkit.training.data.augment_spatial import (
     draw_placement,
     flat_axis,
     mirror,
+    move,
     resample_patch,
 )
 
@@ -240,3 +243,36 @@ def test_left_and_right_change_names_with_the_axis_between_them(plan_for_balls: 
         mirrored = flipped[0, 0, 0, 0] == 3
         assert found[:, 0, 0].tolist() == ([1, 0, 2, 3] if mirrored else [1, 2, 0, 3])
         assert found.dtype == torch.uint8
+
+
+def test_every_element_of_a_group_moves_image_and_labels_together(plan_for_balls: Plan) -> None:
+    axes = (0, 1, 2)
+    plan = dataclasses.replace(plan_for_balls, training_poses=SymmetryPlan("octahedral24", axes))
+    labels = torch.arange(27).view(3, 3, 3).to(torch.uint8)
+    image, random = labels[None].float(), generator()
+    seen = set()
+    for _ in range(200):
+        turned, found = move(image, labels, plan, random)
+        assert torch.equal(turned[0], found.float())
+        seen.add(tuple(found.flatten().tolist()))
+    turns = elements("octahedral24", axes, 3)
+    expected = {tuple(moved(image[None], turn).flatten().int().tolist()) for turn in turns}
+    assert seen == expected
+
+
+def test_left_and_right_change_names_in_a_reflected_patch(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(
+        plan_for_balls,
+        labels={"left": 1, "right": 2},
+        mirror_swaps=(("left", "right"),),
+        training_poses=SymmetryPlan("mirror", (0,)),
+    )
+    labels = torch.tensor([1, 2, 0, 3], dtype=torch.uint8).view(4, 1, 1)  # 3: not annotated
+    drawn = [move(labels[None], labels, plan, generator(number))[1] for number in range(20)]
+    assert {tuple(one.flatten().tolist()) for one in drawn} == {(1, 2, 0, 3), (3, 0, 1, 2)}
+
+
+def test_without_a_group_no_random_number_is_drawn(plan_for_balls: Plan) -> None:
+    image, labels, random = noise_image(1, 4, 4, 4), ball(4, 1), generator(7)
+    assert move(image, labels, plan_for_balls, random)[0] is image
+    assert random.random() == generator(7).random()

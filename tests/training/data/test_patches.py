@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from segkit.config.schema import AugmentConfig
 from segkit.dataset.dataset import Dataset
-from segkit.plans.plan import Plan
+from segkit.plans.plan import Plan, SymmetryPlan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.training.data.patches import (
     ORDER_STREAM,
@@ -107,6 +107,18 @@ def test_a_channel_goes_on_being_left_out(cases: list[PreparedCase], plan_for_ba
     data = PatchDataset(cases, rules)
     data.plain_from(0)
     assert not data[3]["image"].any()  # of one channel
+
+
+def test_the_elements_of_a_group_move_patches_to_the_last_step(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
+    plan = dataclasses.replace(plan_for_balls, training_poses=SymmetryPlan("mirror", (0,)))
+    plain, mirrored = patches(cases, plan_for_balls).plain(), patches(cases, plan).plain()
+    pairs = [(plain[number]["image"], mirrored[number]["image"]) for number in range(12)]
+    kept = [torch.equal(one, other) for one, other in pairs]
+    flipped = [torch.equal(one.flip(1), other) for one, other in pairs]
+    assert all(a != b for a, b in zip(kept, flipped, strict=True))
+    assert {*kept} == {True, False}
 
 
 @pytest.mark.parametrize("workers", [0, 2])

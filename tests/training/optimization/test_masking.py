@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from segkit.config.schema import TrainerConfig
 from segkit.errors import InputError
-from segkit.networks.masks import apply_masks
+from segkit.networks import build_network
+from segkit.networks.equivariance import equivariance_errors
+from segkit.networks.masks import apply_masks, dense_masks, prune_by_magnitude
 from segkit.training.optimization.masking import KernelMasking
 from segkit.training.optimization.optimizers import OPTIMIZERS, orthogonalize
+from tests.symmetric_plans import planned
 
 
 def kernel(*shape: int) -> nn.Sequential:
@@ -57,6 +60,25 @@ def test_masking_once_is_not_enough(name: str) -> None:
     apply_masks(network, masks)
     step(network, None, name)
     assert (network[0].weight[~masks["0.weight"]] != 0).all()
+
+
+def test_a_masked_equivariant_network_stays_masked_and_equivariant() -> None:
+    torch.manual_seed(0)
+    plan = planned("p4m", 2)
+    network = build_network(plan)
+    masks = prune_by_magnitude(network.state_dict(), dense_masks(network), 0.5)
+    apply_masks(network, masks)
+    masking = KernelMasking(network, masks)
+    optimizer = OPTIMIZERS["muon"](network, TrainerConfig(optimizer="muon"))
+    x = torch.randn(1, 2, 16, 16)
+    sum(scores.square().mean() for scores in network(x)).backward()
+    masking.clear_gradients()
+    optimizer.step()
+    masking.clear_weights()
+    weights = network.state_dict()
+    assert all((weights[name][~mask] == 0).all() for name, mask in masks.items())
+    errors = equivariance_errors(network.eval().double(), plan, x.double())
+    assert max(errors.values()) <= 1e-10
 
 
 def test_muon_orthogonalizes_the_gradient_of_kept_weights_alone() -> None:

@@ -1,0 +1,1 @@
+"""Symmetry study: plain, augmented and equivariant networks over numbers of training cases."""
