@@ -30,6 +30,7 @@ from segkit.bundle.lookup import resolve_model
 from segkit.cli import log_to_stderr
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
+from segkit.dataset.split import split_cases
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.networks import build_network
@@ -47,7 +48,6 @@ from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import set_up_pruning
 from segkit.studies.pruning.study import Ranking, prune
 from segkit.studies.pruning.widths import Candidate
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import PLAN, prepared_folder
 from segkit.training.setup import Setup
 
