@@ -27,7 +27,7 @@ from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.networks.pruning import ChannelSet, channel_sets, output_tensors
 from segkit.plans.convolutions import Convolution, is_head
 from segkit.plans.plan import Plan
-from segkit.studies.pruning.widths import Candidate
+from segkit.studies.pruning.candidate import Candidate
 from segkit.training.data.patches import PatchDataset
 from segkit.training.optimization.cuda_graph import TrainingLoss
 

@@ -20,18 +20,11 @@ from segkit.networks.pruning import Kept, channel_sets, smaller_plan, smaller_st
 from segkit.networks.unet import spatial_axes
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan import Plan
+from segkit.studies.pruning.candidate import Candidate, at_least, gently
 from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
 from segkit.studies.pruning.ranking import at_random, candidates
 from segkit.studies.pruning.settings import KINDS
-from segkit.studies.pruning.widths import (
-    Candidate,
-    Cost,
-    at_least,
-    choose_widths,
-    gently,
-    smallest_cost,
-    uniform_widths,
-)
+from segkit.studies.pruning.widths import Cost, choose_widths, smallest_cost, uniform_widths
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segkit.plans.convolutions import IMAGE, Convolution, multiply_adds, parameters
-from segkit.studies.pruning.widths import (
-    Candidate,
-    at_least,
-    choose_widths,
-    gently,
-    smallest_cost,
-    uniform_widths,
-)
+from segkit.studies.pruning.candidate import Candidate, at_least, gently
+from segkit.studies.pruning.widths import choose_widths, smallest_cost, uniform_widths
 
 
 def chain(*widths: int, edge: int = 10) -> list[Convolution]:
