@@ -25,6 +25,7 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import split_cases
 from segkit.errors import InputError, Interrupted
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
@@ -34,7 +35,6 @@ from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     FINISHED,

@@ -24,6 +24,7 @@ import torch
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
+from segkit.dataset.split import split_cases
 from segkit.files.locks import turn
 from segkit.progress import CaseProgress
 from segkit.report.tables import Cell
@@ -58,7 +59,6 @@ from segkit.studies.study_folder import (
     stoppable_study,
 )
 from segkit.training.compute.device import device_for
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
 
