@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from segkit.config.overrides import given_keys
 from segkit.config.study_words import given_settings
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page
@@ -17,6 +15,7 @@ from segkit.studies.cells import CellResult, write_tables
 from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.scaling.budget import TERMS, term_text
 from segkit.studies.scaling.candidate import Candidate
+from segkit.studies.scaling.tables import changed_words, command_of
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.choice import CHOOSE, QUOTE
 from segkit.studies.search.configurations import cost_in_terms, main_term
@@ -127,9 +126,7 @@ def train_overrides(bench: Bench, candidate: Candidate) -> list[str]:
         f"trainer.precision={trainer.precision}",
         f"trainer.layout={trainer.layout}",
     ]
-    replaced = given_keys(fixed) | {"trainer.max_minutes", "dataset.path", "run_dir"}
-    kept = [word for word in bench.given if not given_keys([word]) & replaced]
-    return [*fixed, *kept]
+    return [*fixed, *changed_words(bench.study.config, without=["trainer.max_minutes"])]
 
 
 def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> list[str]:
@@ -142,8 +139,7 @@ def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> li
         f"{TERMS[term]} {term_text(term, cost_in_terms(cost, term))} ({share:.0%} of the budget)"
         for term, share in settings.budget.used(cost).items()
     )
-    words = [f"dataset={shlex.quote(str(bench.study.config.dataset.path))}"]
-    command = " ".join(["segkit train", *words, *train_overrides(bench, candidate)])
+    command = command_of(bench.study.config, train_overrides(bench, candidate))
     return [
         command,
         f"Dice {chosen.quoted.mean:.4f} ({ends_text(chosen.quoted)}) on the cases for quoting; "
