@@ -65,11 +65,7 @@ def match_sentences(plans: StudyPlans) -> list[str]:
     """Return how far each equivariant network is from its match."""
     return [
         f"{arm.symmetry}, by {COUNTS[arm.kind]}: {plans.ratio(arm):.3f} of the plain network's."
-        + (
-            ""
-            if is_matched(plans.ratio(arm))
-            else " No nearer widths were found: this is no match."
-        )
+        + ("" if is_matched(plans.ratio(arm)) else " No nearer widths found: this is no match.")
         for arm in plans.arms
         if arm.is_equivariant
     ]

@@ -166,7 +166,7 @@ def test_a_network_that_could_not_be_matched_is_called_so() -> None:
     plans = StudyPlans({**PLANS.arms, PLAIN: narrow}, PLANS.groups, ())
     assert match_sentences(PLANS) == ["mirror, by multiply-adds: 1.000 of the plain network's."]
     (far,) = match_sentences(plans)
-    assert far.endswith("of the plain network's. No nearer widths were found: this is no match.")
+    assert far.endswith("of the plain network's. No nearer widths found: this is no match.")
     (warning,) = mismatches(plans)
     times = re.search(r"mirror has (.+ times) the multiply-adds of the plain", warning)
     assert times
