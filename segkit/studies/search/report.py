@@ -127,7 +127,8 @@ def train_overrides(bench: Bench, candidate: Candidate) -> list[str]:
         f"trainer.precision={trainer.precision}",
         f"trainer.layout={trainer.layout}",
     ]
-    replaced = given_keys(fixed) | {"trainer.max_minutes", "dataset.path", "run_dir"}
+    places = {"dataset.path", "dataset.store", "run_dir"}
+    replaced = given_keys(fixed) | places | {"trainer.max_minutes"}
     kept = [word for word in bench.given if not given_keys([word]) & replaced]
     return [*fixed, *kept]
 
