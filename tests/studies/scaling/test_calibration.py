@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.studies.scaling.budget import Budget
 from segkit.studies.scaling.calibration import (
     RATES,
@@ -83,6 +83,22 @@ def test_networks_that_exceed_the_budget_as_measured_are_not_taken(
 
     assert True in excess(low)
     assert True not in excess(corrected(family, low, order, measure))
+
+
+def test_a_network_that_the_machine_cannot_hold_is_not_taken(frame: Frame) -> None:
+    family, measure = Family(frame, exponents(3), Mode()), machine(frame, TRUE)
+
+    def small(candidate: Candidate) -> MeasuredCost:
+        found = measure(candidate)
+        if (found.memory or 0) > 2e8:
+            raise OutOfMemoryError("this machine has too little memory")
+        return found
+
+    order = Order(Budget(memory=8e8), ["XL"])
+    (largest,) = order.members(replace(family, rates=corrected(family, TRUE, order, small)))
+    assert (measure(largest.candidate).memory or 0) <= 2e8
+    with pytest.raises(OutOfMemoryError):
+        corrected(family, TRUE, Order(Budget(seconds=100.0), ["XL"]), small)
 
 
 def test_a_machine_on_which_nothing_fits(frame: Frame) -> None:
