@@ -142,7 +142,7 @@ def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> li
         f"{TERMS[term]} {term_text(term, cost_in_terms(cost, term))} ({share:.0%} of the budget)"
         for term, share in settings.budget.used(cost).items()
     )
-    words = [f"dataset={shlex.quote(str(bench.study.dataset.root))}"]
+    words = [f"dataset={shlex.quote(str(bench.study.config.dataset.path))}"]
     command = " ".join(["segkit train", *words, *train_overrides(bench, candidate)])
     return [
         command,
