@@ -11,7 +11,7 @@ TOOLS := .tools
 
 help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
-	@echo "make test       the tests (under 8 minutes on 2 cores)"
+	@echo "make test       the tests (under 10 minutes on 2 cores)"
 	@echo "make coverage   the same tests, and which lines of segkit they run (half as long again)"
 	@echo "make test-slow  the tests that take minutes: the wheel, trainings on real data"
 	@echo "make test-tools let dcmqi, NiiVue, SimpleITK, dciodvfy, storescu ... read what segkit writes"

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from segkit.bundle.bundle import read_bundle
 from segkit.config.run_file import read_config
 from segkit.dataset.dataset import Case
+from segkit.dataset.split import split_cases
 from segkit.evaluation.overlap import dice
 from segkit.inference import Predictor
 from segkit.io import read_case
 from segkit.io.labels import read_labels
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
-from segkit.training.data.split import split_cases
 from segkit.volume import Box, Volume
 
 HEADINGS = (

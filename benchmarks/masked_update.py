@@ -23,12 +23,12 @@ from segkit.bundle.mask_lookup import find_mask
 from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.dataset.layouts import read_dataset
+from segkit.dataset.split import split_cases
 from segkit.networks.masks import Masks, apply_masks
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.sliding_window.windows import apply_network
 from segkit.training.data.patches import PatchDataset, PatchRules
-from segkit.training.data.split import split_cases
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.optimizers import orthogonalize
 from segkit.training.outputs.rewind import read_rewind

@@ -40,8 +40,8 @@ from processes import PeakMemory
 import segkit
 from segkit.config.compose import load
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import Split, split_cases
 from segkit.planning.plan_dataset import open_dataset
-from segkit.training.data.split import Split, split_cases
 
 FOLD = 0
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import Split
 from segkit.io.labels import read_labels, write_labels
 from segkit.io.scans import read_case, write_image
-from segkit.training.data.split import Split, split_ids
+from segkit.training.data.split import split_ids
 from segkit.volume import Volume
 
 

@@ -23,9 +23,9 @@ import numpy as np
 import segkit
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.phantom import LABELS, phantom_case
+from segkit.dataset.split import split_cases
 from segkit.evaluation.overlap import dice
 from segkit.io import read_labels, read_volume, write_image, write_labels
-from segkit.training.data.split import split_cases
 from segkit.volume import Volume
 
 IGNORE = 9

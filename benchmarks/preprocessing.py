@@ -29,9 +29,9 @@ from processes import PeakMemory
 
 import segkit
 from segkit.config.compose import load
+from segkit.dataset.split import split_cases
 from segkit.planning.plan_dataset import measured_plan, open_dataset
 from segkit.preprocessing.case_store import prepare_cases
-from segkit.training.data.split import split_cases
 
 FOLD = 0
 Figures = tuple[float, float, float]

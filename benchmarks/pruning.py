@@ -30,6 +30,7 @@ from segkit.bundle.lookup import resolve_model
 from segkit.cli import log_to_stderr
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
+from segkit.dataset.split import split_cases
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.networks import build_network
@@ -39,6 +40,7 @@ from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.studies.intervals import Interval, mean_interval, paired_difference
+from segkit.studies.pruning.candidate import Candidate
 from segkit.studies.pruning.comparison import case_values, validated
 from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.ranking import at_random, candidates
@@ -46,8 +48,6 @@ from segkit.studies.pruning.selection import empty_window
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import set_up_pruning
 from segkit.studies.pruning.study import Ranking, prune
-from segkit.studies.pruning.widths import Candidate
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import PLAN, prepared_folder
 from segkit.training.setup import Setup
 

@@ -43,13 +43,13 @@ from torch.nn import functional
 
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.config.run_file import read_config
+from segkit.dataset.split import split_cases
 from segkit.io import read_volume
 from segkit.networks.precision import network_to_memory_format
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.preprocessing.chain import prepare
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.validation import dice_per_label
 

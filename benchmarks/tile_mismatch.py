@@ -26,12 +26,12 @@ import segkit.sliding_window.scores
 from segkit.bundle.bundle import read_bundle
 from segkit.config.run_file import read_config
 from segkit.dataset.dataset import Case
+from segkit.dataset.split import split_cases
 from segkit.inference.predictor import Predictor
 from segkit.io import read_case
 from segkit.io.labels import read_labels
 from segkit.planning.plan_dataset import open_dataset
 from segkit.sliding_window.windows import gaussian_weights
-from segkit.training.data.split import split_cases
 
 OVERLAPS = (0.0, 0.25, 0.5, 0.75)
 WEIGHTS = {"constant": lambda edges: torch.ones(*edges), "Gaussian": gaussian_weights}

@@ -8,11 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.commands.flags import Parser
+from segkit.dataset.groups import COLUMN, table_groups
+from segkit.dataset.layouts import read_dataset
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
+from segkit.evaluation.by_group import by_group
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.metrics import RULES, definitions
+from segkit.evaluation.pairs import is_dataset
 from segkit.evaluation.swapped_folders import SHOWN
+from segkit.inference.files.outcomes import read_outcomes
+from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 
@@ -47,6 +53,7 @@ def metric_lines() -> str:
 def run(arguments: Sequence[str]) -> int:
     """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
+    _check_group_flags(given)
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -54,11 +61,15 @@ def run(arguments: Sequence[str]) -> int:
         ignore=given.ignore,
         tolerance_mm=given.tolerance_mm,
     )
+    if given.by:
+        evaluation = by_group(evaluation, groups_of_cases(given))
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
         for name, path in zip(names, write_evaluation(evaluation, given.output), strict=True):
             print(f"{name:<9}{path}")
+        if given.by:
+            print(f"groups:  {write_groups(evaluation, given.output)}")
     missing = evaluation.summary["references_without_prediction"]
     if missing and given.predictions.is_dir() and not given.allow_missing:
         raise SomeCasesFailed(
@@ -76,11 +87,37 @@ def table(evaluation: Evaluation) -> str:
     if total == cases:
         count = f"{cases} case{'s' if cases != 1 else ''}"
     parts = [f"{count}; means over the cases:", text_table(*label_rows(evaluation))]
+    if "groups" in evaluation.summary:
+        parts += ["", f"Dice by group, with {INTERVAL}:", text_table(*group_rows(evaluation))]
     absences = absence_rows(evaluation)
     if absences:
         header = ["label", "in the reference only", "in the prediction only", "in neither"]
         parts += ["", "Cases in which a label was missing:", text_table(header, absences)]
     return "\n".join(parts)
+
+
+def groups_of_cases(given: argparse.Namespace) -> dict[str, str]:
+    """Return the group of each case: of a table, of the dataset, or as predict has found it.
+
+    Raises:
+        InputError: the table cannot be used.
+        UsageError: the predictions.json beside the predictions cannot be read.
+    """
+    if given.groups is not None:
+        return table_groups(given.groups, given.column or COLUMN)
+    if is_dataset(given.references):
+        groups = {case.id: case.group for case in read_dataset(given.references).cases}
+        if any(groups.values()):
+            return groups
+    outcomes = read_outcomes(given.predictions / "predictions.json")
+    return {case: outcome.get("group", "") for case, outcome in outcomes.items()}
+
+
+def _check_group_flags(given: argparse.Namespace) -> None:
+    if given.groups is not None and not given.by:
+        raise UsageError("--groups says what the groups of --by group are: add that")
+    if given.column is not None and given.groups is None:
+        raise UsageError("--column names a column of the file of --groups: add it, or leave it out")
 
 
 def _labels(text: str | None) -> dict[str, Structure] | None:
@@ -124,6 +161,7 @@ def _parser() -> Parser:
         help="the correct label map, a folder of them, or a dataset",
     )
     _add_options(parser)
+    _add_groups(parser)
     return parser
 
 
@@ -158,4 +196,23 @@ def _add_options(parser: Parser) -> None:
         "--allow-missing",
         action="store_true",
         help="exit with code 0 instead of 5 if a reference has no prediction",
+    )
+
+
+def _add_groups(parser: Parser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("group",),
+        help="also give means with 95%% intervals for each group of cases, such as site or scanner "
+        "(with -o in groups.csv)",
+    )
+    parser.add_argument(
+        "--groups",
+        type=Path,
+        metavar="FILE",
+        help="CSV file with the columns case and group (default: the column group of the dataset, "
+        "else the groups in predictions.json, as a model that harmonizes has found them)",
+    )
+    parser.add_argument(
+        "--column", metavar="NAME", help="column of FILE that holds the group (default: group)"
     )

@@ -14,11 +14,11 @@ from segkit.commands.harmonize_groups import (
     add_model_flag,
     check_group_flags,
     groups_for,
-    read_scan,
     scans_of,
 )
 from segkit.commands.harmonize_outputs import Record, outputs_of, write_records
 from segkit.commands.harmonize_table import apply_table, is_table_model
+from segkit.dataset.case_files import case_scan
 from segkit.dataset.dataset import Case
 from segkit.errors import InputError, SegkitError, SomeCasesFailed, UsageError, first_few
 from segkit.harmonization.model import Harmonization
@@ -95,7 +95,9 @@ def _one(
     given: argparse.Namespace,
 ) -> Record:
     scratch = files[0].parent
-    harmonized = harmonize(read_scan(case), model, group, where=case.images[0], scratch=scratch)
+    harmonized = harmonize(
+        case_scan(case.images, unscaled=True), model, group, where=case.images[0], scratch=scratch
+    )
     notes = _notes(harmonized)
     if given.strict and not harmonized.is_known:
         raise InputError(

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from segkit.commands.flags import Parser
-from segkit.commands.harmonize_groups import open_cases, values_of
+from segkit.commands.harmonize_groups import open_cases
 from segkit.errors import UsageError, printable
 from segkit.files.atomic import write_text
 from segkit.harmonization.methods import standardized
 from segkit.harmonization.mixture import discover, most_likely
 from segkit.harmonization.values import ChannelValues
+from segkit.planning.harmonization import measured_values
 from segkit.report.tables import Cell, csv_text, text_table
 
 OUTSIDE = "(none)"
@@ -27,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError("--overwrite is for the file of -o: add that, or leave it out")
     check_new(given.output, given.dataset, overwrite=given.overwrite)
     dataset = open_cases(given.dataset)
-    values = values_of(dataset.cases, len(dataset.channels))
+    values = measured_values(dataset.cases, dataset.channels)
     mixture = discover(values)
     groups = [most_likely(mixture, own) or OUTSIDE for own in values]
     header = ["group", "cases", *(f"median of {name}" for name in dataset.channels)]

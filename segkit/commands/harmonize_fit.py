@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,22 +12,20 @@ from segkit.commands.harmonize_discover import check_new
 from segkit.commands.harmonize_groups import (
     add_group_flags,
     check_group_flags,
-    groups_of,
     open_cases,
     tags_of,
-    values_of,
 )
 from segkit.commands.harmonize_table import add_table_flags, fit_table, refuse_table_flags
 from segkit.dataset.dataset import Case
-from segkit.errors import InputError, UsageError, first_few, printable
+from segkit.dataset.groups import groups_of, members_of_groups
+from segkit.dataset.split import split_cases
+from segkit.errors import UsageError, printable
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
-from segkit.harmonization.model import Harmonization
+from segkit.harmonization.model import Harmonization, cases_hash
 from segkit.harmonization.model_file import write_harmonization
+from segkit.planning.harmonization import measured_values
 from segkit.report.tables import Cell, text_table
-from segkit.training.data.split import split_cases
-
-log = logging.getLogger(__name__)
 
 TABLE_METHOD = "combat"
 
@@ -43,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = open_cases(given.dataset)
     split = split_cases(dataset, _fold(given.fold or "0"))
     cases, groups, source = _grouped(given, split.training)
-    values = values_of(cases, len(dataset.channels))
+    values = measured_values(cases, dataset.channels)
     model = fit(
         given.method,
         dataset.channels,
@@ -52,6 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         source=source,
         tags=tags_of(given.tags) if source == "dicom" else (),
     )
+    model = dataclasses.replace(model, cases=cases_hash(case.id for case in split.training))
     write_harmonization(given.output, model)
     print(printable(summary(model), lines=True))
     left = f"; {len(split.validation)} validation cases were not read" if split.validation else ""
@@ -80,47 +79,8 @@ def _grouped(
                 "dataset, --groups FILE.csv, --groups dicom or --groups intensities"
             )
         return cases, None, "none"
-    members = _members_of_groups(cases, groups, given.groups)
+    members = members_of_groups(cases, groups, given.groups)
     return members, [groups[case.id] for case in members], source
-
-
-def _members_of_groups(
-    cases: Sequence[Case], groups: dict[str, str], source: str | None
-) -> list[Case]:
-    """Return the cases that belong to a group; the log names those whose cell is empty.
-
-    Raises:
-        InputError: some cases are not listed, or no case belongs to a group.
-    """
-    _require_listed(cases, groups, source)
-    outside = [case.id for case in cases if not groups[case.id]]
-    if len(outside) == len(cases):
-        raise InputError(
-            source or "dataset",
-            expected="the group of the training cases",
-            found="only empty cells",
-            remedy="Fill them in, or take another --groups.",
-        )
-    if outside:
-        log.warning(
-            "%d of %d training cases belong to no group and are left out: %s",
-            len(outside),
-            len(cases),
-            first_few(outside),
-        )
-    return [case for case in cases if groups[case.id]]
-
-
-def _require_listed(cases: Sequence[Case], groups: dict[str, str], source: str | None) -> None:
-    without = [case.id for case in cases if case.id not in groups]
-    if without:
-        raise InputError(
-            source or "dataset",
-            expected="a group for every training case",
-            found=f"none for {first_few(without)}",
-            remedy="Add them to the table (with an empty cell, a case is left out), or take "
-            "another --groups.",
-        )
 
 
 def summary(model: Harmonization) -> str:

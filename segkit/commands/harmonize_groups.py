@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import argparse
 import logging
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.dataset.channel_files import group_channels
-from segkit.dataset.csv_table import read_rows
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset.groups import COLUMN, groups_of
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
-from segkit.errors import InputError, SeveralSeries, UsageError
+from segkit.errors import UsageError
 from segkit.files.names import case_id, scan_paths
-from segkit.harmonization.model import TAGS, Harmonization
-from segkit.harmonization.values import ChannelValues, channel_values
-from segkit.io.dicom import dicom_module
+from segkit.harmonization.model import TAGS, USUAL_TAGS, Harmonization
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.dicom.files.folders import dicom_cases
-from segkit.io.scans import read_case
-from segkit.progress import CaseCounter
-from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
 
-USUAL_TAGS = TAGS[:3]
-COLUMN = "group"
-"""Usual column of the group in a CSV file."""
 _NO_FILES = ("dicom", "intensities")
 """Values of --groups that are no files."""
 
@@ -148,67 +139,7 @@ def _scans(path: Path) -> list[Path]:
     return cases or scan_paths(path)
 
 
-def read_scan(case: Case) -> Volume:
-    """Return the scan of a case (C, X, Y, Z), with its numbers as they are stored.
-
-    Raises:
-        InputError: a file cannot be used, or DICOM has several series.
-    """
-    try:
-        return read_case(case.images, unscaled=True)
-    except SeveralSeries as error:
-        raise InputError(
-            case.images[0],
-            expected="DICOM with one series that forms a volume",
-            found=str(error),
-            remedy="Keep the images of one series there and move the others elsewhere.",
-        ) from error
-
-
-def values_of(cases: Sequence[Case], channels: int) -> list[tuple[ChannelValues, ...]]:
-    """Return the values of the channels of each scan.
-
-    Raises:
-        InputError: a scan cannot be read or has another number of channels.
-    """
-    values = []
-    with CaseCounter("measuring") as counter:
-        for number, case in enumerate(cases):
-            values.append(channel_values(read_scan(case), where=case.images[0]))
-            if len(values[-1]) != channels:
-                raise InputError(
-                    case.images[0],
-                    expected=f"{channels} channels, as the dataset names them",
-                    found=f"{len(values[-1])}",
-                    remedy="Give every case the same channels.",
-                )
-            counter.show(number + 1, len(cases))
-    return values
-
-
 # -- groups ----------------------------------------------------------------------------------------
-
-
-def groups_of(
-    cases: Sequence[Case], source: str | None, column: str | None, tags: tuple[str, ...]
-) -> dict[str, str]:
-    """Return the group of every case that is listed: "" if its cell is empty.
-
-    Args:
-        cases: the scans.
-        source: a CSV file, "dicom", or None for the group that the dataset gives.
-        column: column of the CSV file; None for COLUMN.
-        tags: DICOM attributes that name the group.
-
-    Raises:
-        InputError: the CSV file cannot be used, or gives one case two groups.
-    """
-    if source == "dicom":
-        return {case.id: name for case in cases if (name := _dicom_group(case.images[0], tags))}
-    if source is None:
-        return {case.id: case.group for case in cases} if any(c.group for c in cases) else {}
-    table = _table_groups(Path(source), column or COLUMN)
-    return {case.id: table[case.id] for case in cases if case.id in table}
 
 
 def groups_for(
@@ -240,34 +171,3 @@ def groups_for(
         source = "dicom"
     groups = groups_of(cases, source, column, model.grouping.tags or USUAL_TAGS)
     return {case: group for case, group in groups.items() if group}
-
-
-def _table_groups(path: Path, column: str) -> dict[str, str]:
-    columns, rows = read_rows(path)
-    missing = [name for name in ("case", column) if name not in columns]
-    if missing:
-        raise InputError(
-            path,
-            expected=f"the columns case and {column}",
-            found=", ".join(columns) or "none",
-            remedy="Correct the first line, or name the column with --column.",
-        )
-    groups: dict[str, str] = {}
-    for row in rows.values():
-        case, group = unicodedata.normalize("NFC", row["case"]), row[column]
-        if groups.setdefault(case, group) != group:
-            raise InputError(
-                path,
-                expected="one group for each case",
-                found=f"{groups[case]!r} and {group!r} for {case}",
-                remedy="Correct one of the lines.",
-            )
-    return groups
-
-
-def _dicom_group(path: Path, tags: tuple[str, ...]) -> str:
-    """Return the values of the attributes as one text; "" if the scan is not DICOM or has none."""
-    if not is_dicom(path):
-        return ""
-    values = dicom_module("series.scanner").scanner_values(path, tags)
-    return " | ".join(value or "-" for value in values) if any(values) else ""

@@ -20,8 +20,8 @@ from segkit.commands.harmonize_groups import (
     check_group_flags,
     groups_for,
     open_cases,
-    read_scan,
 )
+from segkit.dataset.case_files import case_scan
 from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError, first_few, printable
 from segkit.fingerprint.case_facts import read_indices
@@ -111,7 +111,7 @@ def _suffix(model: Harmonization, channel: int) -> str:
 
 
 def _measure(case: Case, dataset: Dataset, model: Harmonization, given: str | None) -> _Measured:
-    volume = read_scan(case)
+    volume = case_scan(case.images, unscaled=True)
     if volume.channels != len(model.channels):
         raise InputError(
             case.images[0],

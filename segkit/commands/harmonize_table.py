@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.commands.harmonize_groups import COLUMN
 from segkit.dataset.csv_table import read_rows
+from segkit.dataset.groups import COLUMN
 from segkit.errors import InputError, UsageError, first_few, printable
 from segkit.files.atomic import write_text
 from segkit.files.json_file import read_json

@@ -175,8 +175,14 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "mirror_swaps": [" and ".join(pair) for pair in plan.mirror_swaps],
         "network": plan.network.name,
         **({"symmetry": symmetry.group} if symmetry else {}),
+        **({"harmonized": _harmonized(plan.harmonization)} if plan.harmonization else {}),
         "features": [stage.layers[-1].channels for stage in plan.network.encoder],
     }
+
+
+def _harmonized(harmonization: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the method, and the number of training scans of each group."""
+    return {"method": harmonization["method"], "groups": harmonization["scans"]}
 
 
 def norm_rows(plan: Plan) -> list[dict[str, Any]]:

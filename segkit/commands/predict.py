@@ -11,12 +11,14 @@ from segkit import inference
 from segkit.bundle.lookup import resolve_model
 from segkit.commands.collector import collector_paused
 from segkit.commands.predict_flags import parser
+from segkit.dataset.groups import COLUMN, table_groups
 from segkit.errors import SomeCasesFailed, UsageError, printable
 from segkit.inference.files.finalize import FinalizeOptions
 from segkit.inference.files.outputs import Extra
 from segkit.inference.predict_files import predict_files
 from segkit.inference.request import Files, Request, Shard, request_for
 from segkit.plans.plan import Plan
+from segkit.preprocessing.harmonization import planned_harmonization
 from segkit.progress import ScanProgress
 from segkit.units import parse_size
 
@@ -48,6 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         bundles = _read_models(given.model, "model")
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
+    check_groups(given, plan)
     options = _finalize_options(given, plan)
     request = request_for(_files(given), options, [*bundles, *coarse])
     _predict(request, _predictor(given, bundles, coarse))
@@ -123,7 +126,31 @@ def _files(given: argparse.Namespace) -> Files:
         dicom_seg=given.dicom_seg,
         existing=given.existing,
         shard=_shard(given.shard),
+        groups=_groups(given),
     )
+
+
+def check_groups(given: argparse.Namespace, plan: Plan) -> None:
+    """Check that the flags about groups have an effect.
+
+    Raises:
+        UsageError: the model has no groups, or flags contradict each other.
+    """
+    if given.group is not None and given.groups is not None:
+        raise UsageError("give --group NAME for all scans, or --groups FILE, not both")
+    if given.column is not None and given.groups is None:
+        raise UsageError("--column names a column of the file of --groups: add it, or leave it out")
+    model = planned_harmonization(plan)
+    wanted = [flag for flag in ("group", "groups", "strict") if getattr(given, flag)]
+    if wanted and (model is None or not model.scans):
+        what = "has no harmonization" if model is None else "has a harmonization without groups"
+        raise UsageError(f"--{wanted[0]} changes nothing: this model {what}")
+
+
+def _groups(given: argparse.Namespace) -> dict[str, str] | str | None:
+    if given.groups is not None:
+        return table_groups(given.groups, given.column or COLUMN)
+    return given.group or None
 
 
 def _shard(text: str | None) -> Shard | None:
@@ -151,4 +178,5 @@ def _predictor(
         max_memory=parse_size(given.max_memory) if given.max_memory else None,
         count_mismatch=given.stats,
         locate=coarse or None,
+        strict=given.strict,
     )

@@ -71,6 +71,7 @@ def parser() -> Parser:
         "that 'segkit models' lists (default: $SEGKIT_MODEL, else the newest run)",
     )
     _add_scan_choice(predict)
+    _add_group(predict)
     _add_computing(predict)
     _add_more_files(predict)
     _add_label_map(predict)
@@ -96,6 +97,30 @@ def _add_scan_choice(parser: Parser) -> None:
         "--shard",
         metavar="I/N",
         help="segment only the I-th of N parts of the scans, to divide the work among machines",
+    )
+
+
+def _add_group(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "site or scanner of the scans, for a model that harmonizes intensities"
+    )
+    group.add_argument(
+        "--group",
+        metavar="NAME",
+        help="the group of all scans (default: as the harmonization was fitted: by intensities, by "
+        "DICOM attributes, or by the column group of a CSV file of scans)",
+    )
+    group.add_argument(
+        "--groups", metavar="FILE", type=_path, help="a CSV file with the columns case and group"
+    )
+    group.add_argument(
+        "--column", metavar="NAME", help="column of FILE that holds the group (default: group)"
+    )
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse scans of a group that was not among the training scans; otherwise they are "
+        "harmonized by their own quantiles and flagged",
     )
 
 

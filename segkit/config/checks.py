@@ -232,6 +232,31 @@ def _conditions(config: Any) -> tuple[tuple[str, bool, str], ...]:
             config.fold == "all",
             "fold=all, which trains on every case: give one of them",
         ),
+        *_group_conditions(config),
+    )
+
+
+def _group_conditions(config: Any) -> tuple[tuple[str, bool, str], ...]:
+    """Return the conditions of `_conditions` for the keys about groups."""
+    return (
+        (
+            "folds_by",
+            config.fold == "all",
+            "fold=all, which trains on every case: give one of them",
+        ),
+        (
+            "dataset.group_column",
+            config.dataset.group_column is not None
+            and config.dataset.groups in (None, "dicom", "intensities"),
+            "no table: give it with dataset.groups=FILE",
+        ),
+        (
+            "dataset.groups",
+            config.dataset.groups is not None
+            and not (config.folds_by or config.plan.harmonization)
+            and not (config.plan.file or config.weights),
+            "neither folds_by=group nor plan.harmonization: give one of them",
+        ),
     )
 
 

@@ -47,6 +47,8 @@ PLAN_KEYS = (
     "weights",
 )
 """Prefixes of the keys that determine a plan."""
+FOLD_KEYS = ("fold", "dataset.group")
+"""Prefixes of the keys that determine to which cases the harmonization of a plan is fitted."""
 DEFAULT_STEPS = 2000
 """Number of training steps if neither steps nor minutes are given."""
 
@@ -189,5 +191,6 @@ def _apply_run(config: TrainConfig, given: Overrides) -> None:
 
 def _same_plan(config: TrainConfig, run: TrainConfig) -> bool:
     """Return whether the keys that determine a plan have the same values."""
-    keys = [key for key in known_keys() if key.startswith(PLAN_KEYS) and key != "plan.file"]
+    prefixes = PLAN_KEYS + (FOLD_KEYS if config.plan.harmonization else ())
+    keys = [key for key in known_keys() if key.startswith(prefixes) and key != "plan.file"]
     return all(get(config, key) == get(run, key) for key in keys)

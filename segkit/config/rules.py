@@ -144,6 +144,11 @@ CHECKS: dict[str, Rule] = {
         " {tumor:[1,2,3],core:[2,3]}",
     ),
     "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
+    "dataset.groups": (lambda source: isinstance(source, str), "a path, dicom or intensities"),
+    "dataset.group_column": (
+        lambda name: isinstance(name, str) and name.strip() != "",
+        "the name of a column",
+    ),
     "network.dims": _among(2, 3),
     "network.features": _list_of(
         lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"
@@ -160,6 +165,10 @@ CHECKS: dict[str, Rule] = {
     ),
     "plan.patch": _EDGES,
     "plan.memory": (_is_size, "a size such as 8GB, of at least 1MiB, or auto"),
+    "plan.harmonization": (
+        lambda method: isinstance(method, str),
+        "zscore, nyul, spline, none or a path",
+    ),
     "trainer.max_steps": _whole(1),
     "trainer.max_minutes": _above(0),
     "trainer.batch_size": _whole(1, "auto"),
@@ -227,6 +236,7 @@ CHECKS: dict[str, Rule] = {
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
     "folds": _whole(2, most=1000),
+    "folds_by": (lambda value: value == "group", "group"),
     "logger": _among("none", "tensorboard", "mlflow"),
 }
 """Rule of each setting; a setting without a rule takes any value of its type."""

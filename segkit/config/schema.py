@@ -30,6 +30,14 @@ class DatasetConfig:
     """Overlapping regions and their label values; large regions come before those inside them."""
     ignore: int | None = None
     """Label value of voxels that nobody has annotated."""
+    groups: str | None = None
+    """Source of the group (site, scanner) of each case: a CSV file, dicom, or intensities.
+
+    The file has the columns case and group. dicom takes manufacturer, model and field strength.
+    intensities has plan.harmonization discover the groups. None takes the dataset's column group.
+    """
+    group_column: str | None = None
+    """Column of ``groups`` that holds the group; None is group."""
 
 
 @dataclass
@@ -75,6 +83,9 @@ class PlanConfig:
 
     auto is 500MB on a CPU (250MB in 2D) and 8GB on a GPU.
     """
+    harmonization: str | None = None
+    """Harmonization of intensities: zscore, nyul or spline, fitted to the training cases, or a file
+    that segkit harmonize fit wrote for the same fold; none leaves out that of ``weights``."""
 
 
 @dataclass
@@ -232,6 +243,8 @@ class TrainConfig:
 
     None is 5, or fewer for few patients, or the folds of a CSV file (column split).
     """
+    folds_by: str | None = None
+    """group holds out whole groups (sites, scanners): one fold for each, or ``folds`` of them."""
     weights: str | None = None
     """Model to start from: a path or a name."""
     rewind: str | None = None

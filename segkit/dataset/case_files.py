@@ -15,19 +15,20 @@ from segkit.io.segment_names import names_in, renumber
 from segkit.volume import Grid, Volume
 
 
-def case_scan(images: Sequence[Path]) -> Volume:
+def case_scan(images: Sequence[Path], *, unscaled: bool = False) -> Volume:
     """Return the scan of a case, (C, X, Y, Z).
 
     A dataset cannot say which of several DICOM series to read, so there must be only one.
 
     Args:
         images: one file per channel, or one file with all channels.
+        unscaled: keep numbers as they are stored, as for `read_case`.
 
     Raises:
         InputError: as for `read_case`, or a DICOM folder or zip has several series.
     """
     try:
-        return read_case(images)
+        return read_case(images, unscaled=unscaled)
     except SeveralSeries as error:
         raise InputError(
             images[0],

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import logsumexp
-from scipy.stats import chi2
 
 from segkit.harmonization.methods import standardized
 from segkit.harmonization.model import Mixture
@@ -101,7 +100,7 @@ def most_likely(mixture: Mixture, values: Sequence[ChannelValues]) -> str | None
     """
     point = features(values)[None]
     means, covariances = np.array(mixture.means), np.array(mixture.covariances)
-    limit = float(chi2.ppf(1 - _OUTSIDE, point.shape[1]))
+    limit = float(scipy.stats.chi2.ppf(1 - _OUTSIDE, point.shape[1]))
     distances = _distances(point, means, covariances)[0]
     if distances.min() > limit:
         return None
@@ -136,7 +135,7 @@ def _fitted(points: Numbers, membership: Numbers) -> _Fit:
     for _ in range(_STEPS):
         weights, means, covariances = _maximized(points, membership)
         densities = _log_densities(points, weights, means, covariances)
-        sums = logsumexp(densities, axis=1)
+        sums = scipy.special.logsumexp(densities, axis=1)
         membership = np.exp(densities - sums[:, None])
         before, likelihood = likelihood, float(sums.sum())
         if likelihood - before < 1e-6 * len(points):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ TAGS = (
     *("SoftwareVersions", "ReceiveCoilName", "ConvolutionKernel", "KVP", "SequenceName"),
 )
 """DICOM attributes that may name a group; none of them says who the patient is."""
+USUAL_TAGS = TAGS[:3]
+"""DICOM attributes that name a group by default."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,23 @@ class Harmonization:
     scans: Mapping[str, int] = field(default_factory=dict)
     """Number of training scans of each group; empty without groups."""
     grouping: Grouping = field(default_factory=Grouping)
+    cases: str = ""
+    """`cases_hash` of the training cases of the fold to which it was fitted; "" if unknown."""
     format_version: int = FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """Return the harmonization in JSON types."""
         return dataclasses.asdict(self)
+
+
+def cases_hash(ids: Iterable[str]) -> str:
+    """Return 12 hex digits over the ids of cases, in any order.
+
+    A harmonization is shared with its model, and a case id may name a patient: so the hash is kept
+    and not the ids.
+
+    >>> cases_hash(["b", "a"]) == cases_hash(["a", "b"])
+    True
+    """
+    text = "\n".join(sorted(ids))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 Numbers = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class MonotoneMap:
 
     @cached_property
     def _spline(self) -> Any:
-        return PchipInterpolator(self.x, self.y)
+        return scipy.interpolate.PchipInterpolator(self.x, self.y)
 
 
 def monotone_map(x: Numbers, y: Numbers, *, smooth: bool = True) -> MonotoneMap:

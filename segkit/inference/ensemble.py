@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segkit.bundle.bundle import Bundle
@@ -47,6 +49,14 @@ def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
     return bundles[0].plan
 
 
+def _named(harmonization: Mapping[str, Any] | None) -> str:
+    """Return a harmonization in a few words, which differ if any of its numbers does."""
+    if harmonization is None:
+        return "none"
+    text = json.dumps(harmonization, sort_keys=True)
+    return f"{harmonization['method']} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
 def _choice(bundles: Sequence[Bundle]) -> str:
     """Return the names of the models that were found, newest first, and what to type."""
     newest = sorted(bundles, key=lambda bundle: bundle.created, reverse=True)
@@ -71,4 +81,5 @@ def _shared(bundle: Bundle) -> dict[str, Any]:
     """Return what the models of an ensemble must have in common, by name."""
     plan = dataclasses.replace(bundle.plan, **_MAY_DIFFER)
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(Plan)}
+    values["harmonization"] = _named(bundle.plan.harmonization)
     return {**values, "postprocessing": bundle.postprocessing}

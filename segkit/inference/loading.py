@@ -21,6 +21,7 @@ def load(
     tta: bool = False,
     fast: bool = False,
     locate: str | PathLike[str] | None = None,
+    strict: bool = False,
 ) -> Predictor:
     """Return a Predictor of a model; ``load(MODEL).predict(scan)`` is the label map, a Volume.
 
@@ -35,6 +36,8 @@ def load(
         tta: also average over windows mirrored along the axes that the plan allows.
         fast: overlap 0.25 and no mirroring, whatever ``overlap`` and ``tta`` say.
         locate: a coarse model that finds the box in which the model predicts.
+        strict: refuse scans of a group (site, scanner) that was not among those of the model's
+            harmonization; otherwise such a scan is flagged.
 
     Raises:
         InputError: no such model, a damaged one, or a coarse model of other labels or channels.
@@ -51,6 +54,7 @@ def load(
         tta=tta,
         fast=fast,
         locate=coarse,
+        strict=strict,
     )
 
 

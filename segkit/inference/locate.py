@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
+from segkit.inference.prediction import GivenScan
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import InverseTransform, ScanParts
@@ -50,8 +51,8 @@ It keeps labels away from the border where one window covers the box.
 class PredictLabels(Protocol):
     """Function that predicts the label map of a scan, such as `Predictor.predict`."""
 
-    def __call__(self, scan: Volume, *, where: str) -> Volume:
-        """Return the label map (1, X, Y, Z) of ``scan``; ``where`` is its name in messages."""
+    def __call__(self, scan: Volume, *, where: str, group: str, as_read: Volume) -> Volume:
+        """Return the label map (1, X, Y, Z) of ``scan``; the options are those of `given_scan`."""
         ...
 
 
@@ -72,7 +73,7 @@ class Locator:
         self.bundles = bundles
         self._predict, self._plan = predict, plan
 
-    def find(self, scan: Volume, parts: ScanParts, *, where: Path) -> Box | None:
+    def find(self, scan: Volume, parts: ScanParts, given: GivenScan) -> Box | None:
         """Return the box of the cropped grid that holds the labels.
 
         None, with a warning, where the coarse model finds no label.
@@ -80,12 +81,15 @@ class Locator:
         Args:
             scan: the scan, without a tilt of the gantry.
             parts: the same scan, prepared for the other model.
-            where: the scan's name in messages.
+            given: the scan as it was given.
 
         Raises:
             OutOfMemoryError: the coarse model does not fit into memory.
         """
-        labels = self._predict(scan, where=f"{where}, coarse model").array[0]
+        where = given.where
+        labels = self._predict(
+            scan, where=f"{where}, coarse model", group=given.group, as_read=given.volume
+        ).array[0]
         coarse_voxel = self._coarse_voxel(parts)
         box = box_of_labels(parts.inverse.view(labels), min_voxels=math.prod(coarse_voxel))
         if box is None:

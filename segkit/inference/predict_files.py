@@ -25,11 +25,13 @@ from segkit.inference.files.outcomes import Outcome, OutcomesFile, read_outcomes
 from segkit.inference.files.outputs import Job
 from segkit.inference.files.probability_file import log_size, write_probabilities
 from segkit.inference.files.provenance import remove_record, run_record
+from segkit.inference.files.scan import Scan
 from segkit.inference.files.statistics_table import check_stats, write_stats
-from segkit.inference.prediction import Prediction, Wanted
+from segkit.inference.prediction import Prediction, Wanted, group_of_scan
 from segkit.inference.request import Request
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.labels.codes import colors_of
+from segkit.plans.plan import Plan
 from segkit.progress import WindowProgress
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
@@ -95,7 +97,7 @@ def _outcome(
     """Predict one scan; an error becomes its outcome where the request has a file for outcomes."""
     start = time.perf_counter()
     try:
-        predict_job(predictor, job, request.options, progress)
+        harmonization = predict_job(predictor, job, request.options, progress).harmonization
     except SegkitError as error:
         if request.outcomes_file is None:
             raise
@@ -111,7 +113,14 @@ def _outcome(
         )
     else:
         seconds, output = _seconds_since(start), str(job.output)
-        return Outcome(job.scan.id, "done", seconds=seconds, output=output, notes=job.scan.notes)
+        return Outcome(
+            job.scan.id,
+            "done",
+            seconds=seconds,
+            output=output,
+            notes=(*job.scan.notes, *(harmonization.warnings if harmonization else ())),
+            group=harmonization.group if harmonization else None,
+        )
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _seconds_since(start))
 
@@ -125,8 +134,8 @@ def predict_job(
     job: Job,
     options: FinalizeOptions,
     progress: WindowProgress | None = None,
-) -> None:
-    """Read, predict and write one scan.
+) -> Prediction:
+    """Read, predict and write one scan, and return its prediction.
 
     Raises:
         InputError: see `Predictor.predict`; or an output that cannot be written, or figures of a
@@ -145,6 +154,7 @@ def predict_job(
         progress=progress,
         after=bytes_after(predictor.plan, job, options, scan.grid.voxels),
         other_modality=other_modality(job.scan, predictor.plan),
+        group=_group(job.scan, predictor.plan),
     )
     labels = finalize(prediction.labels, predictor.plan, options)
     prediction = dataclasses.replace(prediction, labels=labels)
@@ -160,6 +170,15 @@ def predict_job(
         seconds = {"read": read_seconds, **prediction.seconds, "write": write_seconds}
         record = _record(predictor, job, prediction, seconds, figures)
         write_text(job.record, json.dumps(record, indent=2) + "\n")
+    return prediction
+
+
+def _group(scan: Scan, plan: Plan) -> str:
+    """Return the group of a scan: as the user gives it, else as the harmonization was fitted."""
+    if scan.group or plan.harmonization is None:
+        return scan.group
+    header = scan.dicom.source.series.header if scan.dicom else None
+    return group_of_scan(plan, scan.where, table=scan.table_group, header=header)
 
 
 def _check_outputs(job: Job, predictor: Predictor, scan: Volume, options: FinalizeOptions) -> None:
@@ -251,6 +270,8 @@ def _record(
         record["notes"] = list(job.scan.notes)
     if job.scan.series:
         record["series"] = job.scan.series
+    if prediction.harmonization:
+        record["group"] = prediction.harmonization.group
     record["scan_warnings"] = list(prediction.scan_warnings)
     record["labels"] = dict(figures)
     regions = predictor.plan.regions

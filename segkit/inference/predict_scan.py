@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.errors import InputError
 from segkit.inference.files.measured_labels import label_warnings
 from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
 from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
@@ -23,6 +24,7 @@ from segkit.labels.postprocessing import apply_rules
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
+from segkit.preprocessing.harmonization import ScanHarmonization
 from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
 from segkit.preprocessing.scan_warnings import comparable_labels, scan_warnings
 from segkit.volume import Box, Volume
@@ -55,6 +57,8 @@ class ScanPredictor:
     locator: Locator | None = None
     quiet: bool = False
     """True logs no warnings about scans and labels, as for a coarse model."""
+    strict: bool = False
+    """True refuses scans of a group that was not among those of the training scans."""
 
     def predict(self, given: GivenScan, wanted: Wanted) -> Prediction:
         """Return the label map of a scan, and what else is wanted, on the scan's own grid.
@@ -66,11 +70,13 @@ class ScanPredictor:
         where, stopwatch = given.where, Stopwatch()
         with stopwatch.stage("prepare"):
             scan = prepare_scan(given, self.plan)
+        if self.strict:
+            refuse_unknown_group(scan.parts.harmonization, where)
         self._log(scan.warnings, where)
         box = scan_box = None
         if self.locator:
             with stopwatch.stage("locate"):
-                box = self.locator.find(scan.upright, scan.parts, where=where)
+                box = self.locator.find(scan.upright, scan.parts, given)
                 scan_box = box_on_scan(box, scan.parts.inverse) if box else None
         decisions = decisions_of(self.plan, wanted)
         scored = self.scorer.score(self._scoring(scan, decisions, box, given), stopwatch)
@@ -90,6 +96,7 @@ class ScanPredictor:
             tile_mismatch=scored.tile_mismatch,
             scan_warnings=tuple(scan.warnings),
             label_warnings=label_warnings,
+            harmonization=scan.parts.harmonization,
         )
 
     def _scoring(
@@ -148,7 +155,8 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
         OutOfMemoryError: a scan that does not fit into memory.
     """
     upright, tilt = without_tilt(given.volume, given.where)
-    parts = prepare_parts(upright, plan, where=given.where)
+    as_read = given.as_read or given.volume
+    parts = prepare_parts(upright, plan, group=given.group, as_read=as_read, where=given.where)
     unusual = scan_warnings(
         parts.grid,
         plan,
@@ -157,8 +165,21 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
         corner=parts.corner,
         other_modality=given.other_modality,
     )
-    warnings = [*given.other_modality.values(), *unusual]
+    of_group = parts.harmonization.warnings if parts.harmonization else ()
+    warnings = [*given.other_modality.values(), *unusual, *of_group]
     return PreparedScan(upright, tilt, parts, warnings, comparable_labels(parts.grid, plan))
+
+
+def refuse_unknown_group(harmonization: ScanHarmonization | None, where: Path) -> None:
+    """Raise an InputError for a scan of a group that was not among those of the training scans."""
+    if harmonization and harmonization.unknown:
+        raise InputError(
+            where,
+            expected="a scan of a group to which the model's harmonization was fitted (--strict)",
+            found=f"a scan of which {harmonization.unknown}",
+            remedy="Name its group with --group or --groups, use a model that was trained on scans "
+            "of its group as well, or leave out --strict.",
+        )
 
 
 def volumes_on_scan(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -15,6 +15,11 @@ from segkit.errors import UsageError
 from segkit.inference.scoring.voxel_values import Kind
 from segkit.io import from_object
 from segkit.plans.plan import Plan
+from segkit.preprocessing.harmonization import (
+    ScanHarmonization,
+    named_group,
+    planned_harmonization,
+)
 from segkit.progress import WindowProgress
 from segkit.volume import Box, Volume
 
@@ -59,6 +64,8 @@ class Prediction:
     """Sentences on what is unusual about the scan."""
     label_warnings: Mapping[str, str] = field(default_factory=dict)
     """Sentence on each label that differs much from the training data, by name."""
+    harmonization: ScanHarmonization | None = None
+    """How the scan was harmonized, and its group; None if the model does not harmonize."""
 
     def probability(self, name: str) -> Volume:
         """Return the probability (1, X, Y, Z) of a label, a region, or ``background``.
@@ -97,6 +104,8 @@ class Options(TypedDict, total=False):
     progress: WindowProgress | None
     after: int
     other_modality: Mapping[str, str]
+    group: str
+    as_read: Volume | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +120,10 @@ class GivenScan:
     """Bytes that the caller needs for the result; they count as memory."""
     other_modality: Mapping[str, str] = field(default_factory=dict)
     """Warning for each channel of another modality than the model's, instead of one on values."""
+    group: str = ""
+    """Group (site, scanner) by which the scan is harmonized; "" if nobody names it."""
+    as_read: Volume | None = None
+    """The scan before a tilt of its slices was undone; None means ``volume``."""
 
 
 def given_scan(
@@ -123,6 +136,8 @@ def given_scan(
     progress: WindowProgress | None = None,
     after: int = 0,
     other_modality: Mapping[str, str] = MappingProxyType({}),
+    group: str = "",
+    as_read: Volume | None = None,
 ) -> GivenScan:
     """Return a scan as a Volume, for a model with this plan.
 
@@ -137,6 +152,9 @@ def given_scan(
         after: bytes that the caller needs once it has the result; they count for ``max_memory``.
         other_modality: warning, by channel, for each channel whose modality is not the model's; it
             replaces the warning about the values of the channel.
+        group: group (site, scanner) of the scan for a model that harmonizes; by default that of its
+            DICOM attributes or intensities, as the harmonization was fitted.
+        as_read: the scan before a tilt of its slices was undone, if it was.
 
     Raises:
         InputError: a scan that cannot be read.
@@ -146,7 +164,22 @@ def given_scan(
     volume = from_object(
         scan, spacing=spacing, affine=affine, channels=len(plan.channels), unit=plan.unit
     )
-    return GivenScan(volume, name, progress, after, other_modality)
+    if not group and isinstance(scan, str | PathLike):
+        group = group_of_scan(plan, Path(scan))
+    return GivenScan(volume, name, progress, after, other_modality, group, as_read)
+
+
+def group_of_scan(plan: Plan, image: Path, *, table: str = "", header: Any = None) -> str:
+    """Return the group that a table or DICOM names for a scan; "" if its intensities tell it.
+
+    Args:
+        plan: plan of the model.
+        image: first image of the scan.
+        table: group of the scan in a table.
+        header: header of the DICOM series, if it is open.
+    """
+    model = planned_harmonization(plan)
+    return named_group(model, table, image, header) if model else ""
 
 
 def channel_names(plan: Plan) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Predictor:
         count_mismatch: bool = False,
         locate: Bundle | Sequence[Bundle] | None = None,
         quiet: bool = False,
+        strict: bool = False,
     ) -> None:
         """
         Args:
@@ -64,6 +65,7 @@ class Predictor:
             count_mismatch: count the voxels that single windows label differently.
             locate: coarse model, or several, that finds the box in which the networks predict.
             quiet: log no warnings about scans and labels.
+            strict: refuse scans of a group that was not among those of the harmonization.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -86,7 +88,7 @@ class Predictor:
         )
         rules = {self.plan.labels[k]: rule for k, rule in self.bundles[0].postprocessing.items()}
         self._scans = ScanPredictor(
-            self.plan, self._scorer, rules, locator=self.locator, quiet=quiet
+            self.plan, self._scorer, rules, locator=self.locator, quiet=quiet, strict=strict
         )
 
     @property
@@ -131,10 +133,7 @@ class Predictor:
     def predict_with_uncertainty(
         self, scan: object, **options: Unpack[Options]
     ) -> tuple[Volume, Volume]:
-        """Return the label map, and the uncertainty (1, X, Y, Z) of `scoring.voxel_values.entropy`.
-
-        A constant border, which the networks do not see, has uncertainty 0.
-        """
+        """Return the label map, and the entropy (1, X, Y, Z), which is 0 in a constant border."""
         prediction = self.prediction(scan, Wanted(uncertainty=True), **options)
         return prediction.labels, cast(Volume, prediction.uncertainty)
 

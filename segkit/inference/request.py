@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segkit.errors import UsageError
+from segkit.errors import UsageError, first_few
 from segkit.files.names import DICOM, suffix_of
 from segkit.inference.files.channels import ModelChannels, model_channels
 from segkit.inference.files.finalize import FinalizeOptions
@@ -18,6 +20,8 @@ from segkit.inference.files.statistics_table import is_stats
 
 if TYPE_CHECKING:
     from segkit.bundle.bundle import Bundle
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class Files:
     """True writes label maps of DICOM scans as DICOM-SEG."""
     existing: Existing = "refuse"
     shard: Shard | None = None
+    groups: Mapping[str, str] | str | None = None
+    """Group by which scans are harmonized: of each by its id, or one of all; None names none."""
 
 
 def request_for(files: Files, options: FinalizeOptions, bundles: Sequence[Bundle]) -> Request:
@@ -105,7 +111,7 @@ def request_for(files: Files, options: FinalizeOptions, bundles: Sequence[Bundle
     """
     many = not files.channel_files and is_many(files.inputs, files.series)
     jobs = plan_jobs(
-        _scans(files, model_channels(bundles)),
+        with_groups(_scans(files, model_channels(bundles)), files.groups),
         files.output,
         many=many,
         unit=bundles[0].plan.unit,
@@ -137,6 +143,23 @@ def request_for(files: Files, options: FinalizeOptions, bundles: Sequence[Bundle
 def _path_of_part(files: Files, name: str) -> Path:
     """Return the path of a file about many scans; each part of a list has its own."""
     return Path(files.output or "") / (files.shard.file_name(name) if files.shard else name)
+
+
+def with_groups(scans: Sequence[Scan], groups: Mapping[str, str] | str | None) -> list[Scan]:
+    """Return the scans with the groups that the user gives; see `Files.groups`."""
+    if groups is None:
+        return list(scans)
+    if isinstance(groups, str):
+        return [dataclasses.replace(scan, group=groups) for scan in scans]
+    unlisted = [scan.id for scan in scans if not groups.get(scan.id)]
+    if unlisted:
+        log.warning(
+            "%d of %d scans have no group in the table of --groups: %s",
+            len(unlisted),
+            len(scans),
+            first_few(unlisted),
+        )
+    return [dataclasses.replace(scan, group=groups.get(scan.id, "")) for scan in scans]
 
 
 def _scans(files: Files, channels: ModelChannels) -> list[Scan]:

@@ -25,7 +25,10 @@ from segkit.dataset_check.problem import MeasuredDataset
 from segkit.errors import InputError, UsageError
 from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.fingerprint import Fingerprint, measure
+from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
 from segkit.planning.fine_tuning import check_network, tuned_plan
+from segkit.planning.groups import folds_reason, with_groups_and_folds
+from segkit.planning.harmonization import harmonized_plan
 from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
 from segkit.plans.plan import Plan
@@ -81,6 +84,7 @@ def open_dataset(config: TrainConfig) -> Dataset:
             ignore=wanted.ignore,
         )
     )
+    dataset = with_groups_and_folds(dataset, config)
     for notice in dataset.notices:
         log.warning("%s: %s", wanted.path, notice)
     if config.augment.channel_dropout and len(dataset.channels) == 1:
@@ -151,6 +155,12 @@ def measured_plan(
             batch_size=patches,
             mirror=config.augment.mirror,
         )
+    if config.folds_by:
+        reasons = {**decided.reasons, "folds": folds_reason(dataset)}
+        decided = dataclasses.replace(decided, reasons=reasons)
+    patients = copies_as_one_patient(dataset, copies_of(fingerprint.cases))
+    model = start.model if start else None
+    decided = harmonized_plan(decided, patients, config, model=model)
     warn_of_dataset(dataset, fingerprint, decided)
     return decided, fingerprint
 

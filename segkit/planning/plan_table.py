@@ -102,7 +102,17 @@ def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
         ),
         ("network", plan.network.name, reasons.get("network", "")),
         *_symmetry(plan),
+        *_harmonization(plan),
+        *([("folds", "by group", reasons["folds"])] if "folds" in reasons else []),
     ]
+
+
+def _harmonization(plan: Plan) -> list[tuple[str, str, str]]:
+    if plan.harmonization is None:
+        return []
+    groups = len(plan.harmonization["scans"])
+    value = plan.harmonization["method"] + (f", {groups} groups" if groups else "")
+    return [("harmonized", value, plan.reasons.get("harmonization", ""))]
 
 
 def _symmetry(plan: Plan) -> list[tuple[str, str, str]]:

@@ -22,13 +22,13 @@ from segkit.plans.norm_catalogue import NormKind
 from segkit.plans.ranges import DataRanges
 
 FORMAT_VERSION = 1
-LATER = ("regions", "ignore", "mirror_swaps", "training_poses")
+LATER = ("regions", "ignore", "mirror_swaps", "training_poses", "harmonization")
 """Fields that older plan files lack; they enter the hash only if they differ from the default."""
 LATER_OF_NETWORK = {"symmetry": None, "downsampling": "strided"}
 """Fields of the network that older plan files lack, with their defaults, which are not written."""
 OPTIONAL = ("segments", "training")
 """Fields that influence neither training nor prediction and are not part of the hash."""
-NOT_WRITTEN = (*OPTIONAL, "training_poses")
+NOT_WRITTEN = (*OPTIONAL, "training_poses", "harmonization")
 """Fields that are not written if they are empty."""
 LEFT_RIGHT = 0
 """Axis along which mirroring exchanges left and right: X."""
@@ -202,6 +202,9 @@ class Plan:
     """Ranges over the training data, for warnings only; older plans lack them."""
     training_poses: SymmetryPlan | None = None
     """Group of which a random element moves every training patch, until the last step."""
+    harmonization: dict[str, Any] | None = None
+    """Fitted harmonization of the intensities, applied before they are normalized, in the JSON
+    types of `segkit.harmonization.model_file`; None leaves them as they are."""
 
     @property
     def label_values(self) -> tuple[int, ...]:

@@ -177,6 +177,19 @@ def _layers(plan: Plan) -> Iterator[str]:
             )
 
 
+def _harmonization(plan: Plan) -> Iterator[str]:
+    """Its numbers are checked by `segkit.harmonization.model_file` before they are used."""
+    if plan.harmonization is None:
+        return
+    names = [channel.name for channel in plan.channels]
+    found = [channel["name"] for channel in plan.harmonization["channels"]]
+    if found != names:
+        yield (
+            f"harmonization must have the channels {', '.join(names)} in this order,"
+            f" not {', '.join(map(str, found)) or 'none'}"
+        )
+
+
 def _divisible(plan: Plan) -> Iterator[str]:
     if any(edge % divisor for edge, divisor in zip(plan.patch, plan.network.divisor, strict=True)):
         yield f"patch {plan.patch} must be a multiple of {plan.network.divisor}"
@@ -196,6 +209,7 @@ CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _edges,
     _names,
     _channels,
+    _harmonization,
     _layers,
     _divisible,
     _needs,

@@ -32,6 +32,7 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.array_file import ArrayFile, map_arrays, write_arrays
 from segkit.preprocessing.chain import prepare, prepare_labels
 from segkit.preprocessing.content_hash import content_hash
+from segkit.preprocessing.harmonization import named_group, planned_harmonization
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.store_folder import allow_open_files, mark_store
 from segkit.progress import CaseProgress
@@ -149,7 +150,8 @@ def _prepared(
     case: Case, *, dataset: Dataset, plan: Plan, folder: Path, verify: bool
 ) -> PreparedCase:
     content = content_hash(case)
-    path = folder / f"{case_key(content, dataset, plan)}.safetensors"
+    group = _group(case, plan)
+    path = folder / f"{case_key(content, dataset, plan, group)}.safetensors"
     prepared = _open(case.id, path, verify=verify)
     if prepared:
         return prepared
@@ -163,20 +165,30 @@ def _prepared(
         return _write(case, dataset, plan, content, path)
 
 
-def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
+def _group(case: Case, plan: Plan) -> str:
+    """Return the group by which a case is harmonized, "" if nothing but intensities names it."""
+    model = planned_harmonization(plan)
+    return named_group(model, case.group, case.images[0]) if model else ""
+
+
+def case_key(content: str, dataset: Dataset, plan: Plan, group: str = "") -> str:
     """Return the key of a case: 32 hex digits over everything that determines its preparation.
 
     Args:
         content: hash of its files (`segkit.preprocessing.content_hash.content_hash`).
         dataset: the dataset to which it belongs.
         plan: the plan that determines the preprocessing.
+        group: group by which the case is harmonized.
     """
+    # A plan without harmonization keeps the keys of versions that had none.
+    left_out = NOT_OF_PLAN | (set() if plan.harmonization else {"harmonization"})
     inputs = [
         FORMAT,
         __version__,
         content,
-        fields_but(plan, NOT_OF_PLAN),
+        fields_but(plan, left_out),
         fields_but(dataset, NOT_OF_DATASET),
+        *([group] if plan.harmonization else []),
     ]
     # Keys are not sorted: the order of the labels is that of the network's outputs.
     return hashlib.sha256(json.dumps(inputs, default=dataclasses.asdict).encode()).hexdigest()[:32]
@@ -199,7 +211,7 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, path: Path) -
         label_path, case.images[0], volume.grid, dataset.value_names, subset=dataset.subset
     )
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
-    prepared = prepare(volume, plan, where=case.images[0])
+    prepared = prepare(volume, plan, group=_group(case, plan), where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.inverse)
     arrays = {f"voxels_{index}": kept for index, kept in _voxels(network_labels, plan).items()}
     if content_hash(case) != content:

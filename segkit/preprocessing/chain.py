@@ -1,7 +1,7 @@
 """Transform of scans to network space, for training and prediction alike, and its inverse.
 
 Scan space is the grid and axis order of the file; in network space a scan is in RAS+ order, cropped
-to its content, normalized, and at the voxel spacing of the plan.
+to its content, harmonized if the plan says so, normalized, and at the voxel spacing of the plan.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.memory import require_memory
 from segkit.plans.plan import Plan
+from segkit.preprocessing.harmonization import ScanHarmonization, harmonization_of_scan
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient_and_crop import (
@@ -37,6 +38,7 @@ from segkit.preprocessing.resample import (
     resample_bytes,
     resample_labels,
 )
+from segkit.preprocessing.scan_fit import check_scan
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.volume import Box, Grid, Shape, Volume
 
@@ -113,6 +115,8 @@ class ScanParts:
     """Grid of the scan before it was cropped, in RAS+ order."""
     corner: tuple[float, ...]
     """Value of each channel in a corner of the scan, which is that of a constant border."""
+    harmonization: ScanHarmonization | None = None
+    """How the normalizers harmonize the scan; None if the plan has no harmonization."""
 
     @property
     def shape(self) -> Shape:
@@ -133,15 +137,21 @@ class ScanParts:
 
 
 def prepare(
-    volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None
+    volume: Volume,
+    plan: Plan,
+    *,
+    group: str = "",
+    where: str | Path = "scan",
+    max_memory: int | None = None,
 ) -> Prepared:
-    """Reorient to RAS+, crop the constant border, normalize, and resample to the plan's spacing.
+    """Reorient to RAS+, crop the constant border, harmonize, normalize, resample to the spacing.
 
     Unusual properties of the scan are logged as warnings.
 
     Args:
         volume: the scan (C, X, Y, Z), in any orientation, as a reader of `segkit.io` returns it.
         plan: the plan with which the network was trained.
+        group: group of the scan (`harmonization_of_scan`).
         where: name of the scan in messages.
         max_memory: bytes that resampling may take; by default the free memory.
 
@@ -150,8 +160,10 @@ def prepare(
             cannot be normalized, or far too many voxels at the plan's spacing.
         OutOfMemoryError: the scan at the plan's spacing does not fit into memory.
     """
-    parts = prepare_parts(volume, plan, where=where)
-    for warning in scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner):
+    parts = prepare_parts(volume, plan, group=group, where=where)
+    warnings = scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner)
+    warnings += parts.harmonization.warnings if parts.harmonization else ()
+    for warning in warnings:
         log.warning("%s: %s", where, warning)
     if parts.shape != parts.inverse.cropped_shape:
         _require_memory(parts, volume, where, max_memory)
@@ -159,11 +171,19 @@ def prepare(
     return Prepared(np.ascontiguousarray(parts.part((x, y, z))), parts.inverse)
 
 
-def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
+def prepare_parts(
+    volume: Volume,
+    plan: Plan,
+    *,
+    group: str = "",
+    as_read: Volume | None = None,
+    where: str | Path = "scan",
+) -> ScanParts:
     """Return the scan in network space, to be computed part by part.
 
     The arguments are those of `prepare`. Nothing is logged. Whether all voxels are finite is not
-    checked: the readers of `segkit.io` do.
+    checked: the readers of `segkit.io` do. ``as_read`` is the scan before a tilt of its slices was
+    undone, whose intensities decide how it is harmonized; default ``volume``.
 
     Raises:
         InputError: the scan has a different number of channels or unit than the plan, voxels that
@@ -171,7 +191,7 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
         OutOfMemoryError: resampling increases the number of voxels so much that they do not fit
             into memory.
     """
-    _check(volume, plan, where)
+    check_scan(volume, plan, where)
     reoriented, axis_map = to_ras(volume)
     box, mask = _content(reoriented.array, plan)
     voxels = reoriented.array[:, *box]
@@ -179,9 +199,11 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     inverse = InverseTransform(
         axis_map, volume.grid.shape, box, shape, grid_shape(shape, reoriented.spacing, plan.spacing)
     )
-    measured = normalizers(voxels, plan.channels, mask, where=where)
+    harmonization = harmonization_of_scan(as_read or volume, plan, group, where=where)
+    curves = harmonization.maps if harmonization else None
+    measured = normalizers(voxels, plan.channels, mask, curves=curves, where=where)
     corner = tuple(float(value) for value in np.asarray(reoriented.array[:, 0, 0, 0]))
-    parts = ScanParts(voxels, mask, measured, inverse, reoriented.grid, corner)
+    parts = ScanParts(voxels, mask, measured, inverse, reoriented.grid, corner, harmonization)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
         _check_number(parts, volume, where)
@@ -245,45 +267,3 @@ def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
             ),
             remedy="Check the voxel size in the scan's header, and the spacing of the plan.",
         )
-
-
-def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
-    names = ", ".join(channel.name for channel in plan.channels)
-    if volume.channels != len(plan.channels):
-        plural = "s" if len(plan.channels) > 1 else ""
-        raise InputError(
-            where,
-            expected=f"{len(plan.channels)} channel{plural} ({names})",
-            found=f"{volume.channels}",
-            remedy=_channel_remedy(volume.channels, len(plan.channels)),
-        )
-    if volume.unit != plan.unit:
-        kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}
-        raise InputError(
-            where,
-            expected=kinds[plan.unit],
-            found=kinds[volume.unit],
-            remedy="Use a model that was trained on such images"
-            + (", or give the original scan as DICOM or NIfTI." if plan.unit == "mm" else "."),
-        )
-    if not volume.array.size:
-        raise InputError(
-            where,
-            expected="voxels",
-            found=f"the shape {volume.array.shape}",
-            remedy="Is this the whole scan?",
-        )
-
-
-def _channel_remedy(found: int, expected: int) -> str:
-    if found > expected:
-        few = f"the {expected} that are meant as a file of their own"
-        return (
-            "The file has more images than the model uses (time points, contrasts or colors). Save"
-            f" {few if expected > 1 else 'the one that is meant as a file of its own'}."
-        )
-    return (
-        "Give every channel that the model was trained on, in this order: a file of them"
-        " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
-        " column image:NAME each)."
-    )

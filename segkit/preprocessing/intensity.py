@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.harmonization.monotone_map import MonotoneMap
 from segkit.io.memory import blocks
 from segkit.plans.plan import ChannelPlan, Scheme
 
@@ -43,11 +44,14 @@ class Normalizer:
     """Standard deviation of the voxels used."""
     where: str
     """Name of scan and channel in messages."""
+    curve: MonotoneMap | None = None
+    """Harmonization of the values before they are normalized; mean and std are of its results."""
 
     def __call__(
         self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]
     ) -> None:
         """Write the normalized voxels (X, Y, Z) of a part of the scan to ``target``."""
+        voxels = _curved(voxels, self.curve)
         # `check` has already refused overflow inside the mask.
         with np.errstate(all="ignore"):
             if self.channel.scheme == "zscore":
@@ -62,7 +66,7 @@ class Normalizer:
 
     def _standardize(self, voxels: NDArray[Any], target: NDArray[np.float32]) -> None:
         """Write (voxels - mean) / std, with the difference in float64 to keep all its digits."""
-        if self.lowest == self.highest:
+        if self.lowest == self.highest or (self.curve is not None and not self.std):
             target[...] = 0  # there is no spread to divide by
             return
         np.subtract(np.asarray(voxels), self.mean, out=target, dtype=np.float64, casting="unsafe")
@@ -90,6 +94,7 @@ def normalizers(
     channels: Sequence[ChannelPlan],
     mask: NDArray[np.bool_] | None = None,
     *,
+    curves: Sequence[MonotoneMap] | None = None,
     where: str | Path = "scan",
 ) -> list[Normalizer]:
     """Measure each channel of a scan block by block and return its normalization.
@@ -99,14 +104,16 @@ def normalizers(
         channels: plan of each channel, which names the scheme.
         mask: voxels (X, Y, Z) that are used for a channel that is ``masked``; the others become 0.
             By default all are used.
+        curves: harmonization of each channel, which is applied first.
         where: name of the scan in messages.
 
     Raises:
         InputError: normalized values would exceed the range of float32.
     """
+    each: Sequence[MonotoneMap | None] = curves or [None] * len(channels)
     return [
-        _measured(voxels, channel, mask, where)
-        for voxels, channel in zip(array, channels, strict=True)
+        _measured(voxels, channel, mask, where, curve)
+        for voxels, channel, curve in zip(array, channels, each, strict=True)
     ]
 
 
@@ -122,7 +129,11 @@ def apply_normalizers(
 
 
 def _measured(
-    voxels: NDArray[Any], channel: ChannelPlan, mask: NDArray[np.bool_] | None, where: str | Path
+    voxels: NDArray[Any],
+    channel: ChannelPlan,
+    mask: NDArray[np.bool_] | None,
+    where: str | Path,
+    curve: MonotoneMap | None,
 ) -> Normalizer:
     # Only z-scores exclude the voxels outside the mask.
     used = mask if channel.masked and channel.scheme == "zscore" else None
@@ -131,24 +142,36 @@ def _measured(
     highest = max((high for _, high in ends), default=0.0)
     mean, std = 0.0, 1.0
     if channel.scheme == "zscore" and lowest != highest:
-        mean, std = _moments(voxels, used)
-    measured = Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
+        mean, std = _moments(voxels, used, curve)
+    name = f"{where}, channel {channel.name}"
+    measured = Normalizer(channel, lowest, highest, mean, std, name, curve)
     measured.check()
     return measured
 
 
-def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[float, float]:
-    """Return mean and standard deviation, summed in float64.
+def _moments(
+    voxels: NDArray[Any], mask: NDArray[np.bool_] | None, curve: MonotoneMap | None
+) -> tuple[float, float]:
+    """Return mean and standard deviation of the harmonized values, summed in float64.
 
     Sums over millions of voxels would lose digits in float32, and values may be as large as 1e5.
     """
     with np.errstate(all="ignore"):  # `Normalizer.check` refuses values that overflow
         count = sum(part.size for part in _blocks(voxels, mask))
-        mean = sum(float(part.sum(dtype=np.float64)) for part in _blocks(voxels, mask)) / count
+        total = sum(
+            float(_curved(part, curve).sum(dtype=np.float64)) for part in _blocks(voxels, mask)
+        )
+        mean = total / count
         squares = sum(
-            float(np.square(part.astype(np.float64) - mean).sum()) for part in _blocks(voxels, mask)
+            float(np.square(_curved(part, curve).astype(np.float64) - mean).sum())
+            for part in _blocks(voxels, mask)
         )
     return mean, math.sqrt(squares / count)
+
+
+def _curved(voxels: NDArray[Any], curve: MonotoneMap | None) -> NDArray[Any]:
+    """Return the harmonized values in float64; without a curve the voxels as they are."""
+    return voxels if curve is None else curve(np.asarray(voxels))
 
 
 def _blocks(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.metrics import RULES, definitions
 from segkit.files.atomic import write_text
+from segkit.report.evaluation_groups import groups_section
 from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, csv_text, html_table
 from segkit.volume import Unit
@@ -119,6 +120,7 @@ def page(evaluation: Evaluation) -> str:
         paragraph(_left_over(evaluation)),
         "<h2>Means per label</h2>",
         html_table(header, rows),
+        groups_section(evaluation),
         _absences(evaluation),
         "<h2>Spread over the cases</h2>",
         html_table(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
+from segkit.dataset.split import split_cases
 from segkit.networks.precision import ComputeMode
 from segkit.planning.plan_dataset import open_dataset
 from segkit.preprocessing.case_store import prepare_cases
@@ -16,7 +17,6 @@ from segkit.studies.comparable import Measured
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE
 from segkit.training.data.patches import training_patches
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.precision import cached_or_fastest_mode
 from segkit.training.setup import Setup, set_up

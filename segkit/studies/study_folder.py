@@ -26,6 +26,7 @@ from segkit.config.overrides import given_keys
 from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import split_cases
 from segkit.errors import InputError, Interrupted
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
@@ -36,7 +37,7 @@ from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
-from segkit.training.data.split import SPLIT, check_split, split_cases
+from segkit.training.data.split import SPLIT, check_split
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     CONFIG,

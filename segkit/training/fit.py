@@ -21,6 +21,7 @@ from torch import nn
 from segkit.bundle.bundle import Bundle
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import Split, split_cases
 from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
@@ -37,7 +38,7 @@ from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.compute.slurm import REQUEUE
 from segkit.training.data.patches import PatchDataset, training_patches
-from segkit.training.data.split import Split, check_split, split_cases, write_split
+from segkit.training.data.split import check_split, write_split
 from segkit.training.initialization.origin import Origin, initialize, resumed_mask
 from segkit.training.optimization.distributed_loss import DistributedLoss
 from segkit.training.optimization.lightning_module import SegmentationModule

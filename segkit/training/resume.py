@@ -26,7 +26,7 @@ from segkit.training.outputs.run_folder import CONFIG, FINISHED, PLAN, default_r
 
 log = logging.getLogger(__name__)
 
-MOVABLE = ("run_dir", "dataset.path", "dataset.store")
+MOVABLE = ("run_dir", "dataset.path", "dataset.store", "dataset.groups")
 """Keys of paths, which may differ because files were moved."""
 NEUTRAL = (
     "trainer.save_memory",
@@ -74,6 +74,7 @@ def resumed_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
         setattr(resumed, section, dataclasses.replace(getattr(stored, section)))
     resumed.dataset.path = config.dataset.path or stored.dataset.path
     resumed.dataset.store = config.dataset.store or stored.dataset.store
+    resumed.dataset.groups = config.dataset.groups or stored.dataset.groups
     for key in sorted(given_keys(overrides) - set(MOVABLE)):
         before, now = get(stored, key), get(config, key)
         # The run stored the batch size of its plan instead of "auto".
@@ -187,6 +188,8 @@ def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence
     words = [f"dataset={config.dataset.path or stored.dataset.path}"]
     if stored.dataset.store:
         words.append(f"dataset.store={stored.dataset.store}")
+    if config.dataset.groups:
+        words.append(f"dataset.groups={config.dataset.groups}")
     words += [
         f"plan={run_dir / PLAN}",
         f"weights={config.run_dir}",

@@ -15,13 +15,14 @@ import lightning as L
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
+from segkit.dataset.split import Split, split_cases
 from segkit.errors import UsageError
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
 from segkit.progress import CaseProgress
 from segkit.training.compute.distributed import Ranks, end_together, start_ranks
 from segkit.training.compute.slurm import was_requeued
-from segkit.training.data.split import Split, check_split, split_cases
+from segkit.training.data.split import check_split
 from segkit.training.fit import fit
 from segkit.training.initialization.origin import warn_of_seen_cases
 from segkit.training.outputs.checkpoint import has_checkpoint
@@ -224,3 +225,6 @@ def _log_setup(setup: Setup, split: Split) -> None:
     for channel in plan.channels:
         reason = plan.reasons.get(f"channel {channel.name}", "")
         log.info("channel %s is %s. %s", channel.name, NORMALIZED[channel.scheme], reason)
+    if plan.harmonization is not None:
+        method = plan.harmonization["method"]
+        log.info("intensities are harmonized by %s. %s", method, plan.reasons["harmonization"])

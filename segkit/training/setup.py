@@ -12,8 +12,10 @@ from segkit.bundle.bundle import Bundle
 from segkit.config.checks import check_effects_with_network
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import split_cases
 from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
+from segkit.planning.harmonization import check_cases
 from segkit.planning.plan_dataset import given_plan, measured_plan, warn_of_dataset
 from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
@@ -79,7 +81,14 @@ def set_up(
     origin = open_origin(config)
 
     def make_plan() -> tuple[Plan, Dataset]:
-        return _plan(config, dataset, given=given, has_gpu=has_gpu, progress=progress, ranks=ranks)
+        plan, patients = _plan(
+            config, dataset, given=given, has_gpu=has_gpu, progress=progress, ranks=ranks
+        )
+        if config.plan.file:
+            model = origin.weights.plan if origin.weights else None
+            training = split_cases(patients, config.fold, config.folds).training
+            check_cases(plan, training, config.plan.file, model=model)
+        return plan, patients
 
     plan, dataset = ranks.share(make_plan)
     check_effects_with_network(plan.network.name, given)

@@ -184,6 +184,13 @@ CHANGES: dict[str, Any] = {
     "crop_to_content": True,
     "regions": {"organ": (5, 6)},
     "ignore": 9,
+    "harmonization": {
+        "method": "zscore",
+        "channels": [{"name": "MR", "target": [], "groups": {}}],
+        "scans": {},
+        "grouping": {"source": "none", "tags": [], "mixture": None},
+        "format_version": 1,
+    },
 }
 
 
@@ -196,6 +203,10 @@ def test_what_decides_the_preparation_decides_the_key(tmp_path: Path) -> None:
     keys.add(case_key("x", dataclasses.replace(data, subset=True), PLAN))
     assert len(keys) == 2 * len(plans) + 1
     assert {field.name for field in dataclasses.fields(Plan)} - NOT_OF_PLAN <= CHANGES.keys()
+    harmonized = dataclasses.replace(PLAN, harmonization=CHANGES["harmonization"])
+    by_group = {case_key("x", data, harmonized, group) for group in ("", "A", "B")}
+    assert len(by_group | keys) == len(keys) + 2
+    assert case_key("x", data, PLAN, "A") == case_key("x", data, PLAN)
 
 
 class Without:

@@ -85,6 +85,7 @@ def metadata(bundle: Bundle, fold: str) -> dict[str, str]:
         "activation": "sigmoid" if plan.regions else "softmax",
         "postprocessing": bundle.postprocessing,
         "plan": plan.to_dict(),
+        **({"harmonization": plan.harmonization} if plan.harmonization else {}),
     }
     return {name: json.dumps(value) for name, value in values.items()}
 

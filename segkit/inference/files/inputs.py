@@ -160,9 +160,10 @@ def _warn_of_other_formats(folder: Path) -> None:
 def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:
     """Return the scans of a CSV file.
 
-    It has the columns case and image, or case and image:CHANNEL for every channel of the model;
-    other columns are ignored. Where the model can do without a channel, its column or its value in
-    a row may be missing. As in training, a plain image column beside others is the channel "image".
+    It has the columns case and image, or case and image:CHANNEL for every channel of the model; a
+    column group names the group of each scan, and other columns are ignored. Where the model can do
+    without a channel, its column or its value in a row may be missing. As in training, a plain
+    image column beside others is the channel "image".
     """
     must_exist(path)
     columns, rows = read_rows(path)
@@ -217,7 +218,9 @@ def _scan_of_row(
         )
     missing = channels.missing(given_channels) if optional else ()
     images = tuple(path.parent / files[index] for index in given_channels)
-    return Scan(name, images, missing=missing, dicom=dicom_scan(images[0]))
+    group = row.get("group", "")
+    dicom = dicom_scan(images[0])
+    return Scan(name, images, missing=missing, dicom=dicom, table_group=group)
 
 
 def _named(files: Sequence[str], columns: Sequence[str]) -> str:

@@ -28,6 +28,8 @@ class Outcome:
     output: str = ""
     notes: tuple[str, ...] = ()
     """Sentences that a user should know about a scan that is done, such as files left out."""
+    group: str | None = None
+    """Group by which the scan was harmonized; None if it is unknown or has none."""
 
 
 def skipped(job: Job) -> Outcome:
@@ -57,7 +59,7 @@ def read_outcomes(path: Path) -> dict[str, Any]:
 
 
 class OutcomesFile:
-    """The file predictions.json: for each case its status, message, seconds, output and notes.
+    """The file predictions.json: for each case what happened, its output, notes and group.
 
     Cases of earlier calls stay, except for those that have a new outcome.
     """
@@ -85,8 +87,9 @@ class OutcomesFile:
 def _entry(outcome: Outcome) -> dict[str, Any]:
     entry = dataclasses.asdict(outcome)
     del entry["case"]
-    if not outcome.notes:
-        del entry["notes"]
+    for name in ("notes", "group"):
+        if not entry[name]:
+            del entry[name]
     return entry
 
 

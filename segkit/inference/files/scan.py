@@ -35,6 +35,10 @@ class Scan:
     """Error of a scan that cannot be read, such as a bad line of a table or a missing channel."""
     dicom: DicomScan | None = None
     """Series of the first image, where it is DICOM."""
+    table_group: str = ""
+    """Group of the scan in the table that lists it."""
+    group: str = ""
+    """Group that the user gives; it takes precedence over all other sources."""
 
     @property
     def first_index(self) -> int:

@@ -9,11 +9,17 @@ from pathlib import Path
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.split import dataset_folds
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import write_text
 from segkit.inference.files.inputs import names_a_file
-from segkit.training.data.split import dataset_folds
 from segkit.training.outputs.run_folder import FOLDS
+
+HARMONIZED = (
+    "a cross-validation has one plan for all folds, and a harmonization is fitted to the training "
+    "cases of one fold: train the folds with 'segkit train --multirun fold=0,1,2,3,4 "
+    "plan.harmonization=METHOD', or leave it out"
+)
 
 
 def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
@@ -28,6 +34,8 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
         )
     if "fold" in given_keys(overrides):
         raise UsageError("fold: a cross-validation trains all folds; leave it out")
+    if config.plan.harmonization not in (None, "none"):
+        raise UsageError(HARMONIZED)
     if config.rewind:
         raise UsageError(
             "rewind: its weights have seen cases that a fold of a cross-validation holds out; "

@@ -37,7 +37,9 @@ def predict_out_of_fold(
     with CaseCounter("predicting out of fold") as counter:
         for run_dir, ids in folds:
             bundle = read_bundle(run_dir)
-            scans = [Scan(case.id, case.images) for case in dataset.select(ids)]
+            scans = [
+                Scan(case.id, case.images, table_group=case.group) for case in dataset.select(ids)
+            ]
             jobs = plan_jobs(scans, str(output), many=True, unit=bundle.plan.unit)
             options = FinalizeOptions(bundle.plan.labels)
             pending = [job for job in jobs if not job.done]

@@ -27,7 +27,7 @@ from segkit.bundle.precision_agreement import joint_agreement
 from segkit.config.compose import load
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
-from segkit.errors import Interrupted
+from segkit.errors import Interrupted, UsageError
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
 from segkit.files.atomic import remove_leftovers, write_text
@@ -36,7 +36,12 @@ from segkit.progress import CaseProgress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED
-from segkit.studies.cross_validation.folds import check_overrides, folds_of, keep_folds
+from segkit.studies.cross_validation.folds import (
+    HARMONIZED,
+    check_overrides,
+    folds_of,
+    keep_folds,
+)
 from segkit.studies.cross_validation.largest_component import Gain, largest_component_gains
 from segkit.studies.cross_validation.out_of_fold import predict_out_of_fold
 from segkit.studies.cross_validation.table import (
@@ -102,6 +107,7 @@ def cross_validate(*overrides: str, progress: CaseProgress | None = None) -> Pat
     setup = open_study(KIND, config, overrides, check=check_folds, progress=progress)
     if is_done(setup.run_dir, "auto"):
         return setup.run_dir
+    check_harmonization(setup)
     folds = folds_of(setup.dataset, config.folds)
     with sole_use(setup.run_dir):
         if not is_done(setup.run_dir, "auto"):
@@ -109,6 +115,18 @@ def cross_validate(*overrides: str, progress: CaseProgress | None = None) -> Pat
             log.info("%d cases in %d folds; the study is in %s", cases, len(folds), setup.run_dir)
             _run_study(setup, folds)
     return setup.run_dir
+
+
+def check_harmonization(setup: Setup) -> None:
+    """Check that no fold validates on cases to which the plan's harmonization was fitted.
+
+    That of a model to start from is accepted, as its weights are.
+
+    Raises:
+        UsageError: the plan has a harmonization of its own.
+    """
+    if setup.plan.harmonization is not None and setup.weights is None:
+        raise UsageError(HARMONIZED)
 
 
 def _run_study(setup: Setup, folds: list[list[str]]) -> None:

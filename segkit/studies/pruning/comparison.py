@@ -14,6 +14,7 @@ import torch
 
 from segkit.bundle.bundle import Bundle
 from segkit.config.run_file import config_from_dict
+from segkit.dataset.split import split_cases
 from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
@@ -31,7 +32,6 @@ from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.selection import empty_window
 from segkit.studies.pruning.window_memory import window_memory
 from segkit.training.compute.device import device_for
-from segkit.training.data.split import split_cases
 from segkit.training.setup import Setup
 from segkit.training.validation import ValidationScore, validate
 

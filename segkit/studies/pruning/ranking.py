@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.networks.pruning import ChannelSet, channel_sets, output_tensors
-from segkit.plans.convolutions import Convolution
+from segkit.plans.convolutions import Convolution, is_head
 from segkit.plans.plan import Plan
-from segkit.studies.pruning.widths import Candidate
+from segkit.studies.pruning.candidate import Candidate
 from segkit.training.data.patches import PatchDataset
 from segkit.training.optimization.cuda_graph import TrainingLoss
 
@@ -55,7 +55,7 @@ def candidates(
         Candidate(
             part.name,
             part.unit,
-            part.least,
+            _least(part),
             tuple(importance[part.name]),
             {
                 other.name: tuple(importance[other.name])
@@ -66,6 +66,17 @@ def candidates(
         for part in sets
         if not part.skip
     ]
+
+
+def _least(part: ChannelSet) -> int:
+    """Return the fewest channels to keep: no fewer than a head that reads them has outputs.
+
+    With fewer, the scores of some labels are sums of those of others, and a training does not
+    learn these labels (docs/benchmarks/pruning.md).
+    """
+    outputs = [reader.out_channels for reader, _ in part.readers if is_head(reader)]
+    enough = max([part.least, *outputs])
+    return min(part.channels, -(-enough // part.unit) * part.unit)
 
 
 def loss_change(

@@ -20,16 +20,11 @@ from segkit.networks.pruning import Kept, channel_sets, smaller_plan, smaller_st
 from segkit.networks.unet import spatial_axes
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan import Plan
+from segkit.studies.pruning.candidate import Candidate, at_least, gently
 from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
 from segkit.studies.pruning.ranking import at_random, candidates
 from segkit.studies.pruning.settings import KINDS
-from segkit.studies.pruning.widths import (
-    Candidate,
-    Cost,
-    choose_widths,
-    gently,
-    smallest_cost,
-)
+from segkit.studies.pruning.widths import Cost, choose_widths, smallest_cost, uniform_widths
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +62,16 @@ class Goal:
         return self.cost(convolutions(self.original.plan))
 
     @cached_property
+    def layers(self) -> list[Candidate]:
+        """All that can be narrowed in the original network; its importance means nothing."""
+        sets = channel_sets(self.original.plan)
+        return candidates(sets, at_random(sets, seed=0))
+
+    @cached_property
     def least(self) -> float:
         """Cost of the smallest network, as a share of the original's."""
-        sets = channel_sets(self.original.plan)
-        found = candidates(sets, at_random(sets, seed=0))
-        return smallest_cost(convolutions(self.original.plan), found, self.cost) / self.whole
+        parts = convolutions(self.original.plan)
+        return smallest_cost(parts, self.layers, self.cost) / self.whole
 
     def check(self, share: float) -> None:
         """Raise a UsageError if no smaller network costs only ``share`` of the original."""
@@ -89,6 +89,7 @@ class Goal:
             UsageError: no choice costs so little.
         """
         parts, target = convolutions(plan), share * self.whole
+        found = at_least(found, self.uniform(target))
         finest = self.kind != "latency"  # more widths would have to be timed
         with suppress(ValueError):
             return choose_widths(parts, gently(found), self.cost, target, finest=finest)
@@ -96,6 +97,19 @@ class Goal:
             return choose_widths(parts, found, self.cost, target, finest=finest)
         except ValueError as error:
             raise UsageError(f"budget.{self.kind} cannot be reached: {error}") from error
+
+    def uniform(self, target: float) -> dict[str, int]:
+        """Return the fewest channels that each layer keeps, by name: those of a uniform narrowing.
+
+        Nearly all time and multiply-adds are spent at the full resolution, so a choice by what is
+        saved narrows it most, and what it then lacks no training brings back
+        (docs/benchmarks/pruning.md). Parameters are elsewhere, so a budget of them has no such
+        limit.
+        """
+        if self.kind == "parameters":
+            return {}
+        parts = convolutions(self.original.plan)
+        return uniform_widths(parts, self.layers, self.cost, target)
 
     def aim(self, share: float) -> float:
         """Return the target of the choice of channels: for a latency a little less than asked."""

@@ -37,13 +37,13 @@ from segkit.networks.pruning import channel_sets
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.progress import CaseProgress
 from segkit.report.pruning_page import pruning_page
+from segkit.studies.pruning.candidate import Candidate
 from segkit.studies.pruning.clock import TIMING_SHARE, TRIES_SHARE, Clock
 from segkit.studies.pruning.comparison import compared, costs
 from segkit.studies.pruning.ranking import candidates, loss_change, with_losses
 from segkit.studies.pruning.selection import Goal, smaller_model
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning, settings_words
-from segkit.studies.pruning.widths import Candidate
 from segkit.studies.study_folder import (
     arm,
     finish_study,

@@ -22,6 +22,7 @@ OF_THE_STUDY = (
     *("network.features", "network.convs", "network.channels_per_group", "plan.patch"),
     *("trainer.batch_size", "trainer.max_steps", "trainer.precision", "trainer.layout", "preset"),
     *("trainer.threads", "trainer.workers", "trainer.checkpoint_minutes"),
+    "trainer.checkpoint_steps",
 )
 """Settings that a printed command does not repeat, or writes in its own way."""
 

@@ -89,7 +89,7 @@ def _message(job: Any) -> str:
     try:
         return str(job.result())
     except RuntimeError as error:  # submitit's error for failed, canceled and lost jobs
-        return f"{str(error).splitlines()[0]} {job.paths.stderr} may say why"
+        return f"{' '.join(str(error).splitlines()[:2])}; {job.paths.stderr} may say why"
 
 
 def head_overrides(overrides: Sequence[str]) -> list[str]:

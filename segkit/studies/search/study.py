@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import torch
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
+from segkit.dataset.split import split_cases
 from segkit.files.locks import turn
 from segkit.progress import CaseProgress
 from segkit.report.tables import Cell
@@ -44,7 +46,7 @@ from segkit.studies.search.optuna_parts import load_optuna
 from segkit.studies.search.phases import Outcome, Phases
 from segkit.studies.search.report import REPORT, write_report
 from segkit.studies.search.settings import FLAT, SEARCH, UNIFORM, SearchSettings
-from segkit.studies.search.shared import RunCells, run_here, run_shared
+from segkit.studies.search.shared import LOCKS, RunCells, run_here, run_shared
 from segkit.studies.slurm import slurm_executor
 from segkit.studies.study_folder import (
     arm,
@@ -58,7 +60,6 @@ from segkit.studies.study_folder import (
     stoppable_study,
 )
 from segkit.training.compute.device import device_for
-from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
 
@@ -194,6 +195,8 @@ def _run(
     """Run all phases and write the report; of several processes each writes the same."""
     cells = partial(run_shared, bench.folder, run=run, together=together)
     outcome = Phases(bench, settings, cells, together).run(baselines_of(family, settings))
+    with suppress(OSError):  # another process still holds locks there
+        (bench.folder / LOCKS).rmdir()
     with turn(bench.folder / REPORT):
         write_report(bench, settings, outcome)
         if all(result.status == "done" for result in outcome.results):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from segkit.config.schema import TrainConfig
+from segkit.dataset.split import Split, split_cases
 from segkit.errors import UsageError
 from segkit.studies.cells import Row, StudyCell
 from segkit.studies.study_folder import arm, measured_for_all, training_facts
@@ -12,7 +13,7 @@ from segkit.studies.symmetry.cell import SymmetryCell
 from segkit.studies.symmetry.plans import StudyPlans, equivariant, plain
 from segkit.studies.symmetry.settings import Arm, SymmetrySettings, Training
 from segkit.studies.symmetry.training_cases import first_cases, with_cases
-from segkit.training.data.split import Split, split_cases, split_ids
+from segkit.training.data.split import split_ids
 from segkit.training.setup import Setup
 
 MEASURES_VERSION = 1

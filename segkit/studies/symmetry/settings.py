@@ -174,8 +174,8 @@ class SymmetrySettings:
         beyond = [count for count in self.training_cases if count > available]
         if beyond:
             raise UsageError(
-                f"study.training_cases has {min(beyond)}, and this fold has {available} training"
-                f" cases: give numbers up to {available}, or {AUTO}"
+                f"study.training_cases has {min(beyond)}; training cases in this fold: {available}."
+                f" Give numbers up to {available}, or {AUTO}"
             )
         return sorted(self.training_cases)
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from segkit.dataset.dataset import Case, Dataset
-from segkit.training.data.split import Split
+from segkit.dataset.split import Split
 
 VALIDATION, TRAINING = "0", "1"
 """Folds to which the cases of a dataset of fewer training cases belong."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from segkit.dataset.split import split_cases
 from segkit.networks import new_network
 from segkit.networks.mask_file import MASK, MaskOrigin, write_mask
 from segkit.networks.masks import dense_masks, prune_by_magnitude, shuffle_within_layers
@@ -16,7 +17,6 @@ from segkit.plans.plan import Plan
 from segkit.studies.study_folder import arm
 from segkit.studies.tickets.files import RUN, START, Masks, TicketFiles, state_of
 from segkit.studies.tickets.levels import TICKET, Training
-from segkit.training.data.split import split_cases
 from segkit.training.initialization.origin import open_origin
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.rewind import write_rewind

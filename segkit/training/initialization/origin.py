@@ -15,6 +15,7 @@ from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import resolve_model
 from segkit.bundle.mask_lookup import find_mask
 from segkit.config.schema import TrainConfig, TrainerConfig
+from segkit.dataset.split import Split
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, write_text
 from segkit.files.json_file import read_json
@@ -22,7 +23,7 @@ from segkit.networks.mask_file import MASK, MaskFile, read_mask
 from segkit.networks.masks import apply_masks
 from segkit.plans.plan import Plan
 from segkit.training.compute.distributed import Ranks
-from segkit.training.data.split import SPLIT, Split
+from segkit.training.data.split import SPLIT
 from segkit.training.initialization.mask_transfer import fit_mask
 from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.training.outputs.rewind import RewindFile, read_rewind

@@ -10,10 +10,10 @@ from typing import Any
 
 from segkit.bundle.bundle import write_bundle
 from segkit.config.schema import TrainConfig
+from segkit.dataset.split import Split
 from segkit.networks.mask_file import MaskFile
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.training.data.split import Split
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import loss_needs
 from segkit.training.outputs.precision_agreement import precision_agreement

@@ -178,9 +178,14 @@ def training_content(
     content["dataset"].pop("path")
     content["dataset"].pop("store")
     content["plan"].pop("file")
+    # The plan holds what was fitted; groups count below, where they are used.
+    content["plan"].pop("harmonization")
+    content["dataset"].pop("groups")
+    content["dataset"].pop("group_column")
     # Settings that older versions did not have: their runs keep the names of their folders.
     later = (
         (content, "folds"),
+        (content, "folds_by"),
         (content["trainer"], "rewind_step"),
         (content["network"], "symmetry"),
     )
@@ -191,6 +196,8 @@ def training_content(
     for key in ("weights", "rewind", "mask"):
         content.pop(key)
     content |= {"weights": None, **(origin or {})}
+    if config.folds_by or config.dataset.groups:
+        content["groups"] = [[case.id, case.group] for case in dataset.cases]
     return [content, plan.hash(), dataset.content_hash()]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from segkit.networks.pruning import (
     smaller_plan,
     smaller_state,
 )
+from segkit.plans.convolutions import is_head
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.studies.pruning.ranking import MODE, at_random, candidates, loss_change, with_losses
@@ -91,6 +94,20 @@ def test_candidates_are_all_layers_but_the_upsampling_which_follows(plan: Plan) 
         "decoder.0.up": 8
     }
     assert at_random(sets, seed=0) == at_random(sets, seed=0) != at_random(sets, seed=1)
+
+
+def test_a_layer_in_front_of_a_head_keeps_a_channel_for_each_output(plan: Plan) -> None:
+    # Groups of two channels, two groups at least; 5 outputs need three groups.
+    sets = {part.name: part for part in channel_sets(plan)}
+    read = sets["decoder.0.convs.1"]
+    ((head, start),) = ((part, start) for part, start in read.readers if is_head(part))
+    for outputs, least in ((3, 4), (5, 6), (99, read.channels)):
+        reader = dataclasses.replace(head, out_channels=outputs)
+        part = dataclasses.replace(read, readers=((reader, start),))
+        (found,) = candidates([part], at_random([part], seed=0))
+        assert (part.unit, found.least) == (2, least)
+    (other,) = candidates([sets["encoder.0.0"]], at_random([sets["encoder.0.0"]], seed=0))
+    assert other.least == 4
 
 
 def test_the_loss_without_channels_is_measured_on_the_masked_network(

@@ -24,11 +24,11 @@ from segkit.errors import Interrupted
 from segkit.io import read_labels
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
+from segkit.studies.pruning.candidate import Candidate
 from segkit.studies.pruning.comparison import _difference, _note, _scores, compared, validated
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
 from segkit.studies.pruning.study import prune
-from segkit.studies.pruning.widths import Candidate
 from segkit.studies.study_folder import prepared_split
 from segkit.training.validation import ValidationScore
 from tests.small_training import QUICK

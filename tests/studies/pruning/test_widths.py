@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segkit.plans.convolutions import IMAGE, Convolution, multiply_adds, parameters
-from segkit.studies.pruning.widths import Candidate, choose_widths, gently, smallest_cost
+from segkit.studies.pruning.candidate import Candidate, at_least, gently
+from segkit.studies.pruning.widths import choose_widths, smallest_cost, uniform_widths
 
 
 def chain(*widths: int, edge: int = 10) -> list[Convolution]:
@@ -130,3 +131,20 @@ def test_the_last_choice_is_as_wide_as_the_target_allows() -> None:
     assert {name: len(numbers) for name, numbers in kept.items()} == {"layer0": 12}
     finest = choose_widths(parts, candidates, multiply_adds, 274_000, finest=True)
     assert {name: len(numbers) for name, numbers in finest.items()} == {"layer0": 14}  # 270
+
+
+def test_the_uniform_network_is_the_widest_within_the_target() -> None:
+    parts, candidates = chain(16, 16, 2), [even("layer0", 16), even("layer1", 16)]
+    # n + n^2 + 2 n per voxel: 180 for 12 channels each, 88 for 8.
+    assert uniform_widths(parts, candidates, multiply_adds, 180_000) == {"layer0": 12, "layer1": 12}
+    assert uniform_widths(parts, candidates, multiply_adds, 179_000) == {"layer0": 8, "layer1": 8}
+    assert uniform_widths(parts, candidates, multiply_adds, 27_000) == {}  # 28 with 4 channels
+
+
+def test_no_layer_becomes_narrower_than_its_limit() -> None:
+    parts, candidates = chain(16, 16, 2), [even("layer0", 16, 0.0), even("layer1", 16, 9.0)]
+    free = choose_widths(parts, candidates, multiply_adds, 180_000)
+    assert {name: len(numbers) for name, numbers in free.items()} == {"layer0": 8}  # 8 + 128 + 32
+    limited = at_least(candidates, {"layer0": 12, "layer1": 12})
+    kept = choose_widths(parts, gently(limited), multiply_adds, 180_000)
+    assert {name: len(numbers) for name, numbers in kept.items()} == {"layer0": 12, "layer1": 12}

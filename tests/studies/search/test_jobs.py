@@ -42,7 +42,8 @@ def test_a_preempted_job_continues_as_the_same_job() -> None:
 def test_a_job_that_fails_is_a_result_with_its_message(tmp_path: Path) -> None:
     cell = StudyCell("a", {"steps": 8}, {}, lambda _folder: {})
     words = ("dataset=scans", "budget.macs=1e9", "study.trials=1")
-    run = JobCells(submitit.LocalExecutor(tmp_path / "jobs"), words, train_search_cell)
-    (result,) = run(tmp_path, [cell])
+    executor = submitit.LocalExecutor(tmp_path / "jobs")
+    executor.update_parameters(timeout_min=30)
+    (result,) = JobCells(executor, words, train_search_cell)(tmp_path, [cell])
     assert result.status == "failed"
     assert "study.trials must be a whole number from 4" in result.message

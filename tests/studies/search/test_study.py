@@ -105,6 +105,7 @@ def test_trainings_as_jobs(
     submitit = pytest.importorskip("submitit", reason="submitit is an optional package")
     folder = tmp_path / "run"
     executor = submitit.LocalExecutor(tmp_path / "jobs")
+    executor.update_parameters(timeout_min=60)
     monkeypatch.setattr("segkit.studies.search.study.slurm_executor", lambda *_: executor)
     words = [f"dataset={table}", f"run_dir={folder}", "compute=slurm", "compute.gpus=0", *WORDS]
     study_scaling_search(*words)

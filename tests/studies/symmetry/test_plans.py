@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,12 +105,18 @@ def test_a_smaller_group_that_does_not_fit_is_refused(opened: Opened) -> None:
 
 def test_cells_of_a_seed_have_the_same_cases_in_all_arms(opened: Opened) -> None:
     settings = SymmetrySettings(("mirror",), seeds=(0, 1), samples=2, features=(4, 8))
-    study = opened(settings, "trainer.precision=float32", "trainer.layout=contiguous")
-    cells = study_cells(study, settings, study_plans(study, settings))
+    study = opened(
+        settings, "trainer.precision=float32", "trainer.layout=contiguous", "trainer.batch_size=2"
+    )
+    plans = study_plans(study, settings)
+    cells = study_cells(study, settings, plans)
     assert len(cells) == 2 * 4  # four cases in four folds: three train
     splits = [cell.content["split"]["training"] for cell in cells]
     assert {len(ids) for ids in splits} == {3}
     assert len({cell.name for cell in cells}) == 8
+    few = replace(settings, samples=study.plan.batch_size - 1)
+    with pytest.raises(UsageError, match=r"study\.samples=\d is less than the \d patches of one"):
+        study_cells(study, few, plans)
     assert cells[0].facts == {"symmetry": "", "arm": "plain", "training_cases": 3, "seed": 0}
 
 

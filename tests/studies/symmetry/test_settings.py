@@ -31,7 +31,7 @@ def test_the_largest_group_has_a_multiple_of_the_elements_of_all_others() -> Non
 
 
 def test_more_training_cases_than_there_are_is_refused() -> None:
-    message = r"has 200, and this fold has 160 training cases: give numbers up to 160, or auto"
+    message = r"has 200; training cases in this fold: 160\. Give numbers up to 160, or auto"
     with pytest.raises(UsageError, match=message):
         SymmetrySettings(training_cases=(4, 200)).counts(160)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset.split import Split, split_cases
 from segkit.studies.symmetry.training_cases import first_cases, with_cases
-from segkit.training.data.split import Split, split_cases
 
 
 def dataset() -> Dataset:

@@ -10,9 +10,9 @@ import pytest
 
 from segkit.config.compose import load
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset.split import split_cases
 from segkit.errors import InputError, UsageError
 from segkit.planning.plan_dataset import open_dataset
-from segkit.training.data.split import split_cases
 from segkit.training.setup import set_up
 
 

@@ -15,13 +15,13 @@ from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.mask_lookup import find_mask
 from segkit.cli import main
 from segkit.config.compose import load
+from segkit.dataset.split import split_cases
 from segkit.networks import build_network
 from segkit.networks.mask_file import MaskFile, write_mask
 from segkit.networks.masks import dense_masks, kept_and_total, prune_by_magnitude
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.training.compute.distributed import ALONE
-from segkit.training.data.split import split_cases
 from segkit.training.initialization.origin import Origin, initialize, warn_of_seen_cases
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.checkpoint import newest_checkpoint

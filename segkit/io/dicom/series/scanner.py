@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from segkit.io.dicom.headers import guarded
 from segkit.io.dicom.series.attributes import plain
@@ -27,7 +28,11 @@ def scanner_values(path: Path, tags: tuple[str, ...]) -> tuple[str, ...]:
         InputError: as `segkit.io.dicom.open_dicom`.
         UsageError: there are several series.
     """
-    header = open_dicom(path).series.header
+    return header_values(open_dicom(path).series.header, path, tags)
+
+
+def header_values(header: Any, path: Path, tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the attributes as `scanner_values` does, for a series that was chosen before."""
     with guarded(path):
         return tuple(_text(tag, plain(header.get(tag))) for tag in tags)
 

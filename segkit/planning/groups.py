@@ -1,0 +1,60 @@
+"""The groups of a dataset, and folds that hold out whole groups, as the settings ask for them."""
+
+from __future__ import annotations
+
+import logging
+
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.groups import (
+    DICOM,
+    INTENSITIES,
+    folds_by_group,
+    groups_of,
+    require_listed,
+    with_groups,
+)
+from segkit.errors import UsageError
+from segkit.harmonization.model import USUAL_TAGS
+
+log = logging.getLogger(__name__)
+
+
+def with_groups_and_folds(dataset: Dataset, config: TrainConfig) -> Dataset:
+    """Return the dataset with the groups of ``dataset.groups`` and the folds of ``folds_by``.
+
+    Raises:
+        UsageError: folds by groups that are not known before the training, or more folds than
+            groups.
+        InputError: a table that cannot be used, a case without a group, or a patient in two folds.
+    """
+    source = config.dataset.groups
+    if source == INTENSITIES:
+        if config.folds_by:
+            raise UsageError(
+                "folds_by=group needs groups that are known before the training: write them with "
+                "'segkit harmonize discover DATASET -o GROUPS.csv' and give "
+                "dataset.groups=GROUPS.csv"
+            )
+        return with_groups(dataset, {})
+    if source is not None:
+        groups = groups_of(dataset.cases, source, config.dataset.group_column, USUAL_TAGS)
+        if source != DICOM:
+            require_listed(dataset.cases, groups, source)
+        dataset = with_groups(dataset, groups)
+    return folds_by_group(dataset, config.folds) if config.folds_by else dataset
+
+
+def folds_reason(dataset: Dataset) -> str:
+    """Return in words which group each fold holds out.
+
+    Args:
+        dataset: a dataset of `folds_by_group`.
+    """
+    folds = dataset.folds()
+    group = {case.id: case.group for case in dataset.cases}
+    parts = [
+        f"fold {number} holds out {', '.join(sorted({group[case] for case in ids}))} ({len(ids)})"
+        for number, ids in enumerate(folds)
+    ]
+    return f"Whole groups are held out: {'; '.join(parts)}."

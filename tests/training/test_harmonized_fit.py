@@ -1,0 +1,68 @@
+"""A training fits the harmonization to its own cases, stores it, and keeps it when resumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from segkit.bundle.card import open_card
+from segkit.config.compose import load
+from segkit.dataset.dataset import Dataset
+from segkit.errors import InputError, UsageError
+from segkit.harmonization.model import cases_hash
+from segkit.planning.plan_dataset import open_dataset
+from segkit.studies.cross_validation.folds import check_overrides
+from segkit.training.resume import resumed_config
+from segkit.training.run import train
+from segkit.training.setup import Setup, set_up
+from tests.small_training import QUICK, SMALL
+
+
+def words(balls: Dataset, folder: Path, *more: str) -> list[str]:
+    return [f"dataset={balls.root}", f"dataset.store={folder / 'store'}", *SMALL, *QUICK, *more]
+
+
+def setup_of(overrides: list[str]) -> Setup:
+    config = load(overrides)
+    if config.run_dir:
+        config = resumed_config(config, overrides)
+    return set_up(config, open_dataset(config), given=set())
+
+
+def test_the_fit_is_in_run_and_bundle_and_stays(balls: Dataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    overrides = words(balls, tmp_path, f"run_dir={run}", "plan.harmonization=nyul")
+    train(*overrides)
+    plan = json.loads((run / "plan.json").read_text())
+    trained = json.loads((run / "split.json").read_text())["training"]
+    assert plan["harmonization"]["cases"] == cases_hash(trained)
+    assert open_card(run).plan.harmonization == plan["harmonization"]
+    assert not any(case in json.dumps(plan) for case in trained)
+
+    (run / "finished.json").unlink()  # as a run that was killed
+    plan["harmonization"]["channels"][0]["target"][3] += 1
+    (run / "plan.json").write_text(json.dumps(plan))
+    resumed = setup_of(overrides)
+    assert resumed.plan.harmonization == plan["harmonization"]  # not fitted anew
+    with pytest.raises(InputError, match="the plan with which this run began"):
+        train(*overrides, resume=True)
+
+    of_fold_1 = words(balls, tmp_path, f"plan={run / 'plan.json'}", "fold=1")
+    with pytest.raises(InputError, match="another fold"):
+        setup_of([word for word in of_fold_1 if not word.startswith(("network.", "plan."))])
+
+
+def test_folders_of_runs_keep_their_names(balls: Dataset, tmp_path: Path) -> None:
+    names = [
+        setup_of(words(balls, tmp_path, *more)).run_dir.name
+        for more in ((), ("plan.harmonization=none",), ("plan.harmonization=nyul",))
+    ]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_cross_validation_refuses_it(balls: Dataset, tmp_path: Path) -> None:
+    overrides = words(balls, tmp_path, "plan.harmonization=nyul")
+    with pytest.raises(UsageError, match=r"one fold.*--multirun fold=0,1,2,3,4"):
+        check_overrides(load(overrides), overrides)
