@@ -33,6 +33,8 @@ from segkit.studies.search.summary import (
 
 SUMMARY, REPORT = "summary.json", "report.html"
 FORMAT_VERSION = 1
+OF_THE_SEARCH = ("trainer.max_minutes", "trainer.validations")
+"""Settings that the printed overrides leave out: steps are given, and validations change nothing."""
 
 Table = tuple[list[str], list[list[Cell]]]
 
@@ -126,7 +128,7 @@ def train_overrides(bench: Bench, candidate: Candidate) -> list[str]:
         f"trainer.precision={trainer.precision}",
         f"trainer.layout={trainer.layout}",
     ]
-    return [*fixed, *changed_words(bench.study.config, without=["trainer.max_minutes"])]
+    return [*fixed, *changed_words(bench.study.config, without=OF_THE_SEARCH)]
 
 
 def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> list[str]:
