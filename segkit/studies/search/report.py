@@ -34,7 +34,7 @@ from segkit.studies.search.summary import (
 SUMMARY, REPORT = "summary.json", "report.html"
 FORMAT_VERSION = 1
 OF_THE_SEARCH = ("trainer.max_minutes", "trainer.validations")
-"""Settings that the printed overrides leave out: steps are given, and validations change nothing."""
+"""Settings that the printed overrides leave out: steps are given, validations change no weights."""
 
 Table = tuple[list[str], list[list[Cell]]]
 
