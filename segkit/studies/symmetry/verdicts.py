@@ -82,6 +82,9 @@ def _finding(question: Question) -> str:
     if open_:
         counts = ", ".join(map(str, open_))
         parts.append(f"no evidence of a difference with {counts} training {_cases(open_[-1])}")
+    if missing := [count for count in question.differences if count not in found]:
+        counts = ", ".join(map(str, missing))
+        parts.append(f"nothing to compare with {counts} training {_cases(missing[-1])}")
     return ", ".join(parts)
 
 

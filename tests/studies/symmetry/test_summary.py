@@ -12,6 +12,7 @@ import pytest
 from segkit.config.schema import NetworkConfig
 from segkit.plans.plan import SymmetryPlan
 from segkit.plans.plan_file import read_plan
+from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row, StudyCell
 from segkit.studies.symmetry.figures import write_figures
 from segkit.studies.symmetry.matching import with_network
@@ -135,12 +136,37 @@ def test_tables_and_the_figure_have_every_network(tmp_path: Path) -> None:
     assert picture.with_suffix(".svg").is_file()
 
 
+def test_a_label_that_only_one_pose_has_leaves_the_other_columns_empty() -> None:
+    rows = [*dice("a", "(x,y,z)", {"low": 0.5, "high": 0.0}), *dice("a", "(-x,y,z)", {"low": 0.3})]
+    results = Results(SETTINGS, PLANS, [cell(PLAIN, 4, 0, rows)])
+    header, ((*_, canonical, _ends, mean, none, worst, _none),) = _of_label(results, "high")
+    assert (canonical, mean, none, worst) == (0.0, None, None, None)
+    assert len(header) == 9
+
+
+def _of_label(results: Results, label: str) -> tuple[list[str], list[list[Cell]]]:
+    header, rows = label_table(results, GROUP)
+    return header, [row for row in rows if row[0] == label]
+
+
+def test_numbers_of_cases_that_cannot_be_compared_are_named() -> None:
+    def make(arm: Arm, count: int, seed: int, case: str) -> list[Row]:
+        return two_poses(arm, 0.5, 0.5, case) if (arm, count) != (PLAIN, 16) else []
+
+    first, second = headline(results_of(make))
+    assert first.endswith(
+        "no evidence of a difference with 4 training cases, nothing to compare with 16 training "
+        "cases."
+    )
+    assert "nothing to compare" not in second
+
+
 def test_a_network_that_could_not_be_matched_is_called_so() -> None:
     narrow = with_network(PLAN, (4, 4, 4), NetworkConfig("unet"), None)
     plans = StudyPlans({**PLANS.arms, PLAIN: narrow}, PLANS.groups, ())
     assert match_sentences(PLANS) == ["mirror, by multiply-adds: 1.000 of the plain network's."]
     (far,) = match_sentences(plans)
-    assert far.endswith("of the plain network's. No widths are nearer: this is no match.")
+    assert far.endswith("of the plain network's. No nearer widths found: this is no match.")
     (warning,) = mismatches(plans)
     times = re.search(r"mirror has (.+ times) the multiply-adds of the plain", warning)
     assert times
