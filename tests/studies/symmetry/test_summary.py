@@ -115,6 +115,18 @@ def test_with_one_seed_a_certain_difference_has_a_reservation() -> None:
     assert headline(Results(settings, PLANS, found))[-1].startswith("With one seed a difference")
 
 
+def test_one_measured_case_cannot_tell() -> None:
+    values = (0.1, 0.1, 0.9)
+    found = [
+        cell(arm, 4, 0, two_poses(arm, value, value, "a"))
+        for arm, value in zip(SETTINGS.arms, values, strict=True)
+    ]
+    sentences = headline(Results(SETTINGS, PLANS, found))
+    words = "no evidence of a difference with 4 training cases (measured on one case, which cannot"
+    assert len(sentences) == 2
+    assert all(words in one for one in sentences)
+
+
 def test_without_any_cell_nothing_can_be_compared() -> None:
     sentences = headline(Results(SETTINGS, PLANS, []))
     assert len(sentences) == 2
