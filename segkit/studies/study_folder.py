@@ -82,22 +82,6 @@ def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
     return resumed_config(config, overrides)
 
 
-def without_validations(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
-    """Return the configuration with no validations, unless they were asked for.
-
-    A call that continues a study need not repeat the words with which it began.
-
-    Args:
-        config: configuration of the overrides, or of the study that they continue.
-        overrides: KEY=VALUE words of this call.
-    """
-    continues = bool(config.run_dir) and run_state(Path(str(config.run_dir))) != "new"
-    if "trainer.validations" in given_keys(overrides) or continues:
-        return config
-    trainer = dataclasses.replace(config.trainer, validations=0)
-    return dataclasses.replace(config, trainer=trainer)
-
-
 def check_validation_cases(dataset: Dataset, config: TrainConfig) -> None:
     """Check that the fold has cases to measure Dice on.
 

@@ -22,9 +22,8 @@ from segkit.studies.study_folder import (
     open_study,
     started_study,
     train_arm,
-    without_validations,
 )
-from segkit.studies.study_overrides import check_here, leave_out
+from segkit.studies.study_overrides import check_here, leave_out, without_validations
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
 

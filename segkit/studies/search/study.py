@@ -56,8 +56,8 @@ from segkit.studies.study_folder import (
     prepared_split,
     started_study,
     stoppable_study,
-    without_validations,
 )
+from segkit.studies.study_overrides import without_validations
 from segkit.training.compute.device import device_for
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup

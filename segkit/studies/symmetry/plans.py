@@ -13,7 +13,7 @@ from segkit.fingerprint.cache import load_or_measure
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan, SymmetryPlan
 from segkit.plans.symmetry import SYMMETRIES, Element, elements
-from segkit.studies.study_folder import without_validations
+from segkit.studies.study_overrides import without_validations
 from segkit.studies.symmetry.matching import Cost, cost_of, matched_widths, widths_of, with_network
 from segkit.studies.symmetry.settings import Arm, SymmetrySettings
 from segkit.training.outputs.run_folder import prepared_folder

@@ -34,8 +34,8 @@ from segkit.studies.study_folder import (
     measured_for_all,
     prepared_split,
     training_facts,
-    without_validations,
 )
+from segkit.studies.study_overrides import without_validations
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.cell import TicketCell
 from segkit.studies.tickets.levels import Training
