@@ -154,7 +154,7 @@ def predict_job(
         progress=progress,
         after=bytes_after(predictor.plan, job, options, scan.grid.voxels),
         other_modality=other_modality(job.scan, predictor.plan),
-        group=_group(job.scan, predictor.plan),
+        group=_group(job.scan, predictor),
     )
     labels = finalize(prediction.labels, predictor.plan, options)
     prediction = dataclasses.replace(prediction, labels=labels)
@@ -173,8 +173,14 @@ def predict_job(
     return prediction
 
 
-def _group(scan: Scan, plan: Plan) -> str:
-    """Return the group of a scan: as the user gives it, else as the harmonization was fitted."""
+def _group(scan: Scan, predictor: Predictor) -> str:
+    """Return the group of a scan: as the user gives it, else as the harmonization was fitted.
+
+    That of the coarse model decides if the other model has none.
+    """
+    plan = predictor.plan
+    if plan.harmonization is None and predictor.locator:
+        plan = predictor.locator.bundles[0].plan
     if scan.group or plan.harmonization is None:
         return scan.group
     header = scan.dicom.source.series.header if scan.dicom else None
