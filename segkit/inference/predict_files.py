@@ -31,7 +31,6 @@ from segkit.inference.prediction import Prediction, Wanted, group_of_scan
 from segkit.inference.request import Request
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.labels.codes import colors_of
-from segkit.plans.plan import Plan
 from segkit.progress import WindowProgress
 from segkit.report.preview import write_preview
 from segkit.volume import Volume

@@ -56,7 +56,7 @@ class ScanPredictor:
     """Rule of postprocessing of each label value that has one."""
     locator: Locator | None = None
     quiet: bool = False
-    """True logs no warnings about scans and labels, except unknown groups, as for a coarse model."""
+    """True logs no warnings about scans and labels, as for a coarse model, but unknown groups."""
     strict: bool = False
     """True refuses scans of a group that was not among those of the training scans."""
 

@@ -197,7 +197,7 @@ def test_copies_of_a_scan_do_not_train_and_validate(data: Dataset) -> None:
 
 
 def test_groups_that_nothing_uses_and_methods_that_there_are_not(data: Dataset) -> None:
-    with pytest.raises(UsageError, match="changes nothing with plan.harmonization=nyul"):
+    with pytest.raises(UsageError, match=r"changes nothing with plan\.harmonization=nyul"):
         with_groups_and_folds(data, settings("dataset.groups=g.csv", "plan.harmonization=nyul"))
     with pytest.raises(UsageError, match=r"=splin: neither a method \(zscore, nyul, spline\)"):
         fitted(data, "plan.harmonization=splin")

@@ -53,13 +53,12 @@ def test_the_fit_is_in_run_and_bundle_and_stays(balls: Dataset, tmp_path: Path) 
     with pytest.raises(InputError, match="the plan with which this run began"):
         train(*overrides, resume=True)
 
-    again = words(balls, tmp_path, f"plan={run / 'plan.json'}", f"weights={run}")
+    of_run = [w for w in words(balls, tmp_path) if not w.startswith(("network.", "plan."))]
+    own = [*of_run, f"plan={run / 'plan.json'}"]
     with pytest.raises(UsageError, match="one fold"):  # it is not that of the weights
-        check_harmonization(setup_of([word for word in again if not word.startswith("network.")]))
-
-    of_fold_1 = words(balls, tmp_path, f"plan={run / 'plan.json'}", "fold=1")
+        check_harmonization(setup_of([*own, f"weights={run}"]))
     with pytest.raises(InputError, match="another fold"):
-        setup_of([word for word in of_fold_1 if not word.startswith(("network.", "plan."))])
+        setup_of([*own, "fold=1"])
 
 
 def test_folders_of_runs_keep_their_names(balls: Dataset, tmp_path: Path) -> None:
