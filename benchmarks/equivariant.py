@@ -6,9 +6,10 @@ latency of the exported plain network.
 The plain U-Net has the planner's strided convolutions; `averaged` is the same with the averages
 over blocks of the equivariant one, which says what these alone cost. A step is forward pass, loss
 with deep supervision, backward pass and SGD, with one patch. Latency is that of one window, of the
-network that `segkit export --plain` writes. Networks take turns, each round begins with the next of
-them, and the first round warms up. Print medians of the CPU seconds of the process, and ratios to
-the plain U-Net, in Markdown: CPU seconds, because other work may run on the machine.
+network with its kernels written out, as for a prediction or a plain export. Networks take turns,
+each round begins with the next of them, and the first round warms up. Print medians of the CPU
+seconds of the process, and ratios to the plain U-Net, in Markdown: CPU seconds, because other work
+may run on the machine.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def _step(plan: Plan, mode: ComputeMode) -> Callable[[], object]:
 
 
 def _latency(plan: Plan, mode: ComputeMode) -> Callable[[], object]:
-    network: nn.Module = fuse(build_network(plan).eval())
+    network: nn.Module = fuse(build_network(plan).eval().requires_grad_(False))  # as bundles do
     network = network_to_memory_format(network, mode.layout)
     image = torch.randn(1, 1, *plan.patch)
 

@@ -85,9 +85,10 @@ def _network(one: dict[str, Any]) -> list[Cell]:
 
 
 def _dice(rows: Sequence[dict[str, Any]]) -> list[list[Cell]]:
-    found: dict[tuple[Cell, ...], list[Cell]] = {}
+    found: dict[tuple[Cell, ...], dict[str, Cell]] = {}
     for row in rows:
         if not row["label"]:
             key = (row["group"], row["line"], row["training_cases"])
-            found.setdefault(key, []).append(row["mean"])
-    return [[*key, *means] for key, means in found.items()]
+            found.setdefault(key, {})[row["pose"]] = row["mean"]
+    poses = ("canonical", "mean", "worst")
+    return [[*key, *(means.get(pose) for pose in poses)] for key, means in found.items()]

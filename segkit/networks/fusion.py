@@ -80,7 +80,7 @@ def _filled(plain: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
     """Return ``plain`` with these weights, in evaluation mode."""
     plain.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     if bias is not None:
-        plain.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
+        plain.bias = nn.Parameter(bias.to(weight.dtype).contiguous(), requires_grad=False)
     return plain.eval()
 
 

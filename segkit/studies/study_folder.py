@@ -23,6 +23,7 @@ import lightning as L
 
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
+from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.split import split_cases
@@ -31,13 +32,17 @@ from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
+from segkit.training.data.split import SPLIT, check_split
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
+    CONFIG,
     FINISHED,
+    PLAN,
     check_kind,
     prepared_folder,
     run_state,
@@ -225,13 +230,46 @@ def train_arm(run: Setup, callbacks: Sequence[L.Callback] = (), *, latest: bool 
         latest: whether runs/latest, the model of a prediction without ``-m``, names it afterwards.
 
     Raises:
+        InputError: the folder holds a training with other settings, another plan or other cases.
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
-    if run_state(run.run_dir) == "finished":
+    state = run_state(run.run_dir)
+    if state != "new":
+        _check_same_training(run)
+    if state == "finished":
         return
     with sole_use(run.run_dir):
         start(run, callbacks=callbacks, latest=latest)
     gc.collect()  # network, optimizer and workers of a run are in reference cycles
+
+
+def _check_same_training(run: Setup) -> None:
+    """Check that the folder of an arm holds the training that it is to hold.
+
+    A study in which nothing is finished yet, or whose process was killed after the training of a
+    cell, may continue with other settings of its own, such as ``study.samples``.
+
+    Raises:
+        InputError: it does not.
+    """
+    folder = run.run_dir
+    stored = dataclasses.replace(
+        run, config=read_config(folder / CONFIG), plan=read_plan(folder / PLAN)
+    )
+    if _as_text(stored) != _as_text(run):
+        raise InputError(
+            folder,
+            expected="the training of this cell",
+            found="one with other settings or with another plan",
+            remedy="Give another run_dir, or the settings with which the study began; or remove "
+            "this folder: the same command trains again.",
+        )
+    if (folder / SPLIT).is_file():
+        check_split(folder, split_cases(run.dataset, run.config.fold, run.config.folds))
+
+
+def _as_text(run: Setup) -> str:
+    return json.dumps(training_facts(run), sort_keys=True)
 
 
 def training_facts(run: Setup) -> list[Any]:

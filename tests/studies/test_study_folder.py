@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from segkit.config.compose import load
-from segkit.errors import Interrupted, UsageError
+from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files.locks import sole_use
 from segkit.studies.comparable import Measured
 from segkit.studies.study_folder import (
@@ -60,6 +61,14 @@ def test_a_study_has_its_own_folder_and_its_trainings_are_below(study: Setup) ->
     before = (run.run_dir / "bundle" / "bundle.json").stat().st_mtime_ns
     train_arm(run)
     assert (run.run_dir / "bundle" / "bundle.json").stat().st_mtime_ns == before
+    # A cell whose process was killed after the training, continued with other settings.
+    other = replace(run, config=replace(run.config, seed=7))
+    with pytest.raises(InputError, match="found one with other settings or with another plan"):
+        train_arm(other)
+    train_arm(replace(run, config=replace(run.config, logger="tensorboard")))
+    (run.run_dir / "split.json").write_text('{"training": [], "validation": []}')
+    with pytest.raises(InputError, match="found other cases"):
+        train_arm(run)
 
 
 def test_a_study_that_fails_before_its_first_cell_leaves_nothing(study: Setup) -> None:

@@ -6,13 +6,13 @@ to 10 times as long. Cut into two halves that overlap by the size of the kernel,
 a batch of two, which oneDNN computes.
 
 For some images that are thinner than the kernel, PyTorch (2.13, oneDNN) does not compute the right
-gradient of a 3D kernel. Zeros that are part of the image avoid this.
+gradient of a 3D kernel (`thin_axes`). Zeros that are part of the image avoid this.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -61,10 +61,10 @@ class Conv3d(nn.Conv3d):
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
         kernel, bias = self.kernel(), self.offset()
-        slow = is_slow(self, input)
-        # Halves along X are wide enough.
-        if is_thin(self, input) and not (slow and _longest_axis(input) == 0):
-            return convolve_thin(self, input, (kernel, bias))
+        slow, thin = is_slow(self, input), thin_axes(self, input)
+        # Halves along X are wide enough there.
+        if thin and not (slow and thin == [_longest_axis(input)] == [0]):
+            return convolve_thin(self, input, (kernel, bias), thin)
         if slow:
             return convolve_halves(self, F.conv3d, input, (kernel, bias))
         result: Tensor = self._conv_forward(input, kernel, bias)
@@ -142,48 +142,67 @@ def is_slow(layer: Layer, x: Tensor) -> bool:
     )
 
 
-def is_thin(layer: nn.Conv3d, x: Tensor) -> bool:
-    """Return whether oneDNN's gradient of the kernel would be wrong for ``x`` (B, C, X, Y, Z)."""
-    return (
-        layer.training
-        and x.device.type == "cpu"
-        and 1 < x.shape[2] < layer.kernel_size[0]
-        and layer.padding_mode == "zeros"
-        and not isinstance(layer.padding, str)
-    )
+def thin_axes(layer: nn.Conv3d, x: Tensor) -> list[int]:
+    """Return the axes along which ``x`` (B, C, X, Y, Z) is too thin for oneDNN in training.
+
+    Compared with float64, its gradients of the kernel in bfloat16 are wrong, often by many orders
+    of magnitude, if x is thinner than the kernel and has more than 1 voxel; if any axis has fewer
+    voxels than its padding; and if a stride leads over an axis of 1 voxel. They are right for 1
+    voxel and a kernel of 3 with stride 1, and for 2 voxels along y or z.
+    """
+    padding = layer.padding
+    if not layer.training or x.device.type != "cpu" or isinstance(padding, str):
+        return []
+    if layer.padding_mode != "zeros":
+        return []
+    return [
+        axis
+        for axis, size in enumerate(x.shape[2:])
+        if size < layer.kernel_size[axis]
+        and (
+            (axis == 0 and size > 1)
+            or size < padding[axis]
+            or (size == 1 and layer.stride[axis] > 1)
+        )
+    ]
 
 
 def refuse_thin_images(network: nn.Module) -> None:
-    """Make layers of other packages raise an InputError where `is_thin`, while they train."""
+    """Make layers of other packages raise an InputError for `thin_axes`, while they train."""
     for module in network.modules():
         if isinstance(module, nn.Conv3d) and not isinstance(module, Conv3d):
-            module.register_forward_pre_hook(_refuse_thin)
+            module.register_forward_pre_hook(_refuse_thin, with_kwargs=True)
 
 
-def _refuse_thin(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    (x,) = inputs
+def _refuse_thin(layer: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+    x = inputs[0] if inputs else named["input"]
     # PyTorch gives what is_slow to its own kernels, which are right.
-    if isinstance(layer, nn.Conv3d) and is_thin(layer, x) and not is_slow(layer, x):
+    if not isinstance(layer, nn.Conv3d) or is_slow(layer, x):
+        return
+    for axis in thin_axes(layer, x):
         raise InputError(
             "network",
-            expected=f"layers that see 1 voxel along x, or at least {layer.kernel_size[0]} as their"
-            " kernel has, because PyTorch's gradients may be wrong on a CPU otherwise",
-            found=f"{x.shape[2]}",
+            expected=f"at least {layer.kernel_size[axis]} voxels along {'xyz'[axis]} in a layer "
+            "with a kernel of that edge, because PyTorch's gradients may be wrong on a CPU "
+            "otherwise",
+            found=f"{x.shape[2 + axis]}",
             remedy="Give a larger plan.patch, fewer stages in network.features, or network=unet.",
         )
 
 
-def convolve_thin(layer: nn.Conv3d, x: Tensor, weights: Weights) -> Tensor:
-    """Apply ``layer`` to ``x`` (B, C, X, Y, Z) with the zeros beyond both ends of X in the image.
+def convolve_thin(layer: nn.Conv3d, x: Tensor, weights: Weights, axes: Sequence[int]) -> Tensor:
+    """Apply ``layer`` to ``x`` (B, C, X, Y, Z) with the zeros beyond both ends in the image.
 
     Args:
         layer: the convolution.
         x: the image.
         weights: kernel and bias of the convolution.
+        axes: axes along which zeros become part of the image.
     """
     padding = [int(edge) for edge in layer.padding]
-    image = _pad(x, 0, padding[0], padding[0])
-    return F.conv3d(image, *weights, layer.stride, [0, *padding[1:]], layer.dilation, layer.groups)
+    for axis in axes:
+        x, padding[axis] = _pad(x, axis, padding[axis], padding[axis]), 0
+    return F.conv3d(x, *weights, layer.stride, padding, layer.dilation, layer.groups)
 
 
 def _kernel_is_stride(layer: Layer) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from segkit.errors import InputError
+from segkit.errors import InputError, OutOfMemoryError
 from segkit.files.atomic import write_text
 from segkit.plans.convolutions import convolutions
 from segkit.studies.scaling.budget import Budget
@@ -42,6 +42,8 @@ USUAL_MEMORY = Line(2.4, 1.0, 50e6)
 """Memory of a step where it cannot be measured; measured on Linux, on a CPU, in float32."""
 MARGIN = 1.02
 """Factor by which rates are raised beyond a network that exceeds the budget as measured."""
+BEYOND_MACHINE = 1.25
+"""Factor of the rate of memory if a network does not fit into this machine at all."""
 PREDICTED = ("memory", "seconds")
 """Terms of a budget that are predicted; the others are exact."""
 
@@ -123,6 +125,7 @@ def corrected(family: Family, rates: Rates, order: Order, measure: Measure) -> R
 
     Raises:
         UsageError: a size of which no network is within the budget.
+        OutOfMemoryError: a network does not fit into this machine, and no memory limits the budget.
     """
     measured = functools.cache(measure)
     while excess := _excess_of_any(dataclasses.replace(family, rates=rates), order, measured):
@@ -142,7 +145,13 @@ def _excess_of_any(family: Family, order: Order, measure: Measure) -> dict[str, 
     if not set(PREDICTED) & set(order.budget.limits):
         return {}
     for member in reversed(order.members(family)):
-        if excess := _excess(order.budget, member, measure(member.candidate)):
+        try:
+            excess = _excess(order.budget, member, measure(member.candidate))
+        except OutOfMemoryError:
+            if order.budget.memory is None:
+                raise
+            excess = {"memory": BEYOND_MACHINE}
+        if excess:
             log.info("%s exceeds the budget as measured", member.candidate.name)
             return excess
     return {}

@@ -18,8 +18,8 @@ SMALLEST, LARGEST = -12.0, 10.0
 """Exponents between which the largest network within a budget is looked for."""
 STEP = 1 / 8
 """Precision of the exponent of the largest network."""
-BEYOND = 4
-"""Number of steps beyond one that does not fit that are tried as well."""
+BEYOND = 8
+"""Number of steps that do not fit after which no larger one is tried: a doubling of the cost."""
 UNLIMITED = Budget()
 
 

@@ -25,7 +25,7 @@ REACH = 2.5
 """Largest ratio between a factor of a candidate and that of the point."""
 STEPS = 24
 """Number of factors that are tried on each side of the point."""
-MOST_ASKED = 64
+MOST_ASKED = 24
 """Number of candidates of the right cost out of which the first accepted one is taken."""
 MOST_CONVS = 32
 """Largest number of convolutions in a stage."""

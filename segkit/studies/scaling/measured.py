@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from segkit.config.schema import TrainerConfig
+from segkit.errors import OutOfMemoryError
 from segkit.networks import build_network
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
@@ -66,20 +67,29 @@ class Meter:
             device: where to compute.
 
         Raises:
-            SegkitError: a step failed.
+            OutOfMemoryError: the machine has too little memory for a step.
+            SegkitError: a step failed for another reason.
         """
         use_machine(trainer, device)
+        memory = self._memory(plan, trainer, device)  # first: its process may run out of it
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             step = _median_seconds(step_on_noise(plan, trainer, device), device)
             scan = _median_seconds(_scan_of_noise(plan, trainer, size, device), device)
-        return MeasuredCost(self._memory(plan, trainer, device), step, scan)
+        return MeasuredCost(memory, step, scan)
 
     def _memory(self, plan: Plan, trainer: TrainerConfig, device: torch.device) -> int | None:
         if not is_measurable(device.type):
             return None
         if self._process is None:
             self._process = self._stack.enter_context(StepProcess())
-        return self._process.memory(plan, trainer, device.type)
+        found = self._process.memory(plan, trainer, device.type)
+        if found is None:
+            patch = " x ".join(map(str, plan.patch))
+            raise OutOfMemoryError(
+                f"this machine has too little memory for a training step of {plan.batch_size} "
+                f"patches of {patch} voxels: give a smaller budget"
+            )
+        return found
 
 
 def _scan_of_noise(

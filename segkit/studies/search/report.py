@@ -127,7 +127,8 @@ def train_overrides(bench: Bench, candidate: Candidate) -> list[str]:
         f"trainer.precision={trainer.precision}",
         f"trainer.layout={trainer.layout}",
     ]
-    replaced = given_keys(fixed) | {"trainer.max_minutes", "dataset.path", "run_dir"}
+    places = {"dataset.path", "dataset.store", "run_dir"}
+    replaced = given_keys(fixed) | places | {"trainer.max_minutes"}
     kept = [word for word in bench.given if not given_keys([word]) & replaced]
     return [*fixed, *kept]
 
@@ -142,7 +143,7 @@ def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> li
         f"{TERMS[term]} {term_text(term, cost_in_terms(cost, term))} ({share:.0%} of the budget)"
         for term, share in settings.budget.used(cost).items()
     )
-    words = [f"dataset={shlex.quote(str(bench.study.dataset.root))}"]
+    words = [f"dataset={shlex.quote(str(bench.study.config.dataset.path))}"]
     command = " ".join(["segkit train", *words, *train_overrides(bench, candidate)])
     return [
         command,

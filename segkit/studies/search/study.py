@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,7 @@ from segkit.studies.search.optuna_parts import load_optuna
 from segkit.studies.search.phases import Outcome, Phases
 from segkit.studies.search.report import REPORT, write_report
 from segkit.studies.search.settings import FLAT, SEARCH, UNIFORM, SearchSettings
-from segkit.studies.search.shared import RunCells, run_here, run_shared
+from segkit.studies.search.shared import LOCKS, RunCells, run_here, run_shared
 from segkit.studies.slurm import slurm_executor
 from segkit.studies.study_folder import (
     arm,
@@ -194,6 +195,8 @@ def _run(
     """Run all phases and write the report; of several processes each writes the same."""
     cells = partial(run_shared, bench.folder, run=run, together=together)
     outcome = Phases(bench, settings, cells, together).run(baselines_of(family, settings))
+    with suppress(OSError):  # another process still holds locks there
+        (bench.folder / LOCKS).rmdir()
     with turn(bench.folder / REPORT):
         write_report(bench, settings, outcome)
         if all(result.status == "done" for result in outcome.results):

@@ -70,7 +70,7 @@ def mismatches(plans: StudyPlans) -> list[str]:
     """Return a sentence for each equivariant network whose count is far from the plain one's."""
     return [
         f"{arm.symmetry} has {amount(plans.ratio(arm))} {COUNTS[arm.kind]} of the plain network "
-        f"with channels {list(plans.widths(arm))}, the nearest there are. To match them, give "
+        f"with channels {list(plans.widths(arm))}, the nearest found. To match them, give "
         "wider study.features."
         for arm in plans.arms
         if arm.is_equivariant and not is_matched(plans.ratio(arm))

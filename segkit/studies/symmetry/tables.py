@@ -65,7 +65,7 @@ def match_sentences(plans: StudyPlans) -> list[str]:
     """Return how far each equivariant network is from its match."""
     return [
         f"{arm.symmetry}, by {COUNTS[arm.kind]}: {plans.ratio(arm):.3f} of the plain network's."
-        + ("" if is_matched(plans.ratio(arm)) else " No widths are nearer: this is no match.")
+        + ("" if is_matched(plans.ratio(arm)) else " No nearer widths found: this is no match.")
         for arm in plans.arms
         if arm.is_equivariant
     ]
@@ -87,8 +87,9 @@ def dice_table(results: Results, group: str) -> Table:
     for line in results.lines(group):
         times = SYMMETRIES[group].order if line.averaged else 1
         for count in results.counts:
-            if found := _in_all_poses(results, line, count, group):
-                sizes = (found[0].cases, found[0].seeds)
+            found = _in_all_poses(results, line, count, group)
+            if first := found[0]:
+                sizes = (first.cases, first.seeds)
                 rows.append([line.words, count, times, *_numbers(found), *sizes])
     return header, rows
 
@@ -101,7 +102,7 @@ def label_table(results: Results, group: str) -> Table:
         for label in results.labels()
         for line in results.lines(group)
         for count in results.counts
-        if (found := _in_all_poses(results, line, count, group, label))
+        if any(found := _in_all_poses(results, line, count, group, label))
     ]
 
 
@@ -110,14 +111,17 @@ _POSE_COLUMNS = [column for pose in POSES for column in (pose, "95 % interval")]
 
 def _in_all_poses(
     results: Results, line: Line, count: int, group: str, label: str | None = None
-) -> list[Interval]:
-    """Return the intervals of all kinds of poses; none if nothing was measured."""
-    found = (results.interval(line, count, group, pose, label) for pose in POSES)
-    return [interval for interval in found if interval]
+) -> list[Interval | None]:
+    """Return the interval of every kind of pose, None where nothing was measured.
+
+    A label that no map has, neither the reference nor the prediction, has no Dice. It may have one
+    in the canonical pose, where the prediction has it, and none in the mean over all poses.
+    """
+    return [results.interval(line, count, group, pose, label) for pose in POSES]
 
 
-def _numbers(found: Sequence[Interval]) -> list[Cell]:
-    return [cell for interval in found for cell in (interval.mean, ends_text(interval))]
+def _numbers(found: Sequence[Interval | None]) -> list[Cell]:
+    return [cell for one in found for cell in ((one.mean, ends_text(one)) if one else (None, None))]
 
 
 def failed_table(results: Sequence[CellResult]) -> Table:

@@ -81,7 +81,14 @@ def _finding(question: Question) -> str:
         parts.append(f"{OTHERS[question.other.averaged]} is better {_with(worse)}")
     if open_:
         counts = ", ".join(map(str, open_))
-        parts.append(f"no evidence of a difference with {counts} training {_cases(open_[-1])}")
+        single = all(found[count].cases == 1 for count in open_)
+        parts.append(
+            f"no evidence of a difference with {counts} training {_cases(open_[-1])}"
+            + (" (measured on one case, which cannot tell)" if single else "")
+        )
+    if missing := [count for count in question.differences if count not in found]:
+        counts = ", ".join(map(str, missing))
+        parts.append(f"nothing to compare with {counts} training {_cases(missing[-1])}")
     return ", ".join(parts)
 
 

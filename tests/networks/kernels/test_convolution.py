@@ -15,6 +15,7 @@ from segkit.networks.kernels.convolution import (
     ConvTranspose3d,
     is_slow,
     refuse_thin_images,
+    thin_axes,
 )
 
 Edges = tuple[int, ...]
@@ -53,16 +54,48 @@ def test_3d(shape: Edges, kernel: Edges, stride: Edges) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("edges", "kernel"), [((2, 2, 2), 3), ((2, 4, 4), 3), ((3, 4, 4), 5)])
-def test_gradients_of_thin_images(edges: Edges, kernel: int, dtype: torch.dtype) -> None:
-    layer = Conv3d(24, 24, kernel, padding=kernel // 2, bias=False)
+@pytest.mark.parametrize(
+    ("edges", "kernel", "stride"),
+    [
+        ((2, 2, 2), 3, 1),
+        ((2, 4, 4), 3, 1),
+        ((3, 4, 4), 5, 1),
+        ((4, 1, 4), 3, 2),
+        ((4, 4, 1), 3, 2),
+        ((1, 1, 1), 3, 2),
+        ((8, 1, 8), 5, 1),
+        ((2, 2, 8), 7, 1),
+    ],
+)
+def test_gradients_of_thin_images(
+    edges: Edges, kernel: int, stride: int, dtype: torch.dtype
+) -> None:
+    options = {"padding": kernel // 2, "stride": stride, "bias": False}
+    layer = Conv3d(24, 24, kernel, **options)
     x = draw(2, 24, *edges)
-    exact = nn.Conv3d(24, 24, kernel, padding=kernel // 2, bias=False).double()
+    exact = nn.Conv3d(24, 24, kernel, **options).double()
     exact.load_state_dict(layer.state_dict())
     expected = results(exact, x.double())
     for own, other in zip(results(layer.to(dtype), x.to(dtype)), expected, strict=True):
         limit = 0.02 * float(other.detach().abs().max())
         torch.testing.assert_close(own.double(), other, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize(
+    ("edges", "kernel", "stride", "axes"),
+    [
+        ((1, 1, 1), 3, 1, []),
+        ((3, 2, 2), 3, 1, []),
+        ((2, 1, 4), 3, 1, [0]),
+        ((4, 1, 1), 3, 2, [1, 2]),
+        ((8, 2, 8), 5, 1, []),
+        ((8, 2, 8), 7, 1, [1]),
+    ],
+)
+def test_axes_that_are_too_thin(edges: Edges, kernel: int, stride: int, axes: list[int]) -> None:
+    layer = nn.Conv3d(1, 1, kernel, padding=kernel // 2, stride=stride)
+    assert thin_axes(layer, draw(2, 1, *edges)) == axes
+    assert thin_axes(layer.eval(), draw(2, 1, *edges)) == []
 
 
 def test_layers_of_other_packages_refuse_thin_images() -> None:
@@ -71,11 +104,11 @@ def test_layers_of_other_packages_refuse_thin_images() -> None:
     refuse_thin_images(network)
     for shape in ((2, 2, 1, 4, 4), (2, 2, 3, 4, 4), (1, 2, 2, 4, 4)):
         network(draw(*shape))
-    message = (
-        "expected layers that see 1 voxel along x, or at least 3 as .*, found 2. Give a larger"
-    )
+    message = "expected at least 3 voxels along x in a layer .*, found 2. Give a larger"
     with pytest.raises(InputError, match=message):
         network(draw(2, 2, 2, 4, 4))
+    with pytest.raises(InputError, match=message):
+        network[0](input=draw(2, 2, 2, 4, 4))
     network.eval()(draw(2, 2, 2, 4, 4))
 
 

@@ -69,7 +69,6 @@ def test_the_lattice_counts_what_the_plan_counts(family: Family) -> None:
 @pytest.mark.parametrize(
     "budget",
     [
-        Budget(parameters=2e5),
         Budget(seconds=2.0),
         Budget(macs=5e9, parameters=1e6, memory=2e8),
     ],

@@ -49,10 +49,12 @@ class FormulaBench:
     roles = ROLES
     facts = ("formula",)
     study = SimpleNamespace(
-        dataset=SimpleNamespace(name="formula", root=Path("scans of formula")),
+        dataset=SimpleNamespace(name="formula"),
         plan=SimpleNamespace(batch_size=2),
         config=SimpleNamespace(
-            fold=0, trainer=SimpleNamespace(precision="float32", layout="contiguous")
+            dataset=SimpleNamespace(path="scans of formula"),
+            fold=0,
+            trainer=SimpleNamespace(precision="float32", layout="contiguous"),
         ),
     )
 

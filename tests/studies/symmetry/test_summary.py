@@ -12,6 +12,7 @@ import pytest
 from segkit.config.schema import NetworkConfig
 from segkit.plans.plan import SymmetryPlan
 from segkit.plans.plan_file import read_plan
+from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row, StudyCell
 from segkit.studies.symmetry.figures import write_figures
 from segkit.studies.symmetry.matching import with_network
@@ -114,6 +115,18 @@ def test_with_one_seed_a_certain_difference_has_a_reservation() -> None:
     assert headline(Results(settings, PLANS, found))[-1].startswith("With one seed a difference")
 
 
+def test_one_measured_case_cannot_tell() -> None:
+    values = (0.1, 0.1, 0.9)
+    found = [
+        cell(arm, 4, 0, two_poses(arm, value, value, "a"))
+        for arm, value in zip(SETTINGS.arms, values, strict=True)
+    ]
+    sentences = headline(Results(SETTINGS, PLANS, found))
+    words = "no evidence of a difference with 4 training cases (measured on one case, which cannot"
+    assert len(sentences) == 2
+    assert all(words in one for one in sentences)
+
+
 def test_without_any_cell_nothing_can_be_compared() -> None:
     sentences = headline(Results(SETTINGS, PLANS, []))
     assert len(sentences) == 2
@@ -135,12 +148,37 @@ def test_tables_and_the_figure_have_every_network(tmp_path: Path) -> None:
     assert picture.with_suffix(".svg").is_file()
 
 
+def test_a_label_that_only_one_pose_has_leaves_the_other_columns_empty() -> None:
+    rows = [*dice("a", "(x,y,z)", {"low": 0.5, "high": 0.0}), *dice("a", "(-x,y,z)", {"low": 0.3})]
+    results = Results(SETTINGS, PLANS, [cell(PLAIN, 4, 0, rows)])
+    header, ((*_, canonical, _ends, mean, none, worst, _none),) = _of_label(results, "high")
+    assert (canonical, mean, none, worst) == (0.0, None, None, None)
+    assert len(header) == 9
+
+
+def _of_label(results: Results, label: str) -> tuple[list[str], list[list[Cell]]]:
+    header, rows = label_table(results, GROUP)
+    return header, [row for row in rows if row[0] == label]
+
+
+def test_numbers_of_cases_that_cannot_be_compared_are_named() -> None:
+    def make(arm: Arm, count: int, seed: int, case: str) -> list[Row]:
+        return two_poses(arm, 0.5, 0.5, case) if (arm, count) != (PLAIN, 16) else []
+
+    first, second = headline(results_of(make))
+    assert first.endswith(
+        "no evidence of a difference with 4 training cases, nothing to compare with 16 training "
+        "cases."
+    )
+    assert "nothing to compare" not in second
+
+
 def test_a_network_that_could_not_be_matched_is_called_so() -> None:
     narrow = with_network(PLAN, (4, 4, 4), NetworkConfig("unet"), None)
     plans = StudyPlans({**PLANS.arms, PLAIN: narrow}, PLANS.groups, ())
     assert match_sentences(PLANS) == ["mirror, by multiply-adds: 1.000 of the plain network's."]
     (far,) = match_sentences(plans)
-    assert far.endswith("of the plain network's. No widths are nearer: this is no match.")
+    assert far.endswith("of the plain network's. No nearer widths found: this is no match.")
     (warning,) = mismatches(plans)
     times = re.search(r"mirror has (.+ times) the multiply-adds of the plain", warning)
     assert times
