@@ -109,8 +109,10 @@ def groups_of_cases(given: argparse.Namespace) -> dict[str, str]:
         groups = {case.id: case.group for case in read_dataset(given.references).cases}
         if any(groups.values()):
             return groups
-    outcomes = read_outcomes(given.predictions / "predictions.json")
-    return {case: outcome.get("group", "") for case, outcome in outcomes.items()}
+    files = [given.predictions / "predictions.json"]
+    files += sorted(given.predictions.glob("predictions-*-of-*.json"))  # of predict --shard
+    outcomes = (entry for path in files for entry in read_outcomes(path).items())
+    return {case: outcome.get("group") or "" for case, outcome in outcomes}
 
 
 def _check_group_flags(given: argparse.Namespace) -> None:

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         bundles = _read_models(given.model, "model")
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
-    check_groups(given, plan)
+    check_groups(given, [plan, *(bundle.plan for bundle in coarse[:1])])
     options = _finalize_options(given, plan)
     request = request_for(_files(given), options, [*bundles, *coarse])
     _predict(request, _predictor(given, bundles, coarse))
@@ -130,20 +130,26 @@ def _files(given: argparse.Namespace) -> Files:
     )
 
 
-def check_groups(given: argparse.Namespace, plan: Plan) -> None:
+def check_groups(given: argparse.Namespace, plans: Sequence[Plan]) -> None:
     """Check that the flags about groups have an effect.
 
+    Args:
+        given: the flags.
+        plans: plan of the model, and of the coarse model, if any.
+
     Raises:
-        UsageError: the model has no groups, or flags contradict each other.
+        UsageError: no model has groups, or flags contradict each other.
     """
     if given.group is not None and given.groups is not None:
         raise UsageError("give --group NAME for all scans, or --groups FILE, not both")
     if given.column is not None and given.groups is None:
         raise UsageError("--column names a column of the file of --groups: add it, or leave it out")
-    model = planned_harmonization(plan)
+    if given.group == "":
+        raise UsageError("--group: the name of the group is empty; leave it out if it is unknown")
+    models = [model for plan in plans if (model := planned_harmonization(plan))]
     wanted = [flag for flag in ("group", "groups", "strict") if getattr(given, flag)]
-    if wanted and (model is None or not model.scans):
-        what = "has no harmonization" if model is None else "has a harmonization without groups"
+    if wanted and not any(model.scans for model in models):
+        what = "has no harmonization" if not models else "has a harmonization without groups"
         raise UsageError(f"--{wanted[0]} changes nothing: this model {what}")
 
 

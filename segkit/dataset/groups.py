@@ -115,8 +115,10 @@ def members_of_groups(
         raise InputError(
             source or "dataset",
             expected="the group of the training cases",
-            found="only empty cells",
-            remedy="Fill them in, or take another --groups.",
+            found="none" if source == DICOM else "only empty cells",
+            remedy="Give a table of groups, or other DICOM attributes."
+            if source == DICOM
+            else "Fill them in, or give another source of groups.",
         )
     if outside:
         log.warning(
@@ -140,8 +142,8 @@ def require_listed(cases: Sequence[Case], groups: Mapping[str, str], source: str
             source or "dataset",
             expected="a group for every training case",
             found=f"none for {first_few(without)}",
-            remedy="Add them to the table (with an empty cell, a case is left out), or take "
-            "another --groups.",
+            remedy="Add them to the table (with an empty cell, a case is left out), or give "
+            "another source of groups.",
         )
 
 
@@ -165,9 +167,11 @@ def folds_by_group(dataset: Dataset, count: int | None = None) -> Dataset:
         InputError: a case has no group, there is one group only, or a patient is in two folds.
         UsageError: more folds than groups.
     """
-    without = [case.id for case in dataset.cases if not case.group]
+    # A case without a label is neither trained on nor validated on.
+    labeled = [case for case in dataset.cases if case.label is not None]
+    without = [case.id for case in labeled if not case.group]
     members = defaultdict(list)
-    for case in dataset.cases:
+    for case in labeled:
         members[case.group].append(case)
     if without or len(members) < 2:
         names = ", ".join(sorted(members))
@@ -184,9 +188,10 @@ def folds_by_group(dataset: Dataset, count: int | None = None) -> Dataset:
             f"{', '.join(sorted(members))}"
         )
     folds = _fold_of_groups({name: len(cases) for name, cases in members.items()}, count)
-    _check_patients(dataset, folds)
-    cases = (dataclasses.replace(case, split=str(folds[case.group])) for case in dataset.cases)
-    return dataclasses.replace(dataset, cases=tuple(cases))
+    cases = (dataclasses.replace(c, split=str(folds.get(c.group, 0))) for c in dataset.cases)
+    split = dataclasses.replace(dataset, cases=tuple(cases))
+    check_patients(split)
+    return split
 
 
 def _fold_of_groups(sizes: Mapping[str, int], count: int | None) -> dict[str, int]:
@@ -207,15 +212,23 @@ def _fold_of_groups(sizes: Mapping[str, int], count: int | None) -> dict[str, in
     return folds
 
 
-def _check_patients(dataset: Dataset, folds: Mapping[str, int]) -> None:
-    groups: dict[str, str] = {}
+def check_patients(dataset: Dataset) -> None:
+    """Check that no patient is in two folds of a dataset of `folds_by_group`.
+
+    Raises:
+        InputError: one is.
+    """
+    first_of: dict[str, Case] = {}
     for case in dataset.cases:
-        first = groups.setdefault(case.patient or case.id, case.group)
-        if folds[first] != folds[case.group]:
+        if case.label is None:
+            continue
+        first = first_of.setdefault(case.patient or case.id, case)
+        if first.split != case.split:
             raise InputError(
                 dataset.root,
                 expected="all cases of a patient in one fold, for folds_by=group",
-                found=f"patient {case.patient or case.id} in the groups {first} and {case.group}",
+                found=f"patient {case.patient or case.id} in the groups {first.group} and "
+                f"{case.group} (cases {first.id} and {case.id})",
                 remedy="Give both groups one name, or leave one of the cases out: a model must not "
                 "be validated on a patient that it was trained on.",
             )

@@ -128,7 +128,11 @@ def _fit_curves(name: str, values: Sequence[ChannelValues], groups: Sequence[str
         weight = weights[group]
         shrunk = weight * members.mean(axis=0) + (1 - weight) * pooled
         models[group] = GroupCurve(len(members), weight, tuple(shrunk.tolist()))
-    return ChannelModel(name, tuple(pooled.tolist()), models)
+    # A group all of whose scans are constant here is known, and its later scans are mapped as if
+    # they were any of the training scans.
+    common = tuple(pooled.tolist())
+    models |= {group: GroupCurve(0, 0.0, common) for group in groups if group not in models}
+    return ChannelModel(name, common, models)
 
 
 def _curve(values: ChannelValues) -> Numbers | None:

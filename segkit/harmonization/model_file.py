@@ -152,8 +152,12 @@ def _channel_problems(channel: ChannelModel, model: Harmonization) -> Iterator[s
             yield f"{channel.name}: {group} has the weight {curve.weight}"
         if group not in model.scans:
             yield f"{channel.name}: {group} is not among the groups {', '.join(model.scans)}"
-    if METHODS[model.method].needs_groups and not channel.groups:
-        yield f"{channel.name}: no groups"
+    if METHODS[model.method].needs_groups:
+        if not channel.groups:
+            yield f"{channel.name}: no groups"
+        missing = [group for group in model.scans if group not in channel.groups]
+        if missing:
+            yield f"{channel.name}: no curve of {missing[0]}"
 
 
 def _curve_problems(where: str, curve: Sequence[float], size: int) -> Iterator[str]:
@@ -176,8 +180,8 @@ def _mixture_problems(mixture: Mixture, size: int) -> Iterator[str]:
         yield "a mixture with numbers missing"
     elif not all(np.isfinite(part).all() for part in (mixture.means, mixture.covariances)):
         yield "a mixture with a number that is not finite"
-    elif not all(weight > 0 for weight in mixture.weights):
-        yield "a mixture with a weight that is not positive"
+    elif not all(0 < weight <= 1 for weight in mixture.weights):
+        yield "a mixture with a weight that is not between 0 and 1"
     elif not all(_is_covariance(np.array(matrix)) for matrix in mixture.covariances):
         yield "a mixture with a covariance that is none"
 

@@ -31,7 +31,6 @@ from segkit.inference.prediction import Prediction, Wanted, group_of_scan
 from segkit.inference.request import Request
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.labels.codes import colors_of
-from segkit.plans.plan import Plan
 from segkit.progress import WindowProgress
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
@@ -154,7 +153,7 @@ def predict_job(
         progress=progress,
         after=bytes_after(predictor.plan, job, options, scan.grid.voxels),
         other_modality=other_modality(job.scan, predictor.plan),
-        group=_group(job.scan, predictor.plan),
+        group=_group(job.scan, predictor),
     )
     labels = finalize(prediction.labels, predictor.plan, options)
     prediction = dataclasses.replace(prediction, labels=labels)
@@ -173,8 +172,14 @@ def predict_job(
     return prediction
 
 
-def _group(scan: Scan, plan: Plan) -> str:
-    """Return the group of a scan: as the user gives it, else as the harmonization was fitted."""
+def _group(scan: Scan, predictor: Predictor) -> str:
+    """Return the group of a scan: as the user gives it, else as the harmonization was fitted.
+
+    That of the coarse model decides if the other model has none.
+    """
+    plan = predictor.plan
+    if plan.harmonization is None and predictor.locator:
+        plan = predictor.locator.bundles[0].plan
     if scan.group or plan.harmonization is None:
         return scan.group
     header = scan.dicom.source.series.header if scan.dicom else None

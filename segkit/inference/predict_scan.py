@@ -56,7 +56,7 @@ class ScanPredictor:
     """Rule of postprocessing of each label value that has one."""
     locator: Locator | None = None
     quiet: bool = False
-    """True logs no warnings about scans and labels, as for a coarse model."""
+    """True logs no warnings about scans and labels, as for a coarse model, but unknown groups."""
     strict: bool = False
     """True refuses scans of a group that was not among those of the training scans."""
 
@@ -73,6 +73,9 @@ class ScanPredictor:
         if self.strict:
             refuse_unknown_group(scan.parts.harmonization, where)
         self._log(scan.warnings, where)
+        if self.quiet and scan.parts.harmonization:  # the box depends on the group
+            for warning in scan.parts.harmonization.warnings:
+                log.warning("%s: %s", where, warning)
         box = scan_box = None
         if self.locator:
             with stopwatch.stage("locate"):

@@ -75,7 +75,7 @@ class Predictor:
         choices = {"device": device, "precision": precision, "engine": engine}
         with cpu_threads(threads):
             ready = ready_networks(self.bundles, self.plan, tta=self.tta, **choices)
-            self.locator = coarse_locator(locate, self.plan, max_memory, **choices)
+            self.locator = coarse_locator(locate, self.plan, max_memory, strict=strict, **choices)
         self.engine, self.precision = ready.engine, ready.precision
         self.precision_reason = ready.precision_reason
         self._scorer = ScanScorer(
@@ -179,6 +179,7 @@ def coarse_locator(
     device: str,
     precision: str,
     engine: str,
+    strict: bool = False,
 ) -> Locator | None:
     """Return the locator of coarse ``bundles``, if any, for a model with this plan.
 
@@ -194,6 +195,7 @@ def coarse_locator(
         fast=True,
         max_memory=max_memory,
         quiet=True,
+        strict=strict,
     )
     return Locator(coarse.predict, coarse.bundles, plan)
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.groups import (
     DICOM,
     INTENSITIES,
+    check_patients,
     folds_by_group,
     groups_of,
     require_listed,
     with_groups,
 )
 from segkit.errors import UsageError
+from segkit.fingerprint.identical_images import copies_as_one_patient
+from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import USUAL_TAGS
 
 log = logging.getLogger(__name__)
@@ -24,11 +28,12 @@ def with_groups_and_folds(dataset: Dataset, config: TrainConfig) -> Dataset:
     """Return the dataset with the groups of ``dataset.groups`` and the folds of ``folds_by``.
 
     Raises:
-        UsageError: folds by groups that are not known before the training, or more folds than
-            groups.
+        UsageError: folds by groups that are not known before the training, more folds than
+            groups, or groups that nothing uses.
         InputError: a table that cannot be used, a case without a group, or a patient in two folds.
     """
     source = config.dataset.groups
+    _check_groups_are_used(config)
     if source == INTENSITIES:
         if config.folds_by:
             raise UsageError(
@@ -43,6 +48,33 @@ def with_groups_and_folds(dataset: Dataset, config: TrainConfig) -> Dataset:
             require_listed(dataset.cases, groups, source)
         dataset = with_groups(dataset, groups)
     return folds_by_group(dataset, config.folds) if config.folds_by else dataset
+
+
+def _check_groups_are_used(config: TrainConfig) -> None:
+    method = METHODS.get(config.plan.harmonization or "")
+    if config.dataset.groups and not config.folds_by and method and not method.needs_groups:
+        raise UsageError(
+            f"dataset.groups changes nothing with plan.harmonization={config.plan.harmonization}, "
+            "which has no groups: leave it out"
+        )
+
+
+def patients_of(dataset: Dataset, copies: Sequence[Sequence[str]], config: TrainConfig) -> Dataset:
+    """Return the dataset in which cases with the same voxels are one patient.
+
+    Args:
+        dataset: a dataset of `with_groups_and_folds`.
+        copies: ids of cases with the same voxels.
+        config: settings of the training.
+
+    Raises:
+        InputError: copies of a scan in two folds of ``folds_by``: one would train while the other
+            validates.
+    """
+    patients = copies_as_one_patient(dataset, copies)
+    if config.folds_by:
+        check_patients(patients)
+    return patients
 
 
 def folds_reason(dataset: Dataset) -> str:

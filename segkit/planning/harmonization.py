@@ -11,9 +11,9 @@ from pathlib import Path
 from segkit.config.schema import TrainConfig
 from segkit.dataset.case_files import case_scan
 from segkit.dataset.dataset import Case, Dataset
-from segkit.dataset.groups import INTENSITIES, members_of_groups
+from segkit.dataset.groups import DICOM, INTENSITIES, members_of_groups
 from segkit.dataset.split import split_cases
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import USUAL_TAGS, Harmonization, cases_hash
@@ -46,7 +46,7 @@ def harmonized_plan(
         model: plan of the model that the training starts from.
 
     Raises:
-        UsageError: a fold that the dataset does not have.
+        UsageError: a fold that the dataset does not have, or neither a method nor a file.
         InputError: a scan or a file that cannot be used, or a file that was fitted to other cases
             than the training cases of this fold.
     """
@@ -58,6 +58,11 @@ def harmonized_plan(
     training = split_cases(dataset, config.fold, config.folds).training
     if wanted in METHODS:
         return with_harmonization(plan, _fitted(wanted, dataset, training, config))
+    if not Path(wanted).exists():
+        raise UsageError(
+            f"plan.harmonization={wanted}: neither a method ({', '.join(METHODS)}) nor a file that "
+            "exists"
+        )
     harmonization = read_harmonization(wanted)
     planned = with_harmonization(plan, harmonization, where=wanted)
     check_cases(planned, training, wanted)
@@ -178,11 +183,14 @@ def _fitted(
 
 def _source(method: str, training: Sequence[Case], config: TrainConfig) -> str:
     """Return where the groups come from, as in `segkit.harmonization.model.Grouping`."""
+    wanted = config.dataset.groups
     if not METHODS[method].needs_groups:
         return "none"
-    if config.dataset.groups != INTENSITIES and any(case.group for case in training):
-        return "dicom" if config.dataset.groups == "dicom" else "table"
-    return "intensities"
+    if wanted == DICOM:
+        return "dicom"
+    # A table that names no group of a training case is refused, not replaced by the intensities.
+    is_given = wanted is not None or any(case.group for case in training)
+    return "table" if is_given and wanted != INTENSITIES else "intensities"
 
 
 def measured_values(

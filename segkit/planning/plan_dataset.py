@@ -25,9 +25,9 @@ from segkit.dataset_check.problem import MeasuredDataset
 from segkit.errors import InputError, UsageError
 from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.fingerprint import Fingerprint, measure
-from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
+from segkit.fingerprint.identical_images import copies_of
 from segkit.planning.fine_tuning import check_network, tuned_plan
-from segkit.planning.groups import folds_reason, with_groups_and_folds
+from segkit.planning.groups import folds_reason, patients_of, with_groups_and_folds
 from segkit.planning.harmonization import harmonized_plan
 from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
@@ -158,7 +158,7 @@ def measured_plan(
     if config.folds_by:
         reasons = {**decided.reasons, "folds": folds_reason(dataset)}
         decided = dataclasses.replace(decided, reasons=reasons)
-    patients = copies_as_one_patient(dataset, copies_of(fingerprint.cases))
+    patients = patients_of(dataset, copies_of(fingerprint.cases), config)
     model = start.model if start else None
     decided = harmonized_plan(decided, patients, config, model=model)
     warn_of_dataset(dataset, fingerprint, decided)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_what_cannot_be_held_out() -> None:
         ["c0"],
         ["c1"],
         ["c2"],
+    ]
+
+
+def test_cases_without_a_label_make_no_fold() -> None:
+    data = dataset("A", "B", "C", "")
+    labeled, unlabeled = data.cases[:2], data.cases[2:]
+    bare = tuple(dataclasses.replace(case, label=None) for case in unlabeled)
+    assert held_out(folds_by_group(dataclasses.replace(data, cases=labeled + bare))) == [
+        ["c0"],
+        ["c1"],
     ]
 
 

@@ -87,8 +87,9 @@ def test_command(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_groups_that_a_model_has_found(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    entries = {"a": {"status": "done", "group": "group_2"}, "b": {"status": "done"}}
-    Path("p/predictions.json").write_text(json.dumps(entries))
+    Path("p/predictions.json").write_text(json.dumps({"b": {"status": "done"}}))
+    part = {"a": {"status": "done", "group": "group_2"}}  # of predict --shard
+    Path("p/predictions-1-of-2.json").write_text(json.dumps(part))
     assert main(["evaluate", "p", "r", "--by", "group"]) == 0
     printed = capsys.readouterr().out
     assert "group_2  label_1      1  1.0000" in printed

@@ -48,6 +48,15 @@ def test_a_channel_that_is_constant_in_all_scans_is_stored_too(scan: Made) -> No
     assert harmonization_of(json.loads(harmonization_text(model)), "x") == model
 
 
+def test_a_group_that_is_constant_in_one_channel_has_a_curve_in_it(scan: Made) -> None:
+    flat, ramp = scan([7.0, 7.0]), scan([1.0, 2.0, 5.0])
+    scans = [(ramp, flat), (ramp, flat), (ramp, ramp), (ramp, ramp)]
+    model = fit("spline", ["T1", "T2"], scans, ["a", "a", "b", "b"])
+    assert model.channels[1].groups["a"].quantiles == model.channels[1].target
+    assert model.channels[1].groups["a"].scans == 0
+    assert harmonization_of(json.loads(harmonization_text(model)), "x") == model
+
+
 def changed(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """Return a function that sets a value; ``path`` has its keys, separated by dots."""
 
@@ -80,7 +89,9 @@ def changed(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (changed("grouping.mixture", None), "a mixture without groups"),
         (changed("grouping.mixture.means", [[1.0, 2.0]]), "numbers missing"),
         (changed("grouping.mixture.means.0.0", float("inf")), "not finite"),
-        (changed("grouping.mixture.weights.0", 0.0), "not positive"),
+        (changed("grouping.mixture.weights.0", 0.0), "not between 0 and 1"),
+        (changed("grouping.mixture.weights.0", float("inf")), "not between 0 and 1"),
+        (changed("scans.group_9", 3), "no curve of group_9"),
         (changed("grouping.mixture.covariances.0.0.0", -1.0), "covariance that is none"),
         (changed("more", 1), "TypeError"),
         (changed("channels.0.target.3", "x"), "ValueError"),

@@ -102,6 +102,7 @@ def test_a_table_without_a_scan_is_named(here: Path, caplog: pytest.LogCaptureFi
     ("words", "message"),
     [
         (["--group", "A", "--groups", "g.csv"], "give --group NAME for all scans, or --groups"),
+        (["--group", ""], "--group: the name of the group is empty"),
         (["--column", "site"], "--column names a column of the file of --groups"),
     ],
 )
@@ -156,6 +157,28 @@ def test_models_of_different_fits_are_no_ensemble(make_bundle: Make) -> None:
     ]
     with pytest.raises(InputError, match=r"the same harmonization in every.*found nyul \w+"):
         check_ensemble(bundles)
+
+
+def test_label_maps_that_stay_keep_notes_and_group(here: Path) -> None:
+    Path("groups.csv").write_text("case,group\na,B\nb,C\n")
+    assert predict("s", "-o", "out", "--groups", "groups.csv") == 0
+    before = outcomes("out")
+    assert predict("s", "-o", "out", "--group", "A", "--continue") == 0
+    for case, entry in outcomes("out").items():
+        assert entry["status"] == "skipped"
+        assert entry["group"] == before[case]["group"]
+        assert entry.get("notes") == before[case].get("notes")
+
+
+def test_an_unknown_group_of_a_coarse_model_is_flagged_and_refused(
+    make_bundle: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    fine, coarse = make_bundle(folder="f"), make_bundle(folder="c", harmonization=content())
+    scan = Volume(RAMP[None], np.eye(4))
+    Predictor(fine, device="cpu", locate=coarse).predict(scan, group="C")
+    assert "scan, coarse model: the group 'C' is not among" in caplog.text
+    with pytest.raises(InputError, match="coarse model: expected a scan of a group"):
+        Predictor(fine, device="cpu", locate=coarse, strict=True).predict(scan, group="C")
 
 
 def test_a_coarse_model_is_told_the_group(make_bundle: Make) -> None:

@@ -19,7 +19,7 @@ from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset.split import split_cases
 from segkit.errors import InputError, UsageError
-from segkit.planning.groups import folds_reason, with_groups_and_folds
+from segkit.planning.groups import folds_reason, patients_of, with_groups_and_folds
 from segkit.planning.harmonization import check_cases, harmonized_plan
 from segkit.planning.plan_table import decided_rows
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
@@ -95,6 +95,17 @@ def test_the_groups_of_the_dataset_or_those_of_the_intensities(data: Dataset) ->
     plain = fitted(data, "plan.harmonization=nyul").harmonization
     assert plain is not None
     assert plain["grouping"]["source"] == "none"
+
+
+@pytest.mark.parametrize("source", ["dicom", "groups.csv"])
+def test_groups_that_are_asked_for_are_not_replaced_by_intensities(
+    data: Dataset, tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("groups.csv").write_text("case,group\n" + "".join(f"{c.id},\n" for c in data.cases))
+    words = ("plan.harmonization=spline", f"dataset.groups={source}")
+    with pytest.raises(InputError, match=r"the group of the training cases, found (none|only emp)"):
+        fitted(with_groups_and_folds(data, settings(*words)), *words)
 
 
 def test_harmonized_values_are_no_ct_values(data: Dataset) -> None:
@@ -175,6 +186,21 @@ def test_folds_by_group(data: Dataset, tmp_path: Path) -> None:
         )
     with pytest.raises(UsageError, match=r"harmonize discover DATASET -o GROUPS\.csv"):
         with_groups_and_folds(data, settings("dataset.groups=intensities", "folds_by=group"))
+
+
+def test_copies_of_a_scan_do_not_train_and_validate(data: Dataset) -> None:
+    split = with_groups_and_folds(data, settings("folds_by=group"))
+    assert patients_of(split, [["c0", "c2"]], settings("folds_by=group")).cases[2].patient == "c0"
+    with pytest.raises(InputError, match=r"in the groups A and B \(cases c0 and c3\)"):
+        patients_of(split, [["c0", "c3"]], settings("folds_by=group"))
+    assert patients_of(split, [["c0", "c3"]], settings()).cases[3].patient == "c0"
+
+
+def test_groups_that_nothing_uses_and_methods_that_there_are_not(data: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"changes nothing with plan\.harmonization=nyul"):
+        with_groups_and_folds(data, settings("dataset.groups=g.csv", "plan.harmonization=nyul"))
+    with pytest.raises(UsageError, match=r"=splin: neither a method \(zscore, nyul, spline\)"):
+        fitted(data, "plan.harmonization=splin")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 from segkit.bundle.card import open_card
 from segkit.config.compose import load
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.groups import with_groups
 from segkit.errors import InputError, UsageError
 from segkit.harmonization.model import cases_hash
 from segkit.planning.plan_dataset import open_dataset
 from segkit.studies.cross_validation.folds import check_overrides
+from segkit.studies.cross_validation.study import check_harmonization
+from segkit.training.outputs.run_folder import training_content
 from segkit.training.resume import resumed_config
 from segkit.training.run import train
 from segkit.training.setup import Setup, set_up
@@ -49,9 +53,12 @@ def test_the_fit_is_in_run_and_bundle_and_stays(balls: Dataset, tmp_path: Path) 
     with pytest.raises(InputError, match="the plan with which this run began"):
         train(*overrides, resume=True)
 
-    of_fold_1 = words(balls, tmp_path, f"plan={run / 'plan.json'}", "fold=1")
+    of_run = [w for w in words(balls, tmp_path) if not w.startswith(("network.", "plan."))]
+    own = [*of_run, f"plan={run / 'plan.json'}"]
+    with pytest.raises(UsageError, match="one fold"):  # it is not that of the weights
+        check_harmonization(setup_of([*own, f"weights={run}"]))
     with pytest.raises(InputError, match="another fold"):
-        setup_of([word for word in of_fold_1 if not word.startswith(("network.", "plan."))])
+        setup_of([*own, "fold=1"])
 
 
 def test_folders_of_runs_keep_their_names(balls: Dataset, tmp_path: Path) -> None:
@@ -60,6 +67,22 @@ def test_folders_of_runs_keep_their_names(balls: Dataset, tmp_path: Path) -> Non
         for more in ((), ("plan.harmonization=none",), ("plan.harmonization=nyul",))
     ]
     assert names[0] == names[1] != names[2]
+
+
+def test_groups_that_decide_the_curves_are_in_the_name(balls: Dataset, tmp_path: Path) -> None:
+    setup = setup_of(words(balls, tmp_path, "plan.harmonization=nyul"))
+    grouping = {"grouping": {"source": "table"}}
+    by_table = dataclasses.replace(setup.plan, harmonization=grouping)
+    one, other = (
+        with_groups(setup.dataset, dict.fromkeys((case.id for case in setup.dataset.cases), group))
+        for group in "AB"
+    )
+    assert training_content(setup.config, by_table, one) != training_content(
+        setup.config, by_table, other
+    )
+    assert training_content(setup.config, setup.plan, one) == training_content(
+        setup.config, setup.plan, other
+    )
 
 
 def test_a_cross_validation_refuses_it(balls: Dataset, tmp_path: Path) -> None:

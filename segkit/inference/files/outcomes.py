@@ -61,7 +61,8 @@ def read_outcomes(path: Path) -> dict[str, Any]:
 class OutcomesFile:
     """The file predictions.json: for each case what happened, its output, notes and group.
 
-    Cases of earlier calls stay, except for those that have a new outcome.
+    Cases of earlier calls stay, except for those that have a new outcome. A case that is skipped
+    keeps the notes and the group of its label map.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,17 +72,24 @@ class OutcomesFile:
         """
         self._path = path
         # As JSON, so that after each scan only the entry of that scan has to be encoded.
-        self._entries = {case: _text(entry) for case, entry in read_outcomes(path).items()}
+        self._before = read_outcomes(path)
+        self._entries = {case: _text(entry) for case, entry in self._before.items()}
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write the file with these outcomes and those that were written before.
 
         It is what ``json.dumps(..., indent=2)`` returns for all entries.
         """
-        self._entries |= {outcome.case: _text(_entry(outcome)) for outcome in outcomes}
+        self._entries |= {outcome.case: _text(self._entry(outcome)) for outcome in outcomes}
         lines = [f"\n  {json.dumps(case)}: {entry}" for case, entry in self._entries.items()]
         end = "\n" if lines else ""
         write_text(self._path, f"{{{','.join(lines)}{end}}}\n")
+
+    def _entry(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the entry of an outcome; a label map that stays keeps its notes and group."""
+        before = self._before.get(outcome.case, {}) if outcome.status == "skipped" else {}
+        kept = {name: before[name] for name in ("notes", "group") if name in before}
+        return {**_entry(outcome), **kept}
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:

@@ -123,9 +123,10 @@ def check_harmonization(setup: Setup) -> None:
     That of a model to start from is accepted, as its weights are.
 
     Raises:
-        UsageError: the plan has a harmonization of its own.
+        UsageError: the plan has a harmonization of its own, not that of the model.
     """
-    if setup.plan.harmonization is not None and setup.weights is None:
+    of_weights = setup.weights.plan.harmonization if setup.weights else None
+    if setup.plan.harmonization not in (None, of_weights):
         raise UsageError(HARMONIZED)
 
 

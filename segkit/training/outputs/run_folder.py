@@ -196,9 +196,15 @@ def training_content(
     for key in ("weights", "rewind", "mask"):
         content.pop(key)
     content |= {"weights": None, **(origin or {})}
-    if config.folds_by or config.dataset.groups:
+    if config.folds_by or config.dataset.groups or _has_groups(plan, dataset):
         content["groups"] = [[case.id, case.group] for case in dataset.cases]
     return [content, plan.hash(), dataset.content_hash()]
+
+
+def _has_groups(plan: Plan, dataset: Dataset) -> bool:
+    """Return whether the groups of a dataset decide how its cases are harmonized."""
+    source = plan.harmonization["grouping"]["source"] if plan.harmonization else ""
+    return source == "table" and any(case.group for case in dataset.cases)
 
 
 def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:
