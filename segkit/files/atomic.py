@@ -38,6 +38,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+REMADE = 20
+"""Number of times that a folder is made again which another process has removed as empty."""
 TEMPORARY = re.compile(r"\.([0-9a-f]{24})[0-9a-f]{8}(\..*)?")
 """Names of the temporary files of `atomic_path`, which a killed process leaves behind.
 
@@ -92,10 +94,15 @@ def make_folder(folder: Path) -> list[Path]:
     created: list[Path] = []
     try:
         for path in reversed(missing):
-            with suppress(FileExistsError):  # another process created it in the meantime
+            # Another process made it in the meantime, or removed its empty parent.
+            with suppress(FileExistsError, FileNotFoundError):
                 path.mkdir()
                 created.insert(0, path)
-        folder.mkdir(exist_ok=True)
+        for _ in range(REMADE):
+            with suppress(FileNotFoundError):
+                folder.mkdir(parents=True, exist_ok=True)
+                return created
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, (error.strerror or str(error)).lower()) from error
     return created

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from segkit.errors import InputError, UsageError
-from segkit.files.atomic import make_folder, unwritable, write_text
+from segkit.files.atomic import REMADE, make_folder, unwritable, write_text
 from segkit.files.processes import boot_id, host_name
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def _folder_lock(folder: Path) -> Iterator[None]:
     lock_file, record = folder / LOCK, folder / HOLDER
     lock = FileLock(lock_file, timeout=PATIENCE, poll_interval=0.1)
     try:
-        lock.acquire()
+        _acquire(lock, folder)
     except Timeout:
         raise _in_use(folder, read_holder(record)) from None
     except OSError as error:
@@ -135,6 +135,16 @@ def _folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         _release(lock, lock_file, record)
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    """Acquire the lock; another process that used the folder may just have removed it as empty."""
+    for _ in range(REMADE):
+        with suppress(FileNotFoundError):
+            lock.acquire()
+            return
+        make_folder(folder)
+    lock.acquire()
 
 
 def _check_last_holder(folder: Path, last: Holder | None) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -162,3 +162,23 @@ def test_a_turn_is_taken_where_no_lock_can_be_had(tmp_path: Path) -> None:
     with turn(tmp_path / "case"):
         (tmp_path / "case").touch()
     assert (tmp_path / "case").is_file()
+
+
+def test_a_folder_that_others_remove_as_empty_can_still_be_locked(tmp_path: Path) -> None:
+    folder, ends = tmp_path / "claims" / "a", threading.Event()
+
+    def remove() -> None:
+        while not ends.wait(1e-4):
+            for path in (folder, folder.parent):
+                with suppress(OSError):  # it is in use, or not there
+                    path.rmdir()
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    try:
+        for _ in range(100):
+            with sole_use(folder):
+                assert (folder / LOCK).is_file()
+    finally:
+        ends.set()
+        thread.join()

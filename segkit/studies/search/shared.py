@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from segkit.errors import UsageError
-from segkit.files.locks import check_free, sole_use
+from segkit.files.locks import sole_use
 from segkit.studies.cells import CellResult, StudyCell, finished_cells, hashes_of, run_cell
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,6 @@ def run_shared(
                 log.info("%d of %d trainings: %s, %s", done, len(unique), name, status)
             results |= new
         if not taken:
-            _log_waiting(folder, left)
             time.sleep(POLL)
     return [results[cell.name] for cell in cells]
 
@@ -76,26 +75,22 @@ def log_once(message: str) -> None:
     log.info("%s", message)
 
 
-def _log_waiting(folder: Path, cells: Sequence[StudyCell]) -> None:
-    """Log for whom this process waits: one on a machine that is gone never ends."""
-    for cell in cells:
-        try:
-            check_free(folder / LOCKS / cell.name)
-        except UsageError as error:
-            log_once(f"waiting for {cell.name}: {error}")
-
-
 def _take(
     locks: ExitStack, folder: Path, cells: Sequence[StudyCell], together: int
 ) -> list[StudyCell]:
     """Return the first cells that no other process is running, locked until ``locks`` close."""
     taken: list[StudyCell] = []
+    busy: list[str] = []
     for cell in cells:
         if len(taken) == together:
             break
         try:
             locks.enter_context(sole_use(folder / LOCKS / cell.name))
-        except UsageError:
+        except UsageError as error:
+            busy.append(f"waiting for {cell.name}: {error}")
             continue
         taken.append(cell)
+    if not taken:  # a process on a machine that is gone never ends
+        for message in busy:
+            log_once(message)
     return taken
