@@ -67,9 +67,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         "\nand seeds.",
         "",
         *summary["verdict"],
-        "",
-        "Train one of them with:",
-        *commands,
+        *(["", "Train one of them with:", *commands] if commands else []),
     ]
 
 

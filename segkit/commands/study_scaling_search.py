@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         *summary["verdict"],
     ]
     if summary["overrides"]:
-        lines += ["", "Chosen:", f"  segkit train DATASET {' '.join(summary['overrides'])}"]
+        overrides = " ".join(map(shlex.quote, summary["overrides"]))
+        lines += ["", "Chosen:", f"  segkit train DATASET {overrides}"]
     return lines
 
 

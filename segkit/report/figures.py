@@ -95,7 +95,8 @@ def add_band_note(axes: Axes, text: str) -> None:
     """Add an entry to the legend that says what the bands and bars are."""
     handles = axes.get_legend_handles_labels()[0]
     handles.append(Patch(color="gray", alpha=0.3, label=text))
-    axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1)
+    # Two columns of long names are wider than a panel.
+    axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 6 else 1)
 
 
 def save_figure(figure: Figure, stem: str | Path) -> Path:

@@ -5,6 +5,7 @@ This module does not import torch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from segkit.config.overrides import given_keys, read_overrides
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import parted, split_words
 from segkit.errors import UsageError
-from segkit.training.outputs.run_folder import folder_kind, read_study
+from segkit.training.outputs.run_folder import folder_kind, read_study, run_state
 
 
 class StudySettings(Protocol):
@@ -91,6 +92,22 @@ def with_stored_settings(
     given = {word.partition("=")[0] for word in words}
     stored = read_study(Path(run_dir))["settings"]
     return [*words, *(word for word in stored if word.partition("=")[0] not in given)]
+
+
+def without_validations(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    """Return the configuration with no validations, unless they were asked for.
+
+    A call that continues a study need not repeat the words with which it began.
+
+    Args:
+        config: configuration of the overrides, or of the study that they continue.
+        overrides: KEY=VALUE words of this call.
+    """
+    continues = bool(config.run_dir) and run_state(Path(str(config.run_dir))) != "new"
+    if "trainer.validations" in given_keys(overrides) or continues:
+        return config
+    trainer = dataclasses.replace(config.trainer, validations=0)
+    return dataclasses.replace(config, trainer=trainer)
 
 
 def check_here(config: TrainConfig, kind: str, *, jobs: bool = False) -> None:

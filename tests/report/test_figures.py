@@ -75,3 +75,14 @@ def test_panels_are_laid_out_row_by_row(panels: int, size: tuple[float, float]) 
 
 def test_many_lines_stay_different() -> None:
     assert len({tuple(style_of(number).values()) for number in range(24)}) == 24
+
+
+def test_the_legend_of_five_lines_with_a_note_is_not_wider_than_its_panel() -> None:
+    figure, (axes, *_) = new_figure(3, columns=3)
+    lines = [Line(f"equivariant, by parameters {n}", [2, 4], [0.1, 0.2]) for n in range(5)]
+    draw_lines(axes, lines, x_label="cases", y_label="Dice")
+    add_band_note(axes, "95 % interval over cases and seeds")
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().width < axes.get_window_extent().width

@@ -23,7 +23,7 @@ from segkit.studies.study_folder import (
     started_study,
     train_arm,
 )
-from segkit.studies.study_overrides import check_here, leave_out
+from segkit.studies.study_overrides import check_here, leave_out, without_validations
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
 
@@ -145,3 +145,12 @@ def test_what_a_study_cannot_follow_is_refused() -> None:
     with pytest.raises(UsageError, match="seed: the study trains every seed; leave it out"):
         leave_out(["seed", "fold"], ["seed=1"], "the study trains every seed")
     leave_out(["seed"], ["fold=1"], "")
+
+
+def test_a_continued_study_keeps_the_validations_that_it_began_with(tmp_path: Path) -> None:
+    assert without_validations(load(["dataset=scans"]), ["dataset=scans"]).trainer.validations == 0
+    words = ["dataset=scans", "trainer.validations=3", f"run_dir={tmp_path}"]
+    began = load(words)
+    assert without_validations(began, words).trainer.validations == 3
+    (tmp_path / "config.yaml").write_text("")
+    assert without_validations(began, [f"run_dir={tmp_path}"]).trainer.validations == 3

@@ -82,12 +82,16 @@ TRAINED = [
 ELSEWHERE = {
     "network.symmetry",
     "folds",
+    "folds_by",
+    "plan.harmonization",
     "dataset.path",
     "dataset.channels",
     "dataset.labels",
     "dataset.store",
     "dataset.regions",
     "dataset.ignore",
+    "dataset.groups",
+    "dataset.group_column",
     "plan.file",
     "run_dir",
     "weights",
@@ -117,7 +121,8 @@ ELSEWHERE = {
 """Keys that change no plan, patch or weight; other tests cover them.
 
 See test_fit.py, test_masked_fit.py, test_precision.py, test_distributed.py, test_preset.py,
-test_losses.py, test_split.py, test_train.py and, in tests/planning, test_symmetry.py.
+test_losses.py, test_split.py, test_train.py, test_harmonized_fit.py and, in tests/planning and
+tests/dataset, test_symmetry.py, test_harmonization.py and test_groups.py.
 """
 
 

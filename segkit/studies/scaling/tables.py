@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from segkit.config.compose import load
@@ -37,18 +37,36 @@ def train_command(config: TrainConfig, batch_size: int, member: Member) -> str:
         batch_size: patches of a step.
         member: the network.
     """
+    words = [*member.candidate.overrides, f"trainer.batch_size={batch_size}"]
+    return command_of(config, [*words, *changed_words(config)])
+
+
+def command_of(config: TrainConfig, overrides: Sequence[str]) -> str:
+    """Return the command that trains on the dataset of a study, quoted for a shell."""
+    words = ["segkit", "train", f"dataset={config.dataset.path}", *overrides]
+    return " ".join(map(shlex.quote, words))
+
+
+def changed_words(config: TrainConfig, without: Collection[str] = ()) -> list[str]:
+    """Return preset and settings of a study's trainings that are not the usual ones, as overrides.
+
+    They follow from the configuration: the call that continues a study need not repeat its words.
+
+    Args:
+        config: configuration of the study.
+        without: further keys that are left out, besides OF_THE_STUDY.
+    """
     usual = load([f"preset={config.preset}"])
+    preset = [] if config.preset == "default" else [f"preset={config.preset}"]
     changed = [
         f"{key}={text_of(get(config, key))}"
         for key in known_keys()
         if key not in OF_THE_STUDY
+        and key not in without
         and not key.startswith("compute.")
         and get(config, key) != get(usual, key)
     ]
-    preset = [] if config.preset == "default" else [f"preset={config.preset}"]
-    batch = [f"trainer.batch_size={batch_size}"]
-    words = [f"dataset={config.dataset.path}", *preset, *member.candidate.overrides, *batch]
-    return " ".join(map(shlex.quote, ["segkit", "train", *words, *changed]))
+    return [*preset, *changed]
 
 
 def text_of(value: Any) -> str:

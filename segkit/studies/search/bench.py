@@ -45,8 +45,6 @@ class Bench:
     """Function that predicts the cost of a configuration."""
     cases: Sequence[PreparedCase]
     """The validation cases."""
-    given: Sequence[str]
-    """Overrides of all trainings, as the user gave them."""
     roles: Mapping[str, str]
     """Use of each case by its id: for choosing or for quoting."""
 

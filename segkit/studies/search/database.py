@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from segkit.errors import InputError
+from segkit.errors import InputError, SegkitError
 from segkit.files.locks import turn
 from segkit.studies.search.optuna_parts import Direction, load_optuna
 
@@ -79,15 +79,21 @@ def _connection(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Raise an InputError where SQLite or Optuna cannot read or write the file."""
+    """Raise an InputError where SQLite or Optuna cannot read or write the file.
+
+    The block does nothing else. A damaged file can raise anything, such as a KeyError or a
+    LookupError, and Optuna wraps errors of SQLite.
+    """
     try:
         yield
+    except (SegkitError, MemoryError):
+        raise
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "sqlite3", "json"):
-            raise
+        is_wrapped = type(error).__module__.startswith("optuna.")
+        cause = error.__cause__ if is_wrapped and error.__cause__ else error
         raise InputError(
             path,
             expected="the trials of a search, as this study wrote them",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
-            remedy=UNWRITABLE if type(error).__name__ == "OperationalError" else REMEDY,
+            found=f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}",
+            remedy=UNWRITABLE if type(cause).__name__ == "OperationalError" else REMEDY,
         ) from error

@@ -12,9 +12,11 @@ from functools import cached_property
 
 from segkit.studies.cells import CellResult
 from segkit.studies.scaling.candidate import Candidate
+from segkit.studies.search.batches import trained_of
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.fidelity import Scored, better_half, ranked, rung_steps
-from segkit.studies.search.points import SEARCH, Points, RunAll, chosen_dice
+from segkit.studies.search.points import SAMPLERS, SEARCH, Points, RunAll, chosen_dice
+from segkit.studies.search.search import LOST
 from segkit.studies.search.settings import RANDOM, SearchSettings
 from segkit.studies.search.trials import Record
 
@@ -85,6 +87,14 @@ class Phases:
     def _points(self) -> Points:
         return Points(self.bench, self.settings, self.run_cells, self.together)
 
+    def check(self) -> None:
+        """Check that the folder holds no search with other settings or on other data.
+
+        Raises:
+            InputError: it does, or a damaged file.
+        """
+        self._points.search(SEARCH, rung_steps(self.bench.steps, self.settings.rungs)[0])
+
     def run(self, baselines: Mapping[str, Sequence[Candidate]]) -> Outcome:
         """Run all phases and return the outcome.
 
@@ -104,14 +114,25 @@ class Phases:
         records = self._points.search(name, steps[0]).run()
         candidates = {
             record.name: self._points.configurations.candidate(record.point)
-            for record in records
-            if record.state == "done"
+            for record in trained_of(records)
         }
-        rungs = [self._rung(list(candidates.values()), steps[0])]
+        rungs = [self._first_rung(records, candidates, steps[0])]
         for longer in steps[1:]:
             half = better_half(self._scored(rungs[-1], candidates), by_front=self._points.by_front)
             rungs.append(self._rung([candidates[each.name] for each in half], longer))
         return Arm(name, candidates, rungs, records)
+
+    def _first_rung(
+        self, records: Sequence[Record], candidates: Mapping[str, Candidate], steps: int
+    ) -> Rung:
+        """Return the trainings of all points; those that failed are not tried once more."""
+        failed = {record.name: record for record in records if record.state == "failed"}
+        done = [candidate for name, candidate in candidates.items() if name not in failed]
+        results = dict(self._rung(done, steps).results)
+        for name, record in failed.items():
+            cell = self.bench.cell(candidates[name], steps=steps, seed=self.settings.seeds[0])
+            results[name] = CellResult(cell, "failed", message=record.message or LOST)
+        return Rung(steps, results)
 
     def _trained(self, name: str, candidates: Sequence[Candidate]) -> Arm:
         """Return an arm of given configurations, trained for all steps."""
@@ -135,12 +156,13 @@ class Phases:
         ]
 
     def _finalists(self, arms: Sequence[Arm]) -> dict[str, str]:
-        """Return the best configurations of the search, and the best one of each other arm."""
+        """Return the best configurations of both searches, and the best one of each other arm."""
         finalists: dict[str, str] = {}
         for arm in arms:
             scored = self._scored(arm.rungs[-1], arm.candidates)
-            count = self.settings.top if arm.name == SEARCH else 1
-            by_front = self._points.by_front and arm.name == SEARCH
+            # Random search gets as many second looks as the search, or it would lose by chance.
+            count = self.settings.top if arm.name in SAMPLERS else 1
+            by_front = self._points.by_front and arm.name in SAMPLERS
             for each in ranked(scored, by_front=by_front)[:count]:
                 finalists.setdefault(each.name, arm.name)
         return finalists

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from segkit.config.overrides import given_keys
 from segkit.config.study_words import given_settings
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page
@@ -17,6 +15,7 @@ from segkit.studies.cells import CellResult, write_tables
 from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.scaling.budget import TERMS, term_text
 from segkit.studies.scaling.candidate import Candidate
+from segkit.studies.scaling.tables import changed_words, command_of
 from segkit.studies.search.bench import Bench
 from segkit.studies.search.choice import CHOOSE, QUOTE
 from segkit.studies.search.configurations import cost_in_terms, main_term
@@ -34,6 +33,8 @@ from segkit.studies.search.summary import (
 
 SUMMARY, REPORT = "summary.json", "report.html"
 FORMAT_VERSION = 1
+OF_THE_SEARCH = ("trainer.max_minutes", "trainer.validations")
+"""Settings that the printed overrides leave out: steps are given, validations change no weights."""
 
 Table = tuple[list[str], list[list[Cell]]]
 
@@ -127,10 +128,7 @@ def train_overrides(bench: Bench, candidate: Candidate) -> list[str]:
         f"trainer.precision={trainer.precision}",
         f"trainer.layout={trainer.layout}",
     ]
-    places = {"dataset.path", "dataset.store", "run_dir"}
-    replaced = given_keys(fixed) | places | {"trainer.max_minutes"}
-    kept = [word for word in bench.given if not given_keys([word]) & replaced]
-    return [*fixed, *kept]
+    return [*fixed, *changed_words(bench.study.config, without=OF_THE_SEARCH)]
 
 
 def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> list[str]:
@@ -143,8 +141,7 @@ def chosen_texts(bench: Bench, settings: SearchSettings, summary: Summary) -> li
         f"{TERMS[term]} {term_text(term, cost_in_terms(cost, term))} ({share:.0%} of the budget)"
         for term, share in settings.budget.used(cost).items()
     )
-    words = [f"dataset={shlex.quote(str(bench.study.config.dataset.path))}"]
-    command = " ".join(["segkit train", *words, *train_overrides(bench, candidate)])
+    command = command_of(bench.study.config, train_overrides(bench, candidate))
     return [
         command,
         f"Dice {chosen.quoted.mean:.4f} ({ends_text(chosen.quoted)}) on the cases for quoting; "

@@ -19,15 +19,12 @@ from pathlib import Path
 from segkit.errors import Interrupted, UsageError
 from segkit.files.locks import check_free, sole_use, turn
 from segkit.studies.search.batches import Batches, is_closed
+from segkit.studies.search.shared import LOCKS, POLL, log_once
 from segkit.studies.search.task import Task, Trained
 from segkit.studies.search.trials import STOPPED, Record, Trials
 
 log = logging.getLogger(__name__)
 
-CLAIMS = "claims"
-"""Folder of the locks of running points: a process that ends for any reason releases its own."""
-POLL = 0.5
-"""Seconds until a process without work looks again whether the others have finished."""
 LIVES = 2
 """Number of trainings of one point that may fail in one call; the next call tries it again."""
 LOST_LIVES = 3
@@ -126,9 +123,10 @@ class Search:
     def _has_ended(self, record: Record) -> bool:
         try:
             check_free(self._lock_of(record))
-        except UsageError:
+        except UsageError as error:
+            log_once(f"waiting for point {record.number}: {error}")
             return False
         return True
 
     def _lock_of(self, record: Record) -> Path:
-        return self.trials.folder / CLAIMS / f"{self.trials.study}-{record.number}"
+        return self.trials.folder / LOCKS / f"{self.trials.study}-{record.number}"

@@ -171,9 +171,11 @@ class SearchSettings(BudgetSettings):
         counts = " + ".join(map(str, per_rung))
         searches = 2 if RANDOM in self.chosen_baselines else 1
         times = "twice, the second time at random, " if searches == 2 else ""
+        each = " of both" if searches == 2 else ""
         return (
             f"{counts} trainings of 1, 2, 4 ... parts of the steps, {times}and "
-            f"{self.top} configurations and the best of each baseline with {len(self.seeds)} seeds"
+            f"{self.top} configurations{each} and the best of each baseline with {len(self.seeds)} "
+            "seeds"
         )
 
     def check(self) -> None:

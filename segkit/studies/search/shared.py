@@ -10,16 +10,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 from segkit.errors import UsageError
-from segkit.files.locks import sole_use
+from segkit.files.locks import check_free, sole_use
 from segkit.studies.cells import CellResult, StudyCell, finished_cells, hashes_of, run_cell
 
 log = logging.getLogger(__name__)
 
 LOCKS = "claims"
-"""Folder of the locks of running cells."""
+"""Folder of the locks of running cells and points; a process that ends releases its own."""
 POLL = 0.5
 """Seconds until a process without work looks again whether the others have finished."""
 
@@ -64,8 +65,24 @@ def run_shared(
                 log.info("%d of %d trainings: %s, %s", done, len(unique), name, status)
             results |= new
         if not taken:
+            _log_waiting(folder, left)
             time.sleep(POLL)
     return [results[cell.name] for cell in cells]
+
+
+@cache
+def log_once(message: str) -> None:
+    """Log a message, unless this process has done so."""
+    log.info("%s", message)
+
+
+def _log_waiting(folder: Path, cells: Sequence[StudyCell]) -> None:
+    """Log for whom this process waits: one on a machine that is gone never ends."""
+    for cell in cells:
+        try:
+            check_free(folder / LOCKS / cell.name)
+        except UsageError as error:
+            log_once(f"waiting for {cell.name}: {error}")
 
 
 def _take(

@@ -22,8 +22,6 @@ from pathlib import Path
 
 import torch
 
-from segkit.config.overrides import given_keys
-from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.dataset.split import split_cases
 from segkit.files.locks import turn
@@ -59,6 +57,7 @@ from segkit.studies.study_folder import (
     started_study,
     stoppable_study,
 )
+from segkit.studies.study_overrides import without_validations
 from segkit.training.compute.device import device_for
 from segkit.training.outputs.run_folder import run_state
 from segkit.training.setup import Setup
@@ -123,7 +122,8 @@ def _opened(
     overrides: Sequence[str], settings: SearchSettings, progress: CaseProgress | None
 ) -> tuple[Bench, Family]:
     """Open the dataset, plan, and set up the study unless that is done."""
-    config = shared_config(continued_config(SEARCH.name, overrides), overrides)
+    # Every network is measured case by case at its end.
+    config = without_validations(continued_config(SEARCH.name, overrides), overrides)
     study = open_study(
         SEARCH.name,
         config,
@@ -132,35 +132,23 @@ def _opened(
         check=partial(check_validation_cases, config=config),
         progress=progress,
     )
-    return _set_up(study, settings, overrides)
+    return _set_up(study, settings)
 
 
-def shared_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
-    """Return the configuration of all trainings.
-
-    They have no validations unless they were asked for: every network is measured case by case.
-    """
-    if "trainer.validations" in given_keys(overrides):
-        return config
-    trainer = dataclasses.replace(config.trainer, validations=0)
-    return dataclasses.replace(config, trainer=trainer)
-
-
-def _set_up(
-    study: Setup, settings: SearchSettings, overrides: Sequence[str]
-) -> tuple[Bench, Family]:
+def _set_up(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
     """Write the start of the study unless another process has, and return its bench."""
     folder = study.run_dir
     with turn(folder.with_name(f"{folder.name}.setup")):
         if run_state(folder) == "unfinished":
-            return _bench(study, settings, overrides)
+            return _bench(study, settings)
         with started_study(study, SEARCH.name, given_settings(settings), (RATES,)):
-            return _bench(study, settings, overrides)
+            bench, family = _bench(study, settings)
+            # Within the block, which restores the files of another search.
+            Phases(bench, settings, partial(run_shared, bench.folder)).check()
+            return bench, family
 
 
-def _bench(
-    study: Setup, settings: SearchSettings, overrides: Sequence[str]
-) -> tuple[Bench, Family]:
+def _bench(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
     timing = measured_for_all(study.run_dir, arm(study, "first", study.config), "trainings")
     config = timing.applied_to(study.config) if timing else study.config
     study = dataclasses.replace(study, config=config)
@@ -173,7 +161,7 @@ def _bench(
     if settings.needs_rates:
         family = dataclasses.replace(family, rates=_rates(study, family, settings, device))
     family.largest(settings.budget)  # refuses a budget that no network fits
-    bench = Bench(study, frame, family.cost, validation, overrides, own_roles)
+    bench = Bench(study, frame, family.cost, validation, own_roles)
     return bench, family
 
 

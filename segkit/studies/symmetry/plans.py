@@ -6,18 +6,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from segkit.config.overrides import given_keys
 from segkit.config.schema import NetworkConfig, PlanConfig, TrainConfig
 from segkit.errors import UsageError
 from segkit.fingerprint.cache import load_or_measure
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan, SymmetryPlan
 from segkit.plans.symmetry import SYMMETRIES, Element, elements
+from segkit.studies.study_overrides import without_validations
 from segkit.studies.symmetry.matching import Cost, cost_of, matched_widths, widths_of, with_network
 from segkit.studies.symmetry.settings import Arm, SymmetrySettings
-from segkit.training.outputs.run_folder import prepared_folder, run_state
+from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.setup import Setup
 
 NEARLY = 0.1
@@ -37,10 +36,8 @@ def shared_config(
     features = settings.features
     widths = None if isinstance(features, str) else _rounded(features, settings.largest)
     network = equivariant(config.network, settings.largest, widths)
+    config = without_validations(config, overrides)
     trainer = dataclasses.replace(config.trainer, max_steps=None, max_minutes=None)
-    continues = bool(config.run_dir) and run_state(Path(str(config.run_dir))) != "new"
-    if "trainer.validations" not in given_keys(overrides) and not continues:
-        trainer.validations = 0
     augment = dataclasses.replace(config.augment, mirror="none")
     return dataclasses.replace(config, network=network, trainer=trainer, augment=augment)
 

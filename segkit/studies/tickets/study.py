@@ -22,7 +22,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.networks.precision import ComputeMode
 from segkit.planning.fine_tuning import renormed
@@ -30,7 +29,13 @@ from segkit.progress import CaseProgress
 from segkit.studies.cell_study import CellStudy
 from segkit.studies.cells import CellResult, Row, StudyCell
 from segkit.studies.norms.choices import with_norm
-from segkit.studies.study_folder import arm, measured_for_all, prepared_split, training_facts
+from segkit.studies.study_folder import (
+    arm,
+    measured_for_all,
+    prepared_split,
+    training_facts,
+)
+from segkit.studies.study_overrides import without_validations
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.cell import TicketCell
 from segkit.studies.tickets.levels import Training
@@ -65,11 +70,7 @@ def shared_config(
     The trainings have no validations unless they were asked for: every finished network is
     measured case by case.
     """
-    config = with_norm(config, settings.planned_norm)
-    if "trainer.validations" in given_keys(overrides):
-        return config
-    trainer = dataclasses.replace(config.trainer, validations=0)
-    return dataclasses.replace(config, trainer=trainer)
+    return without_validations(with_norm(config, settings.planned_norm), overrides)
 
 
 def study_cells(study: Setup, settings: TicketSettings) -> list[StudyCell]:

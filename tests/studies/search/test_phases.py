@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from segkit.studies.cells import RESULTS, StudyCell, Tables
+from segkit.config.compose import load
+from segkit.errors import SomeCasesFailed
+from segkit.studies.cells import RESULTS, StudyCell, Tables, check_all_done
 from segkit.studies.scaling.candidate import Candidate, Frame
 from segkit.studies.scaling.compound import exponents
 from segkit.studies.scaling.costs import Mode
@@ -45,16 +47,18 @@ class FormulaBench:
     family: Family
     trained: list[str]
     steps: int = 400
-    given = ("dataset=scans", "plan.spacing=[2,2,2]")
+    fails_at: int = 48
+    """Channels of the first stage of the networks whose trainings fail."""
     roles = ROLES
     facts = ("formula",)
     study = SimpleNamespace(
         dataset=SimpleNamespace(name="formula"),
         plan=SimpleNamespace(batch_size=2),
-        config=SimpleNamespace(
-            dataset=SimpleNamespace(path="scans of formula"),
-            fold=0,
-            trainer=SimpleNamespace(precision="float32", layout="contiguous"),
+        config=load(
+            [
+                *("dataset=scans of formula", "plan.spacing=[2,2,2]", "trainer.max_minutes=9"),
+                *("trainer.precision=float32", "trainer.layout=contiguous"),
+            ]
         ),
     )
 
@@ -70,7 +74,7 @@ class FormulaBench:
 
         def run(_folder: Path) -> Tables:
             self.trained.append(name)
-            if candidate.widths[0] == 48:
+            if candidate.widths[0] == self.fails_at:
                 raise MemoryError("out of memory")
             rows = [
                 {
@@ -157,8 +161,8 @@ def test_the_report_chooses_and_quotes_on_different_cases(done: tuple[Any, Outco
     chosen = outcome.candidates[summary["chosen"]["name"]]
     assert summary["chosen"]["choose"] == pytest.approx(summary["chosen"]["quoted"]["mean"] + 0.02)
     assert set(chosen.overrides) < set(summary["overrides"])
-    assert {"trainer.max_steps=400", "plan.spacing=[2,2,2]"} < set(summary["overrides"])
-    assert not any(word.startswith("dataset") for word in summary["overrides"])
+    assert {"trainer.max_steps=400", "plan.spacing=[2.0,2.0,2.0]"} < set(summary["overrides"])
+    assert not any(word.startswith(("dataset", "trainer.max_m")) for word in summary["overrides"])
     best = max(
         (name for name, arm in outcome.finalists.items() if arm == SEARCH),
         key=lambda name: dice(outcome.candidates[name], 400, 0, "a"),
@@ -166,9 +170,29 @@ def test_the_report_chooses_and_quotes_on_different_cases(done: tuple[Any, Outco
     assert summary["chosen"]["name"] == best
     assert set(summary["comparisons"]) == {RANDOM, "uniform", "flat"}
     page = (bench.folder / "report.html").read_text()
-    assert "segkit train dataset=&#x27;scans of formula&#x27; network.features=" in page
+    assert "segkit train &#x27;dataset=scans of formula&#x27; &#x27;network.features=" in page
     for name in ("pareto", "progress_of_search"):
         assert (bench.folder / f"{name}.png").stat().st_size > 5000
+
+
+def test_points_that_fail_are_results_of_the_study(tmp_path: Path, family: Family) -> None:
+    settings = replace(SETTINGS, trials=4, batch=2, baselines="none")
+    bench: Any = FormulaBench(tmp_path, family, [], fails_at=16)
+    outcome = Phases(bench, settings, partial(run_shared, tmp_path)).run({})
+    states = [r.state for r in outcome.arm(SEARCH).records if r.state != "over budget"]
+    failed = [result for result in outcome.results if result.status == "failed"]
+    assert 0 < len(failed) == states.count("failed") <= 4
+    assert {result.message for result in failed} == {"MemoryError: out of memory"}
+    assert len(bench.trained) == len(set(bench.trained)) + len(failed)  # each was tried twice
+    with pytest.raises(SomeCasesFailed, match=r"of \d+ trainings failed"):
+        check_all_done(tmp_path, outcome.results, "trainings")
+
+
+def test_random_search_has_as_many_networks_with_all_seeds(done: tuple[Any, Outcome]) -> None:
+    _, outcome = done
+    for name in (SEARCH, RANDOM):
+        finished = outcome.arm(name).rungs[-1].results
+        assert len(outcome.finalists.keys() & finished.keys()) >= SETTINGS.top
 
 
 def test_trainings_that_fail_are_listed(tmp_path: Path, family: Family) -> None:

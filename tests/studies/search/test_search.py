@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -11,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.exceptions import StorageInternalError
 
 from segkit.errors import InputError, Interrupted
+from segkit.studies.search.database import readable
 from segkit.studies.search.proposals import Proposer
 from segkit.studies.search.task import Trained
 from segkit.studies.search.trials import DATABASE, Record, Trials
@@ -140,6 +143,50 @@ def test_other_settings_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(InputError, match=r"file is not a database\. Remove the file"):
         analytic_search(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("UPDATE trials SET state = 'ASLEEP' WHERE number = 0", "LookupError: 'ASLEEP' is not"),
+        ("UPDATE alembic_version SET version_num = 'v9.0.0'", "RuntimeError: The runtime optuna"),
+    ],
+)
+def test_contents_that_optuna_cannot_read_are_refused(
+    tmp_path: Path, damage: str, found: str
+) -> None:
+    search = analytic_search(tmp_path, size=1)
+    search.batches.propose()
+    with sqlite3.connect(search.trials.path) as database:
+        database.execute(damage)
+    database.close()
+    with pytest.raises(InputError, match=rf"found {found}.*Remove the file"):
+        analytic_search(tmp_path).run()
+
+
+def test_errors_of_the_disk_that_optuna_wraps_keep_the_file(tmp_path: Path) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    message = r"disk is full\. Check that the disk has space"
+    with pytest.raises(InputError, match=message), readable(tmp_path / DATABASE):
+        raise StorageInternalError("An exception is raised") from full
+
+
+def test_the_log_says_for_whom_a_process_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    search = analytic_search(tmp_path, size=1)
+    search.batches.propose()
+    record = search.trials.claim()
+    assert record is not None
+    gone = search._lock_of(record)
+    gone.mkdir(parents=True)
+    holder = {"host": "another", "process": 7, "since": "2026"}
+    (gone / "in_use.json").write_text(json.dumps(holder))
+    with caplog.at_level("INFO", logger="segkit"):
+        assert not search._has_ended(record)
+        assert not search._has_ended(record)
+    assert caplog.text.count("waiting for point 0") == 1
+    assert f"remove {gone / 'in_use.json'} and try again" in caplog.text
 
 
 def test_the_file_holds_no_pickles_and_no_reports(tmp_path: Path) -> None:
