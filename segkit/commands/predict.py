@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         bundles = _read_models(given.model, "model")
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
-    check_groups(given, [plan, *(bundle.plan for bundle in coarse[:1])])
+    check_groups(given, [bundles[0], *coarse[:1]])
     options = _finalize_options(given, plan)
     request = request_for(_files(given), options, [*bundles, *coarse])
     _predict(request, _predictor(given, bundles, coarse))
@@ -130,15 +130,16 @@ def _files(given: argparse.Namespace) -> Files:
     )
 
 
-def check_groups(given: argparse.Namespace, plans: Sequence[Plan]) -> None:
+def check_groups(given: argparse.Namespace, models: Sequence[Bundle]) -> None:
     """Check that the flags about groups have an effect.
 
     Args:
         given: the flags.
-        plans: plan of the model, and of the coarse model, if any.
+        models: the model, and the coarse model, if any.
 
     Raises:
         UsageError: no model has groups, or flags contradict each other.
+        InputError: a number in a harmonization cannot be used.
     """
     if given.group is not None and given.groups is not None:
         raise UsageError("give --group NAME for all scans, or --groups FILE, not both")
@@ -146,10 +147,10 @@ def check_groups(given: argparse.Namespace, plans: Sequence[Plan]) -> None:
         raise UsageError("--column names a column of the file of --groups: add it, or leave it out")
     if given.group == "":
         raise UsageError("--group: the name of the group is empty; leave it out if it is unknown")
-    models = [model for plan in plans if (model := planned_harmonization(plan))]
+    fits = [fit for bundle in models if (fit := planned_harmonization(bundle.plan, bundle.path))]
     wanted = [flag for flag in ("group", "groups", "strict") if getattr(given, flag)]
-    if wanted and not any(model.scans for model in models):
-        what = "has no harmonization" if not models else "has a harmonization without groups"
+    if wanted and not any(fit.scans for fit in fits):
+        what = "has no harmonization" if not fits else "has a harmonization without groups"
         raise UsageError(f"--{wanted[0]} changes nothing: this model {what}")
 
 

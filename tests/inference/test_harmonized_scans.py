@@ -126,6 +126,16 @@ def test_flags_that_change_nothing(
     assert "a harmonization without groups" in capsys.readouterr().err
 
 
+def test_a_damaged_harmonization_is_named(
+    make_bundle: Make, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = content()
+    damaged["channels"][0]["target"][3] = 1e9
+    make_bundle(folder="model", harmonization=damaged)
+    assert predict("s", "-o", "out") == 3
+    assert "model: expected numbers that can be used, found channel0" in capsys.readouterr().err
+
+
 def test_in_python(make_bundle: Make) -> None:
     bundle = make_bundle(harmonization=content())
     predictor = Predictor(bundle, device="cpu", strict=True)
