@@ -99,7 +99,8 @@ def make_folder(folder: Path) -> list[Path]:
                 path.mkdir()
                 created.insert(0, path)
         for _ in range(REMADE):
-            with suppress(FileNotFoundError):
+            # "exist_ok" also fails for a folder that is removed before Python has looked at it.
+            with suppress(FileNotFoundError, FileExistsError):
                 folder.mkdir(parents=True, exist_ok=True)
                 return created
         folder.mkdir(parents=True, exist_ok=True)
