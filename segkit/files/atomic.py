@@ -38,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _remove(temporary)
 
 
-REMADE = 20
+REMADE = 200
 """Number of times that a folder is made again which another process has removed as empty."""
 TEMPORARY = re.compile(r"\.([0-9a-f]{24})[0-9a-f]{8}(\..*)?")
 """Names of the temporary files of `atomic_path`, which a killed process leaves behind.

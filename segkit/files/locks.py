@@ -140,7 +140,7 @@ def _folder_lock(folder: Path) -> Iterator[None]:
 def _acquire(lock: FileLock, folder: Path) -> None:
     """Acquire the lock; another process that used the folder may just have removed it as empty."""
     for _ in range(REMADE):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, FileExistsError):  # see `make_folder`
             lock.acquire()
             return
         make_folder(folder)

@@ -168,7 +168,7 @@ def test_a_folder_that_others_remove_as_empty_can_still_be_locked(tmp_path: Path
     folder, ends = tmp_path / "claims" / "a", threading.Event()
 
     def remove() -> None:
-        while not ends.wait(1e-4):
+        while not ends.wait(1e-3):
             for path in (folder, folder.parent):
                 with suppress(OSError):  # it is in use, or not there
                     path.rmdir()
