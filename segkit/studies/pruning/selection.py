@@ -89,10 +89,12 @@ class Goal:
             UsageError: no choice costs so little.
         """
         parts, target = convolutions(plan), share * self.whole
-        found = at_least(found, self.uniform(target))
+        limited = at_least(found, self.uniform(target))
         finest = self.kind != "latency"  # more widths would have to be timed
-        with suppress(ValueError):
-            return choose_widths(parts, gently(found), self.cost, target, finest=finest)
+        # The widths to choose from depend on those of the plan, which may lack one of the limits.
+        for choice in (gently(limited), limited, gently(found)):
+            with suppress(ValueError):
+                return choose_widths(parts, choice, self.cost, target, finest=finest)
         try:
             return choose_widths(parts, found, self.cost, target, finest=finest)
         except ValueError as error:

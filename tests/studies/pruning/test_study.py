@@ -22,10 +22,12 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.phantom import write_phantom
 from segkit.errors import Interrupted
 from segkit.io import read_labels
+from segkit.networks.pruning import smaller_plan
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.report.pruning_page import dice_sentences
 from segkit.studies.pruning.candidate import Candidate
 from segkit.studies.pruning.comparison import _difference, _note, _scores, compared, validated
+from segkit.studies.pruning.selection import Goal
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import model_to_prune, set_up_pruning
 from segkit.studies.pruning.study import prune
@@ -263,6 +265,22 @@ def test_without_validation_cases_there_is_no_dice() -> None:
     assert dice_sentences(result) == (
         "Dice is not compared: there are no validation cases (fold=all)."
     )
+
+
+def test_limits_that_the_widths_of_the_plan_lack_are_given_up(finished: Path) -> None:
+    original = read_bundle(finished / "run")
+    goal = Goal(original, "macs", "float32", torch.device("cpu"))
+    limits = goal.uniform(0.9 * goal.whole)
+    assert all(limits[part.name] > part.channels // 2 for part in goal.layers)
+    # Layers of two halves can only become half as wide, which is below every limit.
+    halves = [
+        dataclasses.replace(
+            part, unit=part.channels // 2, least=part.channels // 2, importance=(1.0, 2.0)
+        )
+        for part in goal.layers
+    ]
+    kept = goal.kept(original.plan, halves, 0.9)
+    assert multiply_adds(convolutions(smaller_plan(original.plan, kept))) <= 0.9 * goal.whole
 
 
 @pytest.mark.slow
