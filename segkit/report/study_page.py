@@ -25,6 +25,26 @@ class Section:
     """PNG files, each with its caption."""
 
 
+def table_section(
+    title: str,
+    table: tuple[Sequence[str], Sequence[Sequence[Cell]]],
+    text: str = "",
+    points: Sequence[str] = (),
+) -> Section:
+    """Return a section with a table; it is empty, and therefore left out, without rows.
+
+    Args:
+        title: its heading.
+        table: header and rows.
+        text: a paragraph above the table.
+        points: sentences of a list between the paragraph and the table.
+    """
+    header, rows = table
+    if not rows:
+        return Section(title)
+    return Section(title, [text] if text else [], points, header, rows)
+
+
 def study_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
     """Return the page as HTML, with its pictures embedded.
 

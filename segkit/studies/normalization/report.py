@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from segkit.plans.plan import Plan
-from segkit.report.study_page import Section, study_page
+from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row
 from segkit.studies.intervals import SHARE, Interval, ends_text, mean_interval
@@ -51,14 +51,14 @@ def report_page(
     verdicts = [f"{part.verdict}." for part in found]
     sections = [
         Section("How it was measured", method(study.plan, settings, results, cells)),
-        _table("Dice", dice_table(settings, rows)),
+        table_section("Dice", dice_table(settings, rows)),
         _points("Differences", _level_text(found), verdicts),
         _points("Training mode against evaluation", _GAP, gap_sentences(results)),
-        _table("Windows", overlap_table(settings, rows), _WINDOWS),
-        _table("Cost of a step", cost_table(settings, rows)),
-        _table("At a fixed memory", memory_table(results), _memory_text(settings)),
+        table_section("Windows", overlap_table(settings, rows), _WINDOWS),
+        table_section("Cost of a step", cost_table(settings, rows)),
+        table_section("At a fixed memory", memory_table(results), _memory_text(settings)),
         Section("Figures", pictures=pictures),
-        _table("Cells without results", failed_table(results)),
+        table_section("Cells without results", failed_table(results)),
     ]
     return study_page(f"Normalization on {study.dataset.name}", headline(settings, found), sections)
 
@@ -79,12 +79,6 @@ _WINDOWS = (
     "Tile mismatch is the share of voxels, among those that either prediction labels, whose label "
     "changes if all windows are shifted by half a stride. A scan that one window covers has none."
 )
-
-
-def _table(title: str, table: Table, text: str = "") -> Section:
-    """Return a section that is empty, and therefore left out, without rows."""
-    header, rows = table
-    return Section(title, [text] if rows else [], (), header, rows)
 
 
 def _points(title: str, text: str, points: Sequence[str]) -> Section:

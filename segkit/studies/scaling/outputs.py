@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from segkit.config.study_words import given_settings
 from segkit.files.atomic import write_text
-from segkit.report.study_page import Section, study_page
+from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
 from segkit.studies.intervals import ends_text
@@ -73,14 +73,14 @@ def write_outputs(
     sections = [
         Section("How it was measured", _method(study, settings, family, results, cells)),
         Section("Figure", pictures=pictures),
-        _section("Dice", dice_table(found), _DICE),
+        table_section("Dice", dice_table(found), _DICE),
         Section("Differences", [_level(compared)] if compared else [], _verdicts(compared)),
-        _section("Costs", cost_table(members, found.measured), _COSTS),
-        _section("Networks", networks_table(members), _NETWORKS),
+        table_section("Costs", cost_table(members, found.measured), _COSTS),
+        table_section("Networks", networks_table(members), _NETWORKS),
         Section("Networks that there are not", (), _missing(missing)),
         Section("Beyond the budget as measured", (), _exceeded(found)),
         Section("Commands", [_COMMANDS], [f"{name}: {text}" for name, text in commands.items()]),
-        _section("Cells without results", failed_table(results)),
+        table_section("Cells without results", failed_table(results)),
     ]
     title = f"Scaling on {study.dataset.name}"
     write_text(folder / REPORT, study_page(title, headline(compared), sections))
@@ -106,11 +106,6 @@ _COMMANDS = (
     "Each network is trained like this; give trainer.max_minutes or trainer.max_steps, and a seed. "
     "These commands make no use of the study's folder."
 )
-
-
-def _section(title: str, table: Table, text: str = "") -> Section:
-    header, rows = table
-    return Section(title, [text] if rows and text else [], (), header, rows)
 
 
 def _method(

@@ -9,7 +9,7 @@ from typing import Any
 
 from segkit.config.study_words import given_settings
 from segkit.files.atomic import write_text
-from segkit.report.study_page import Section, study_page
+from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, write_tables
 from segkit.studies.intervals import Interval, ends_text
@@ -64,13 +64,15 @@ def write_report(bench: Bench, settings: SearchSettings, outcome: Outcome) -> No
     pictures = write_figures(folder, summary, bars, TERMS[term])
     sections = [
         Section("Chosen configuration", chosen_texts(bench, settings, summary)),
-        _table("Best configurations with all seeds", finalists_table(summary, term), FINALISTS),
-        _table("Pareto set", pareto_table(summary, term), PARETO),
+        table_section(
+            "Best configurations with all seeds", finalists_table(summary, term), FINALISTS
+        ),
+        table_section("Pareto set", pareto_table(summary, term), PARETO),
         Section("Importance of the axes", [importance_text(importance)]),
         Section("Few steps and many", [RANKS], rank_sentences(summary)),
         Section("Figures", pictures=pictures),
         Section("How it was done", method(bench, settings, outcome)),
-        _table("Trainings without results", failed_table(outcome.results)),
+        table_section("Trainings without results", failed_table(outcome.results)),
     ]
     title = f"Search over network sizes on {bench.study.dataset.name}"
     write_text(folder / REPORT, study_page(title, summary.verdicts(), sections))
@@ -230,12 +232,6 @@ def failed_table(results: Sequence[CellResult]) -> Table:
         for result in results
         if result.status != "done"
     ]
-
-
-def _table(title: str, table: Table, text: str = "") -> Section:
-    """Return a section that is empty, and therefore left out, without rows."""
-    header, rows = table
-    return Section(title, [text] if rows and text else [], (), header, rows)
 
 
 def _finalist(each: Finalist, summary: Summary) -> dict[str, Any]:

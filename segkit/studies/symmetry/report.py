@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from segkit.report.study_page import Section, study_page
+from segkit.report.study_page import Section, study_page, table_section
 from segkit.studies.cells import CellResult
 from segkit.studies.symmetry.cells import steps_of
 from segkit.studies.symmetry.figures import Picture
 from segkit.studies.symmetry.settings import SymmetrySettings
 from segkit.studies.symmetry.summary import POSES, Results
 from segkit.studies.symmetry.tables import (
-    Table,
     dice_table,
     error_table,
     failed_table,
@@ -65,25 +64,17 @@ def report_page(
         Section("How it was measured", method(study, results.settings, done, count)),
         Section("Figures", pictures=pictures),
         *_dice_sections(results),
-        _section("Networks", network_table(facts), MATCH, match_sentences(results.plans)),
-        _section("Equivariance error", error_table(facts), ERROR),
-        _section("Cells without results", failed_table(cells)),
+        table_section("Networks", network_table(facts), MATCH, match_sentences(results.plans)),
+        table_section("Equivariance error", error_table(facts), ERROR),
+        table_section("Cells without results", failed_table(cells)),
     ]
     return study_page(f"Symmetry on {study.dataset.name}", headline(results), sections)
 
 
 def _dice_sections(results: Results) -> Iterator[Section]:
     for group in results.settings.symmetries:
-        yield _section(f"Dice in the poses of {group}", dice_table(results, group), AVERAGED)
-        yield _section(f"Dice by label in the poses of {group}", label_table(results, group))
-
-
-def _section(title: str, table: Table, text: str = "", points: Sequence[str] = ()) -> Section:
-    """Return a section that is empty, and therefore left out, without rows."""
-    header, rows = table
-    if not rows:
-        return Section(title)
-    return Section(title, [text] if text else [], points, header, rows)
+        yield table_section(f"Dice in the poses of {group}", dice_table(results, group), AVERAGED)
+        yield table_section(f"Dice by label in the poses of {group}", label_table(results, group))
 
 
 def method(study: Setup, settings: SymmetrySettings, done: int, count: int) -> list[str]:
