@@ -23,8 +23,8 @@ from segkit.dataset.dataset import Case
 from segkit.errors import InputError, SegkitError, SomeCasesFailed, UsageError, first_few
 from segkit.harmonization.model import Harmonization
 from segkit.harmonization.model_file import read_harmonization
-from segkit.harmonization.scan import Harmonized, harmonize
 from segkit.io.scans import write_image
+from segkit.preprocessing.harmonized_scan import Harmonized, harmonize
 from segkit.progress import CaseCounter
 
 log = logging.getLogger(__name__)

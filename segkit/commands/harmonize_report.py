@@ -36,7 +36,8 @@ from segkit.harmonization.site_prediction import (
     raw_features,
     stratified_folds,
 )
-from segkit.harmonization.values import ChannelValues, channel_values, labeled_values
+from segkit.harmonization.values import ChannelValues
+from segkit.preprocessing.content_values import channel_values, labeled_values
 from segkit.progress import CaseCounter
 from segkit.report.harmonization_figures import density_figure, difference_figure
 from segkit.report.harmonization_page import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.fingerprint.label_facts import Point
-from segkit.preprocessing.scan_warnings import EDGES_APART, is_far
+from segkit.preprocessing.scan_checks import EDGES_APART, is_far
 
 MIN_EDGE_MM = 0.01
 """Smallest voxel spacing of clinical scanners in mm."""

@@ -26,7 +26,7 @@ from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.harmonization import ScanHarmonization
 from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
-from segkit.preprocessing.scan_warnings import comparable_labels, scan_warnings
+from segkit.preprocessing.scan_checks import comparable_labels, scan_warnings
 from segkit.volume import Box, Volume
 
 log = logging.getLogger(__name__)

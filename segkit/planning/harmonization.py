@@ -18,8 +18,9 @@ from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
 from segkit.harmonization.model import USUAL_TAGS, Harmonization, cases_hash
 from segkit.harmonization.model_file import harmonization_of, read_harmonization
-from segkit.harmonization.values import ChannelValues, channel_values
+from segkit.harmonization.values import ChannelValues
 from segkit.plans.plan import ChannelPlan, Plan
+from segkit.preprocessing.content_values import channel_values
 from segkit.progress import CaseCounter
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.memory import require_memory
 from segkit.plans.plan import Plan
-from segkit.preprocessing.harmonization import ScanHarmonization, harmonization_of_scan
+from segkit.preprocessing.harmonization import ScanHarmonization, harmonizer_of
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient_and_crop import (
@@ -38,8 +38,7 @@ from segkit.preprocessing.resample import (
     resample_bytes,
     resample_labels,
 )
-from segkit.preprocessing.scan_fit import check_scan
-from segkit.preprocessing.scan_warnings import scan_warnings
+from segkit.preprocessing.scan_checks import check_scan, scan_warnings
 from segkit.volume import Box, Grid, Shape, Volume
 
 log = logging.getLogger(__name__)
@@ -151,7 +150,7 @@ def prepare(
     Args:
         volume: the scan (C, X, Y, Z), in any orientation, as a reader of `segkit.io` returns it.
         plan: the plan with which the network was trained.
-        group: group of the scan (`harmonization_of_scan`).
+        group: group of the scan (`segkit.preprocessing.harmonization.Harmonizer`).
         where: name of the scan in messages.
         max_memory: bytes that resampling may take; by default the free memory.
 
@@ -199,7 +198,8 @@ def prepare_parts(
     inverse = InverseTransform(
         axis_map, volume.grid.shape, box, shape, grid_shape(shape, reoriented.spacing, plan.spacing)
     )
-    harmonization = harmonization_of_scan(as_read or volume, plan, group, where=where)
+    harmonize = harmonizer_of(plan)
+    harmonization = harmonize(as_read or volume, group, where=where) if harmonize else None
     curves = harmonization.maps if harmonization else None
     measured = normalizers(voxels, plan.channels, mask, curves=curves, where=where)
     corner = tuple(float(value) for value in np.asarray(reoriented.array[:, 0, 0, 0]))

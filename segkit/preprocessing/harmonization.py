@@ -7,8 +7,9 @@ whole scan as it was read, and from its group. It is applied before normalizatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from segkit.dataset.groups import dicom_group
 from segkit.harmonization.methods import METHODS
@@ -16,8 +17,8 @@ from segkit.harmonization.model import Harmonization
 from segkit.harmonization.model_file import harmonization_of
 from segkit.harmonization.monotone_map import MonotoneMap
 from segkit.harmonization.scan import group_of, is_known_group, maps_of
-from segkit.harmonization.values import channel_values
 from segkit.plans.plan import Plan
+from segkit.preprocessing.content_values import channel_values
 from segkit.volume import Volume
 
 
@@ -64,24 +65,39 @@ def named_group(model: Harmonization, group: str, image: Path, header: Any = Non
     return group if model.grouping.source == "table" else ""
 
 
-def harmonization_of_scan(
-    volume: Volume, plan: Plan, group: str = "", *, where: str | Path = "scan"
-) -> ScanHarmonization | None:
-    """Return the harmonization of a scan; None if the plan has none.
+class Harmonizer(Protocol):
+    """Function that returns how a scan is harmonized."""
 
-    Args:
-        volume: the whole scan as it was read.
-        plan: the plan.
-        group: group of the scan; "" lets its intensities tell it, if the plan's groups were found
-            from intensities.
-        where: name of the scan in messages.
+    def __call__(
+        self, volume: Volume, group: str = "", *, where: str | Path = "scan"
+    ) -> ScanHarmonization:
+        """Return the harmonization of a scan.
+
+        Args:
+            volume: the whole scan as it was read.
+            group: group of the scan; "" lets its intensities tell it, if the plan's groups were
+                found from intensities.
+            where: name of the scan in messages.
+
+        Raises:
+            InputError: the values are so large that they have no standard deviation.
+        """
+        ...
+
+
+def harmonizer_of(plan: Plan) -> Harmonizer | None:
+    """Return the function that harmonizes a scan as a plan says; None if the plan does not.
 
     Raises:
-        InputError: the values are so large that they have no standard deviation.
+        InputError: a number in the plan's harmonization cannot be used.
     """
     model = planned_harmonization(plan)
-    if model is None:
-        return None
+    return None if model is None else partial(_of_scan, model)
+
+
+def _of_scan(
+    model: Harmonization, volume: Volume, group: str = "", *, where: str | Path = "scan"
+) -> ScanHarmonization:
     values = channel_values(volume, where=where)
     found = group_of(model, values, group or None)
     maps = tuple(maps_of(model, values, found))

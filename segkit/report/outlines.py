@@ -11,9 +11,9 @@ import scipy  # its submodules are imported on first use
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.io.border import border_values, differs
 from segkit.io.memory import blocks, drop_pages
 from segkit.labels.colors import Color
+from segkit.preprocessing.orient_and_crop import border_values, differs
 
 OUTLINE_PIXELS = 2
 TINT = 0.4

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from segkit.dataset.layouts import read_dataset
-from segkit.harmonization.values import PROBABILITIES, ChannelValues, channel_values
+from segkit.harmonization.values import PROBABILITIES, ChannelValues
 from segkit.io.scans import read_volume
+from segkit.preprocessing.content_values import channel_values
 
 
 @pytest.fixture(scope="session")

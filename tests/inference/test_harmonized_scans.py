@@ -15,9 +15,9 @@ from segkit.bundle.bundle import Bundle
 from segkit.cli import main
 from segkit.errors import InputError
 from segkit.harmonization.fit import fit
-from segkit.harmonization.values import channel_values
 from segkit.inference import Predictor
 from segkit.inference.ensemble import check_ensemble
+from segkit.preprocessing.content_values import channel_values
 from segkit.volume import Volume
 
 Make = Callable[..., Bundle]

@@ -15,7 +15,7 @@ from segkit.io import read_labels, read_volume
 from segkit.plans.plan import ChannelPlan
 from segkit.plans.ranges import ChannelRange
 from segkit.preprocessing.intensity import Normalizer, normalizers
-from segkit.preprocessing.scan_warnings import values_warning
+from segkit.preprocessing.scan_checks import values_warning
 from segkit.volume import Volume
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"

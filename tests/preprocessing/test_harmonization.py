@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from segkit.preprocessing.harmonized_scan import harmonize
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.harmonization.fit import fit
 from segkit.harmonization.model_file import harmonization_of
-from segkit.harmonization.scan import harmonize
-from segkit.harmonization.values import channel_values
 from segkit.inference.predict_scan import prepare_scan
 from segkit.inference.prediction import given_scan
 from segkit.io.scans import read_volume
@@ -25,7 +24,8 @@ from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.plans.plan_file import plan_from_dict, plan_text
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.preprocessing.chain import prepare, prepare_parts
-from segkit.preprocessing.harmonization import harmonization_of_scan
+from segkit.preprocessing.content_values import channel_values
+from segkit.preprocessing.harmonization import harmonizer_of
 from segkit.preprocessing.orient_and_crop import without_tilt
 from segkit.volume import Volume
 
@@ -115,6 +115,8 @@ def test_without_harmonization_nothing_changes(case: Case) -> None:
 def test_the_whole_scan_as_it_was_read_decides() -> None:
     """The upright grid of a tilted scan has more voxels, and they do not count."""
     plan = harmonized()
+    harmonize_scan = harmonizer_of(plan)
+    assert harmonize_scan is not None
     tilted = volume(np.random.default_rng(9).random((8, 9, 10)), TILTED)
     scan = prepare_scan(given_scan(tilted, plan, group="B"), plan)
     upright, _ = without_tilt(tilted)
@@ -123,8 +125,8 @@ def test_the_whole_scan_as_it_was_read_decides() -> None:
         harmonization.maps[0].x
         for harmonization in (
             scan.parts.harmonization,
-            harmonization_of_scan(tilted, plan, "B"),
-            harmonization_of_scan(upright, plan, "B"),
+            harmonize_scan(tilted, "B"),
+            harmonize_scan(upright, "B"),
         )
         if harmonization is not None
     )

@@ -49,7 +49,7 @@ _WORDS = {
 def other_modality(scan: Scan, plan: Plan) -> dict[str, str]:
     """Return a warning, by channel, where the modality of a DICOM scan is not the model's.
 
-    `segkit.preprocessing.scan_warnings` compares the values of the other channels.
+    `segkit.preprocessing.scan_checks` compares the values of the other channels.
     """
     if scan.dicom is None:
         return {}

@@ -21,7 +21,7 @@ from segkit.io.memory import blocks
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
-from segkit.preprocessing.scan_warnings import is_far, range_text
+from segkit.preprocessing.scan_checks import is_far, range_text
 from segkit.volume import Grid, Unit
 
 BLOCK_VOXELS = 1 << 18
@@ -175,7 +175,7 @@ def label_warnings(
         labels: label map (X, Y, Z), in the axis order of the file.
         plan: plan of the model.
         training: ranges that the labels can be compared with; see
-            `preprocessing.scan_warnings.comparable_labels`.
+            `preprocessing.scan_checks.comparable_labels`.
         grid: grid of the scan, in RAS+ order.
     """
     values_by_name = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}

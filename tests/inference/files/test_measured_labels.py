@@ -13,7 +13,7 @@ from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
 from segkit.preprocessing.orient_and_crop import to_ras
-from segkit.preprocessing.scan_warnings import comparable_labels
+from segkit.preprocessing.scan_checks import comparable_labels
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[2] / "data" / "plan_v1.json"

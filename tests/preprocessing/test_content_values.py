@@ -5,14 +5,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import segkit.harmonization.values as module
-from segkit.harmonization.values import channel_values, labeled_values
+import segkit.preprocessing.content_values as module
+from segkit.harmonization.values import ChannelValues
 from segkit.io.scaled import ScaledArray
+from segkit.preprocessing.content_values import channel_values, labeled_values
 from segkit.preprocessing.labels import to_indices
 from segkit.volume import Volume
 
 
-def values_of(array: np.ndarray) -> module.ChannelValues:
+def values_of(array: np.ndarray) -> ChannelValues:
     return channel_values(Volume(array[None], np.eye(4)))[0]
 
 

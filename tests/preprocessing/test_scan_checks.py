@@ -13,7 +13,7 @@ from segkit.plans.plan import ChannelPlan, Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import ChannelRange, DataRanges
 from segkit.preprocessing.chain import prepare_parts
-from segkit.preprocessing.scan_warnings import scan_warnings
+from segkit.preprocessing.scan_checks import scan_warnings
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[1] / "data" / "plan_v1.json"

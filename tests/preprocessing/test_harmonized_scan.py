@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import segkit.preprocessing.harmonized_scan as module
+from segkit.preprocessing.harmonized_scan import harmonize
 
-import segkit.harmonization.scan as module
 from segkit.errors import InputError
 from segkit.harmonization.fit import fit
 from segkit.harmonization.model import Harmonization
-from segkit.harmonization.scan import harmonize
-from segkit.harmonization.values import ChannelValues
 from segkit.io.memory import is_mapped
+from segkit.preprocessing.content_values import channel_values
 from segkit.volume import Volume
 
-Made = Callable[[Any], ChannelValues]
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def model(scan: Made) -> Harmonization:
+def model() -> Harmonization:
     random = np.random.default_rng(0)
-    scans = [(scan(gain * random.gamma(4.0, size=300)),) for gain in [1.0] * 30 + [50.0] * 30]
+    scans = [
+        channel_values(volume(gain * random.gamma(4.0, size=(10, 10, 3))))
+        for gain in [1.0] * 30 + [50.0] * 30
+    ]
     return fit("spline", ["T1"], scans, ["a"] * 30 + ["b"] * 30)
 
 
