@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from segkit.preprocessing.harmonized_scan import harmonize
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.harmonization.fit import fit
@@ -26,6 +25,7 @@ from segkit.preprocessing.case_store import prepare_cases
 from segkit.preprocessing.chain import prepare, prepare_parts
 from segkit.preprocessing.content_values import channel_values
 from segkit.preprocessing.harmonization import harmonizer_of
+from segkit.preprocessing.harmonized_scan import harmonize
 from segkit.preprocessing.orient_and_crop import without_tilt
 from segkit.volume import Volume
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import segkit.preprocessing.harmonized_scan as module
-from segkit.preprocessing.harmonized_scan import harmonize
 
+import segkit.preprocessing.harmonized_scan as module
 from segkit.errors import InputError
 from segkit.harmonization.fit import fit
 from segkit.harmonization.model import Harmonization
 from segkit.io.memory import is_mapped
 from segkit.preprocessing.content_values import channel_values
+from segkit.preprocessing.harmonized_scan import harmonize
 from segkit.volume import Volume
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
