@@ -18,9 +18,9 @@ from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, c
 from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import Decision, bytes_after_scoring, decisions_of
-from segkit.inference.scoring.voxel_values import STEPS
 from segkit.io.scaled import ScaledArray
 from segkit.labels.postprocessing import apply_rules
+from segkit.labels.voxel_values import STEPS
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypedDict
 from numpy.typing import ArrayLike
 
 from segkit.errors import UsageError
-from segkit.inference.scoring.voxel_values import Kind
 from segkit.io import from_object
+from segkit.labels.voxel_values import Kind
 from segkit.plans.plan import Plan
 from segkit.preprocessing.harmonization import (
     ScanHarmonization,

@@ -20,8 +20,8 @@ from segkit.inference.scoring.constant_windows import ConstantWindowCache
 from segkit.inference.scoring.memory_plan import MemoryNeeds, MemoryPlan, choose_memory_plan
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import Decision, Output, write_on_scan_grid
-from segkit.inference.scoring.voxel_values import Decide, Scores, check_finite_scores, decide_by
 from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.labels.voxel_values import Decide, Scores, check_finite_scores, decide_by
 from segkit.plans.plan import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
 from segkit.progress import WindowProgress

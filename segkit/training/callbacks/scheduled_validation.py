@@ -13,6 +13,7 @@ from segkit.preprocessing.case_store import PreparedCase
 from segkit.progress import duration
 from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
+from segkit.training.outputs.expected_dice import ExpectedDiceFit
 from segkit.training.outputs.gallery import Gallery
 from segkit.training.outputs.overlap_dice import OverlapDice
 from segkit.training.signals import StopRequest
@@ -56,6 +57,8 @@ class ScheduledValidation:
         self.gallery = Gallery(plan)
         self.overlaps = OverlapDice(plan, cases, budget=budget, stop=stop, ranks=ranks)
         """Dice at smaller overlaps of windows, measured after the last validation."""
+        self.quality = ExpectedDiceFit(plan, cases, budget=budget, stop=stop, ranks=ranks)
+        """Expected Dice of new scans, fitted after the last validation."""
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""
@@ -103,13 +106,13 @@ class ScheduledValidation:
                 duration(self.budget.case_seconds()),
             )
             return
-        self._validate(
-            module, self.cases, self.gallery.offer, keep_seconds=self.budget.overlap_reserve()
-        )
+        keep_seconds = self.budget.overlap_reserve() + self.budget.quality_reserve()
+        self._validate(module, self.cases, self.gallery.offer, keep_seconds=keep_seconds)
         own_pictures = {picture.case: picture for picture in self.gallery.pictures}
         self.gallery.keep_extremes(self.ranks.merged(own_pictures).values())
         if self.score:
             _log_missing(self.score.cases, len(self.cases), is_stopped=bool(self.stop.received))
+            self.quality.measure(module)
             self.overlaps.measure(module, self.score.per_case)
 
     def _validate(
