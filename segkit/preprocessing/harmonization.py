@@ -53,7 +53,8 @@ def planned_harmonization(plan: Plan, where: str | Path = "plan") -> Harmonizati
 
 def is_harmonized_by_table(plan: Plan) -> bool:
     """Return whether the group that a table gives a scan decides how it is harmonized."""
-    return bool(plan.harmonization) and plan.harmonization["grouping"]["source"] == "table"
+    harmonization = plan.harmonization or {"grouping": {"source": "none"}}
+    return bool(harmonization["grouping"]["source"] == "table")
 
 
 def named_group(model: Harmonization, group: str, image: Path, header: Any = None) -> str:
