@@ -17,7 +17,7 @@ SPLIT = "split.json"
 AS_IT_WAS = (
     "Give the dataset and its groups as they were, or start another run with another run_dir."
 )
-"""What to do if the cases of a run have changed since it began."""
+"""Remedy for cases that have changed since the run began."""
 
 
 def split_ids(split: Split) -> dict[str, list[str]]:
