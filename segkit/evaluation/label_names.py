@@ -17,7 +17,7 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import check_same_values, common_names, with_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure, values_of
-from segkit.files.names import records_of
+from segkit.files.names import DICOM, records_of, suffix_of
 from segkit.io.segment_names import names_in
 from segkit.labels.scheme import LabelScheme
 
@@ -31,8 +31,10 @@ MAX_RECORD_BYTES = 16 << 20
 
 def named_dataset(
     references: Path, labels: Mapping[str, Structure] | None, ignore: int | None
-) -> Dataset:
-    """Return the dataset of the references, with named labels.
+) -> tuple[Dataset, bool]:
+    """Return the dataset of the references with named labels, and whether all names are made up.
+
+    They are if neither the user nor the layout nor a label file names a value.
 
     Args:
         references: the dataset.
@@ -45,8 +47,10 @@ def named_dataset(
     plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
     dataset = read_dataset(references, labels=plain, ignore=ignore)
     if labels and not plain:
-        return dataset
-    return with_names(dataset, skip_unreadable=bool(labels))
+        return dataset, False
+    named = with_names(dataset, skip_unreadable=bool(labels))
+    is_named = labels or dataset.labels or dataset.regions or named.value_names
+    return named, not is_named
 
 
 def structures_of(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
@@ -149,6 +153,11 @@ def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
         )
         return {}
     return structures
+
+
+def any_names(label_maps: Iterable[Path]) -> bool:
+    """Return whether a label map names its values; every DICOM-SEG does."""
+    return any(suffix_of(path) == DICOM or names_in(path) for path in label_maps)
 
 
 def record_names(

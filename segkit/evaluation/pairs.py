@@ -9,6 +9,7 @@ from pathlib import Path
 
 from segkit.errors import InputError, first_few
 from segkit.evaluation.label_names import (
+    any_names,
     named_dataset,
     names_in_references,
     record_names,
@@ -130,7 +131,7 @@ def _pairs_of_dataset(
     labels: Mapping[str, Structure] | None,
     ignore: int | None,
 ) -> Pairs:
-    dataset = named_dataset(references, labels, ignore)
+    dataset, is_made_up = named_dataset(references, labels, ignore)
     annotated = {case.id: case.label for case in dataset.cases if case.label}
     scans = {case.id: case.images[0] for case in dataset.cases}
     matched = _match(
@@ -138,8 +139,11 @@ def _pairs_of_dataset(
     )
     pairs = tuple(replace(pair, scan=scans[pair.case]) for pair in matched)
     names = dict(labels or structures_of(dataset))
-    # The names of the dataset take precedence; records are read only to warn of differences.
-    record_names(names, _files(pairs))
+    files = _files(pairs)
+    # Names of the dataset take precedence; the records are then read to warn of differences.
+    in_records = record_names({} if is_made_up else names, files)
+    if is_made_up and (in_records or any_names(path for path, _ in files)):
+        names = names_in_references(references, files)
     paired = {pair.case for pair in pairs}
     missing = tuple(sorted((annotated.keys() & failed_cases(predictions)) - paired))
     if missing:
@@ -148,10 +152,11 @@ def _pairs_of_dataset(
         )
     return Pairs(
         pairs,
-        names,
+        names or None,
         missing,
         ignore=dataset.ignore,
         total=len(annotated),
+        record_names=in_records,
         values=dataset.value_names,
     )
 
