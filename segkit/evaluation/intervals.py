@@ -206,7 +206,7 @@ def _table(values: Values) -> tuple[NDArray[np.float64], list[str]]:
     table = np.array(
         [[values.get((case, seed), math.nan) for seed in seeds] for case in cases], np.float64
     ).reshape(len(cases), len(seeds))
-    kept: NDArray[np.bool_] = np.isfinite(table).all(axis=1)
+    kept = np.asarray(np.isfinite(table).all(axis=1))
     return table[kept], [case for case, is_kept in zip(cases, kept, strict=True) if is_kept]
 
 
