@@ -155,9 +155,33 @@ def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
     return structures
 
 
-def any_names(label_maps: Iterable[Path]) -> bool:
-    """Return whether a label map names its values; every DICOM-SEG does."""
-    return any(suffix_of(path) == DICOM or names_in(path) for path in label_maps)
+def with_record_names(
+    names: Mapping[str, Structure], files: Sequence[tuple[Path, Path]], *, is_made_up: bool
+) -> tuple[dict[str, Structure], dict[str, Structure]]:
+    """Return the names of a dataset, and those in the run records.
+
+    Names that are made up are left out if the predictions or the records name values. The records
+    do not change other names; they are then read to warn of different values.
+
+    Args:
+        names: names of the dataset with their values.
+        files: prediction and reference of each case.
+        is_made_up: whether neither the dataset nor its label maps name anything.
+
+    Raises:
+        InputError: two predictions give a name different values.
+    """
+    in_records = record_names({} if is_made_up else names, files)
+    predictions = [prediction for prediction, _ in files]
+    if is_made_up and (in_records or any(map(_names_values, predictions))):
+        _check_predicted_values(predictions)
+        return {}, in_records
+    return dict(names), in_records
+
+
+def _names_values(label_map: Path) -> bool:
+    """Return whether a label map names its values, as every DICOM-SEG does."""
+    return suffix_of(label_map) == DICOM or bool(names_in(label_map))
 
 
 def record_names(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from segkit.errors import InputError, first_few
 from segkit.evaluation.label_names import (
-    any_names,
     named_dataset,
     names_in_references,
     record_names,
     scheme_beside,
     structures_of,
+    with_record_names,
 )
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
@@ -138,12 +138,8 @@ def _pairs_of_dataset(
         _by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
     )
     pairs = tuple(replace(pair, scan=scans[pair.case]) for pair in matched)
-    names = dict(labels or structures_of(dataset))
-    files = _files(pairs)
-    # Names of the dataset take precedence; the records are then read to warn of differences.
-    in_records = record_names({} if is_made_up else names, files)
-    if is_made_up and (in_records or any_names(path for path, _ in files)):
-        names = names_in_references(references, files)
+    names = labels or structures_of(dataset)
+    names, in_records = with_record_names(names, _files(pairs), is_made_up=is_made_up)
     paired = {pair.case for pair in pairs}
     missing = tuple(sorted((annotated.keys() & failed_cases(predictions)) - paired))
     if missing:
