@@ -32,6 +32,7 @@ from segkit.inference.request import Request
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.labels.codes import colors_of
 from segkit.progress import WindowProgress
+from segkit.quality.records import label_record, scan_record
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
 
@@ -202,6 +203,7 @@ def _wanted(job: Job, options: FinalizeOptions) -> Wanted:
         uncertainty="uncertainty" in job.extras,
         probabilities=options.probabilities if "probabilities" in job.extras else None,
         scratch=job.output.parent,
+        expected_dice="record" in job.extras,
     )
 
 
@@ -227,7 +229,11 @@ def _figures(
         where=job.scan.where,
     )
     return {
-        name: {**label, "warning": prediction.label_warnings.get(name, "")}
+        name: {
+            **label,
+            "warning": prediction.label_warnings.get(name, ""),
+            **label_record(prediction.expected_dice.get(name)),
+        }
         for name, label in figures.items()
     }
 
@@ -278,6 +284,8 @@ def _record(
     if prediction.harmonization:
         record["group"] = prediction.harmonization.group
     record["scan_warnings"] = list(prediction.scan_warnings)
+    kept = {name: label for name, label in prediction.expected_dice.items() if name in figures}
+    record |= scan_record(kept, [model.card for model in predictor.bundles])
     record["labels"] = dict(figures)
     regions = predictor.plan.regions
     kept_regions = {name: list(values) for name, values in regions.items() if name in figures}

@@ -36,7 +36,7 @@ class ExpectedDice:
     curve: tuple[tuple[float, float], ...]
     """Points (score, share of the typical Dice), rising; straight lines between them."""
     labels: Mapping[str, Typical]
-    """What is typical of each label; a label that no validation case has is absent."""
+    """Typical values of each label; a label that no validation case has is absent."""
     errors: tuple[tuple[float, float], ...]
     """Points (expected Dice, mean absolute error) of cases that the fit did not use."""
 

@@ -48,7 +48,7 @@ class Features:
 
 
 SIGNS = (1, -1, -1, -1)
-"""Whether a label's Dice rises (1) or falls (-1) with each feature."""
+"""Sign of each feature: 1 if the Dice of a label rises with it, -1 if it falls."""
 NAMES = ("soft_dice", "pieces", "volume", "border")
 """Names of the features in bundle.json."""
 

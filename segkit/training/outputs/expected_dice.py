@@ -28,13 +28,15 @@ from segkit.training.compute.distributed import Ranks
 from segkit.training.data.degraded_copies import DEGRADATIONS, copies
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.signals import StopRequest
-from segkit.training.time_budget import VALIDATING, Budget
+from segkit.training.time_budget import SHARE_OF_QUALITY, VALIDATING, Budget
 from segkit.training.validation import dice_by_name, predict_scan
 
 log = logging.getLogger(__name__)
 
 MAX_CASES = 20
 """Largest number of cases that each process of a training measures."""
+SECONDS, SHARE = 20.0, 0.05
+"""Time without a limit of minutes: so many seconds, or this share of the training if it is more."""
 
 
 class ExpectedDiceFit:
@@ -70,7 +72,7 @@ class ExpectedDiceFit:
         All ranks call this together.
         """
         measured: dict[str, list[Example]] = {}
-        deadline = self.budget.timing.elapsed() + self.budget.quality_seconds()
+        deadline = self.budget.timing.elapsed() + seconds_to_measure(self.budget)
         with self.budget.timing.part(VALIDATING):
             for case in self.own_cases:
                 needed = relative_time() * self.budget.case_seconds()
@@ -105,6 +107,13 @@ def spread_cases(cases: Sequence[PreparedCase]) -> list[PreparedCase]:
         order.append(far)
         chosen.remove(far)
     return [cases[index] for index in order]
+
+
+def seconds_to_measure(budget: Budget) -> float:
+    """Return the seconds that measuring may take from now on."""
+    if budget.trainer.max_minutes is None:
+        return max(SECONDS, SHARE * budget.timing.elapsed())
+    return max(0.0, min(budget.left(), budget.seconds * SHARE_OF_QUALITY))
 
 
 def relative_time() -> float:
