@@ -31,20 +31,24 @@ def scan_record(
         cards: content of bundle.json of each model.
 
     >>> labels = {"a": LabelQuality(0.75, 0.125), "b": LabelQuality(0.25, 0.375)}
-    >>> cards = [{"expected_dice": {"accuracy": {"cases": 20}}}]
+    >>> usual = {"a": {"dice": 0.875}, "b": {"dice": 0.625}}
+    >>> cards = [{"expected_dice": {"accuracy": {"cases": 20}, "labels": usual}}]
     >>> scan_record(labels, cards)["expected_dice"]
-    {'mean': 0.5, 'error': 0.25, 'cases': 20, 'note': ''}
+    {'mean': 0.5, 'error': 0.25, 'usual': 0.75, 'cases': 20, 'note': ''}
     """
     if not labels:
         return {}
     dice = [one.dice for one in labels.values() if one.dice is not None]
     errors = [one.error for one in labels.values() if one.error is not None]
+    known = [name for name, one in labels.items() if one.dice is not None]
+    usual = [card[EXPECTED_KEY]["labels"][name]["dice"] for card in cards for name in known]
     cases = sum(card[EXPECTED_KEY]["accuracy"]["cases"] for card in cards)
     note = f"fitted to {cases} validation cases only; the errors are widened"
     return {
         "expected_dice": {
             "mean": _mean(dice),
             "error": _mean(errors),
+            "usual": _mean(usual),
             "cases": cases,
             "note": note if cases < FEW_CASES else "",
         }

@@ -52,7 +52,7 @@ def test_in_the_record() -> None:
         "expected_dice_error": 0.1,
     }
     assert scan_record({}, []) == {}
-    cards = [{"expected_dice": {"accuracy": {"cases": 4}}}]
+    cards = [{"expected_dice": {"accuracy": {"cases": 4}, "labels": {}}}]
     record = scan_record({"a": LabelQuality(None, None)}, cards)["expected_dice"]
     assert (record["mean"], record["error"]) == (None, None)
     assert record["note"] == "fitted to 4 validation cases only; the errors are widened"

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 MAX_CASES = 20
 """Largest number of cases that each process of a training measures."""
-SECONDS, SHARE = 20.0, 0.05
+SECONDS, SHARE = 60.0, 0.05
 """Time without a limit of minutes: so many seconds, or this share of the training if it is more."""
 
 
