@@ -47,17 +47,17 @@ def estimate_with_accuracy(
 ) -> tuple[ExpectedDice, dict[str, Any]] | None:
     """Return the estimator fitted to all examples, and its accuracy in JSON types.
 
-    Return None for fewer than `MIN_CASES` cases.
+    Return None for fewer than `MIN_CASES` cases, or for a single group.
 
     Args:
         examples: labels of validation cases as they are and degraded.
         groups: name of the group of each case, such as its fold; the groups are left out in turn.
     """
     cases = list(dict.fromkeys(one.case for one in examples if one.degradation == AS_IT_IS))
-    if len(cases) < MIN_CASES:
-        return None
     if groups is None:
         groups = {case: str(number % MAX_GROUPS) for number, case in enumerate(cases)}
+    if len(cases) < MIN_CASES or len({groups[case] for case in cases}) < 2:
+        return None
     known = list(left_out(examples, groups))
     unseen = list(left_out(examples, groups, unseen=True))
     as_they_are = [one for one in known if one.example.degradation == AS_IT_IS]
