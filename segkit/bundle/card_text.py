@@ -190,7 +190,7 @@ def _machine(machine: Any) -> str:
         return UNKNOWN
     kind = "GPU" if machine.get("device") == "cuda" else "CPU"
     processes = machine.get("processes")
-    several = f"{processes} processes, " if is_number(processes) and processes > 1 else ""
+    several = "" if processes in (None, 1) else f"{_word(processes)} processes, "
     return (
         f"{several}{kind} {_word(machine.get('processor'))}, "
         f"{_word(machine.get('threads'))} of {_word(machine.get('cores'))} CPU threads,"
