@@ -1,4 +1,4 @@
-"""What a model must not be used for: sentences that follow from what its training recorded."""
+"""Limits of a model: what it must not be used for, as its training recorded it."""
 
 from __future__ import annotations
 
