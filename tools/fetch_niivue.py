@@ -18,6 +18,7 @@ PACKAGE, VERSION = "@niivue/niivue", "0.69.0"
 BUILD = "dist/niivue.umd.js"
 SHA256 = "47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af"
 """Checksum of BUILD in that version; another one is refused."""
+FLAGS = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
 INSIDE = (
     "@lukeed/uuid",
     "@ungap/structured-clone",
@@ -38,8 +39,7 @@ FOLDER = Path(__file__).parents[1] / "segkit" / "report" / "niivue"
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-            + ["--prefix", folder, f"{PACKAGE}@{VERSION}"],
+            ["npm", "install", *FLAGS, "--prefix", folder, f"{PACKAGE}@{VERSION}"],
             check=True,
         )
         modules = Path(folder) / "node_modules"

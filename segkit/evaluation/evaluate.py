@@ -13,6 +13,7 @@ from typing import Any
 from segkit.errors import UsageError
 from segkit.evaluation.case_maps import read_maps
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
+from segkit.evaluation.metrics import METRICS
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Results, Row, rows_of, summarize
@@ -116,11 +117,12 @@ def evaluate(
         comparisons = list(pool.map(compare, pairs.pairs))
     _warn(comparisons, pairs.ignore, tolerance_mm)
     results = {comparison.case: comparison.results for comparison in comparisons}
-    summary = summarize(results)
+    units = sorted({comparison.grid.unit for comparison in comparisons})
+    summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = pairs.ignore
-    summary["unit"] = sorted({comparison.grid.unit for comparison in comparisons})
+    summary["unit"] = units
     summary["references_in_all"] = pairs.total
     summary["references_without_prediction"] = list(pairs.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary, _volumes(results), pairs)

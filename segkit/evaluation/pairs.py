@@ -14,6 +14,7 @@ from segkit.evaluation.label_names import (
     record_names,
     scheme_beside,
     structures_of,
+    with_record_names,
 )
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.run_records import failures
@@ -146,7 +147,7 @@ def _pairs_of_dataset(
     labels: Mapping[str, Structure] | None,
     ignore: int | None,
 ) -> Pairs:
-    dataset = named_dataset(references, labels, ignore)
+    dataset, is_made_up = named_dataset(references, labels, ignore)
     annotated = {case.id: case.label for case in dataset.cases if case.label}
     cases = {case.id: case for case in dataset.cases}
     matched = _match(
@@ -156,9 +157,8 @@ def _pairs_of_dataset(
         replace(pair, scan=cases[pair.case].images[0], patient=cases[pair.case].patient)
         for pair in matched
     )
-    names = dict(labels or structures_of(dataset))
-    # The names of the dataset take precedence; records are read only to warn of differences.
-    record_names(names, _files(pairs))
+    names = labels or structures_of(dataset)
+    names, in_records = with_record_names(names, _files(pairs), is_made_up=is_made_up)
     paired = {pair.case for pair in pairs}
     missing = tuple(sorted((annotated.keys() & failures(predictions).keys()) - paired))
     if missing:
@@ -167,10 +167,11 @@ def _pairs_of_dataset(
         )
     return Pairs(
         pairs,
-        names,
+        names or None,
         missing,
         ignore=dataset.ignore,
         total=len(annotated),
+        record_names=in_records,
         values=dataset.value_names,
     )
 

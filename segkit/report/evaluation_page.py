@@ -27,6 +27,7 @@ from segkit.report.evaluation.viewer import viewer_section
 from segkit.report.evaluation.volumes import volume_section
 from segkit.report.evaluation.worst_cases import draw_worst_cases
 from segkit.report.evaluation_groups import groups_section
+from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, csv_text, html_table
 from segkit.volume import Unit
@@ -158,7 +159,7 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
     titles = dict(zip(summary["mean"], _titles(summary), strict=True))
     charts = {metric: _chart(evaluation, metric, title) for metric, title in titles.items()}
     sections = {
-        "labels": dice_section(summary, titles, charts["dice"]) if "dice" in titles else "",
+        "labels": dice_section(summary, charts["dice"]) if "dice" in titles else "",
         "worst": worst.section(),
         "view": viewer_section(worst.viewed),
         "cases": case_section(facts, list(summary["labels"]), worst.pictures),
@@ -237,6 +238,10 @@ def _comparison(summary: Mapping[str, Any]) -> str:
 def _absences(evaluation: Evaluation) -> str:
     rows = absence_rows(evaluation)
     header = ["label", "in the reference only", "in the prediction only", "in neither"]
-    return (
-        f"<h3>Number of cases with missing labels</h3>\n{html_table(header, rows)}" if rows else ""
+    tables = [("Number of cases with missing labels", header, rows)]
+    tables.append((TITLE.removesuffix(":"), HEADER, left_out_rows(evaluation.summary)))
+    return "\n".join(
+        f"<h3>{title}</h3>\n{html_table(columns, cells)}"
+        for title, columns, cells in tables
+        if cells
     )

@@ -30,7 +30,8 @@ def case_section(facts: Sequence[CaseFacts], labels: Sequence[str], shown: Colle
     return (
         '<h2 id="cases">Every case, worst first</h2>\n'
         f"{paragraph(_explanation(recorded, labels))}\n"
-        f'<table class="sortable">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
+        f'<table class="sortable">\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Charts of an evaluation: distribution of a metric per label, and volumes of prediction and reference."""
+"""Charts of an evaluation: distribution of a metric per label, predicted and reference volumes."""
 
 from __future__ import annotations
 

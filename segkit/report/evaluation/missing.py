@@ -14,6 +14,11 @@ from segkit.report.page import bullets
 
 NAMED = 8
 """Number of cases that a sentence names."""
+REASONS = {
+    "infinite": "one of the two masks is empty",
+    "undefined": "there is nothing to divide by or to measure from (NaN in other programs)",
+}
+"""Why values of each kind are infinite or undefined."""
 
 
 def missing_section(evaluation: Evaluation) -> str:
@@ -34,8 +39,9 @@ def failed_sentences(evaluation: Evaluation) -> Iterator[str]:
     if not missing:
         return
     yield (
-        f"{_cases(len(missing))} of the references without a prediction: {first_few(missing, NAMED)}."
-        " They are in none of the means, which may therefore be too high."
+        f"{_cases(len(missing))} of the references without a prediction:"
+        f" {first_few(missing, NAMED)}. They are in none of the means, which may therefore be too"
+        " high."
     )
     reasons = failures(Path(evaluation.summary["predictions"]))
     for case in [case for case in missing if reasons.get(case)][:NAMED]:
@@ -50,14 +56,14 @@ def absence_sentences(evaluation: Evaluation) -> Iterator[str]:
         missed, invented = cases[label, "missed"], cases[label, "invented"]
         if missed:
             yield (
-                f"{label} was missed in {_cases(len(missed))} of {total} ({first_few(missed, NAMED)}):"
-                " it is in the reference, and nothing of it was predicted. Dice 0 counts in the mean;"
-                " distances are infinite."
+                f"{label} was missed in {_cases(len(missed))} of {total}"
+                f" ({first_few(missed, NAMED)}): it is in the reference, and nothing of it was"
+                " predicted. Dice 0 counts in the mean; distances are infinite."
             )
         if invented:
             yield (
-                f"{label} was predicted in {_cases(len(invented))} of {total} that do not have it in"
-                f" the reference ({first_few(invented, NAMED)}). Dice 0 counts in the mean; distances"
+                f"{label} was predicted in {_cases(len(invented))} of {total} without it in the"
+                f" reference ({first_few(invented, NAMED)}). Dice 0 counts in the mean; distances"
                 " are infinite."
             )
         if counts["neither"]:
@@ -79,21 +85,18 @@ def _cases_by_presence(evaluation: Evaluation) -> dict[tuple[str, str], list[str
 
 
 def left_out_sentences(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield sentences about infinite and undefined values, which are counted and left out of means."""
-    for kind, why in (
-        ("infinite", "one of the masks is empty, so there is no distance or share to it"),
-        ("undefined", "the metric has no value there (NaN in other programs)"),
-    ):
-        for label, counts in summary["counts"].items():
+    """Yield sentences about infinite and undefined values, which are counted and left out."""
+    for label, counts in summary["counts"].items():
+        for kind, why in REASONS.items():
             by_count: dict[int, list[str]] = defaultdict(list)
             for metric, count in counts.get(kind, {}).items():
                 by_count[count].append(metric)
             for count, metrics in by_count.items():
+                is_one = len(metrics) == 1
                 yield (
-                    f"{label}: {', '.join(metrics)} {'is' if len(metrics) == 1 else 'are'} {kind} in"
-                    f" {_cases(count)}, because {why}. The means and intervals of"
-                    f" {'it' if len(metrics) == 1 else 'them'} are over the other cases only, and"
-                    " look better than the model is."
+                    f"{label}: {', '.join(metrics)} {'is' if is_one else 'are'} {kind} in"
+                    f" {_cases(count)}, because {why}. {'Its mean' if is_one else 'Their means'}"
+                    " leave these cases out and can look better than the model is."
                 )
 
 

@@ -17,16 +17,15 @@ DICE = "dice"
 MEAN = "mean over labels"
 
 
-def dice_section(summary: Mapping[str, Any], titles: Mapping[str, str], chart: str) -> str:
+def dice_section(summary: Mapping[str, Any], chart: str) -> str:
     """Return the section about the Dice of each label as HTML.
 
     Args:
         summary: summary of the evaluation, with distributions.
-        titles: title of each metric.
         chart: chart of the distributions as HTML.
     """
     return (
-        f'<h2 id="labels">{titles[DICE][:1].upper()}{html.escape(titles[DICE][1:])} per label</h2>\n'
+        '<h2 id="labels">Dice per label</h2>\n'
         f"{metric_table(summary, DICE)}\n{paragraph(how_sure(summary))}\n{chart}"
     )
 
@@ -58,10 +57,10 @@ def how_sure(summary: Mapping[str, Any]) -> str:
     by_patient = found is not None and found["patients"] < found["values"]
     over = "patients, because some have several cases" if by_patient else "cases"
     return (
-        f"The interval contains the mean of all such cases with a probability of 95 %, if these"
-        f" cases are a random sample of them. It is a bootstrap over the {over} ({DRAWS:,}"
-        " resamples, widened for small numbers). The middle half runs from the first to the third"
-        " quartile."
+        "If these cases are a random sample, about 95 of 100 such intervals contain the mean over"
+        f" all cases of their kind. They are a bootstrap over the {over} ({DRAWS:,} resamples,"
+        " widened where there are few). The middle half runs from the first to the third quartile"
+        " (interquartile range)."
     )
 
 

@@ -24,6 +24,7 @@
   await loadLibrary();
   const view = new niivue.Niivue({
     logLevel: "error", backColor: [0, 0, 0, 1], dragAndDropEnabled: false, isRadiologicalConvention: true,
+    sagittalNoseLeft: true, showAllOrientationMarkers: true,
     crosshairColor: [1, 1, 1, 0.6], multiplanarShowRender: niivue.SHOW_RENDER.NEVER, forceDevicePixelRatio: 1,
   });
   await view.attachToCanvas(canvas);

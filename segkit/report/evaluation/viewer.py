@@ -109,14 +109,15 @@ def viewer_section(cases: Sequence[ViewedCase]) -> str:
     # A "<" could end the script early.
     as_json = json.dumps(facts).replace("<", "\\u003c")
     library = base64.b64encode(_file("niivue", "niivue.umd.js.gz")).decode("ascii")
-    licences = html.escape(_file("niivue", "LICENSES.txt").decode("utf-8"))
+    licenses = html.escape(_file("niivue", "LICENSES.txt").decode("utf-8"))
     return (
         _file("evaluation", "viewer.html").decode("utf-8").replace("OPTIONS", options, 1)
         + f'<script type="application/json" id="viewer-cases">{as_json}</script>'
         + volumes
         + _data("niivue-library", library)
         + f"<script>{_file('evaluation', 'viewer.js').decode('utf-8')}</script>\n"
-        + f'<details class="screen"><summary>Licenses of the viewer</summary><pre>{licences}</pre></details>'
+        + '<details class="screen"><summary>Licenses of the viewer</summary>'
+        + f"<pre>{licenses}</pre></details>"
     )
 
 
@@ -171,7 +172,7 @@ def _colors(drawn: DrawnCase) -> dict[str, Any]:
 
 
 def _start(predicted: NDArray[Any], reference: NDArray[Any]) -> tuple[float, float, float]:
-    """Return the middle of the voxels that differ (of the labels if none do), as shares of the size."""
+    """Return the planes that show most of the differences, or else of the reference, as shares."""
     marked = predicted != reference
     if not marked.any():
         marked = reference != 0
@@ -180,6 +181,5 @@ def _start(predicted: NDArray[Any], reference: NDArray[Any]) -> tuple[float, flo
     shares = []
     for axis, size in enumerate(marked.shape):
         counts = marked.sum(axis=tuple(other for other in range(3) if other != axis))
-        # The plane that shows most, like that of the pictures.
         shares.append((int(counts.argmax()) + 0.5) / size)
     return shares[0], shares[1], shares[2]
