@@ -24,8 +24,6 @@ from numpy.typing import NDArray
 
 from segkit.evaluation.overlap import Mask
 
-CONNECTIVITY = 26
-
 
 @dataclass(frozen=True)
 class Lesions:
@@ -88,9 +86,7 @@ def lesion_totals(counts: Iterable[Lesions]) -> Lesions:
 
 def _components(mask: Mask) -> tuple[NDArray[Any], int]:
     """Return the number of the component of each voxel, from 1 on, and how many there are."""
-    numbers, count = cc3d.connected_components(
-        mask.view(np.uint8), connectivity=CONNECTIVITY, return_N=True
-    )
+    numbers, count = cc3d.connected_components(mask.view(np.uint8), connectivity=26, return_N=True)
     return numbers, int(count)
 
 

@@ -20,9 +20,9 @@ from segkit.evaluation.overlap import Mask
 REACH = 2.0
 """Length of the longest offset that is looked up, in voxels along the axis of finest spacing."""
 VOXELS_PER_QUERY, POINTS_PER_VOXEL = 75, 40
-"""Voxels that a transform visits in the time of a usual query of a tree, and points of the tree that
-cost as much as one further voxel, because a query amid equally distant points visits most of them.
-Both are rough: they decide only how long the exact distances take."""
+"""Voxels that a transform visits in the time of a usual query of a tree, and points of the tree
+that cost as much as one further voxel: a query amid equally distant points visits most of them.
+Both are rough, and decide only how long the exact distances take."""
 
 
 def distances_to(source: Mask, target: Mask, spacing: Sequence[float]) -> NDArray[np.float32]:
@@ -41,10 +41,9 @@ def distances_to(source: Mask, target: Mask, spacing: Sequence[float]) -> NDArra
     [8.0, 2.0, 0.0]
     """
     indices = np.nonzero(source)
-    distances = np.full(indices[0].size, np.inf, np.float32)
     if not target.any():
-        return distances
-    far = _look_around(distances, indices, target, spacing)
+        return np.full(indices[0].size, np.inf, np.float32)
+    distances, far = _look_around(indices, target, spacing)
     if not far.size:
         return distances
     distant = tuple(index[far] for index in indices)
@@ -58,24 +57,20 @@ def distances_to(source: Mask, target: Mask, spacing: Sequence[float]) -> NDArra
 
 
 def _look_around(
-    distances: NDArray[np.float32],
-    indices: Sequence[NDArray[np.int64]],
-    target: Mask,
-    spacing: Sequence[float],
-) -> NDArray[np.int64]:
-    """Set the distances of voxels with a target voxel within REACH; return the other positions."""
+    indices: Sequence[NDArray[np.int64]], target: Mask, spacing: Sequence[float]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the distances of voxels to targets within REACH, and positions of the other voxels."""
     offsets = _offsets(spacing)
     reach = np.abs(offsets).max(axis=0)
-    padded = np.pad(target, [(int(width), int(width)) for width in reach])
-    steps = np.array(padded.strides)  # of booleans, so bytes are voxels
-    flat = padded.ravel()
-    places = sum(index * step for index, step in zip(indices, steps, strict=True)) + reach @ steps
-    left = np.arange(distances.size)
+    padded = np.ascontiguousarray(np.pad(target, [(int(width), int(width)) for width in reach]))
+    flat, steps = padded.ravel(), np.array(padded.strides)  # of booleans, so bytes are voxels
+    places = np.stack(indices, axis=1) @ steps + reach @ steps
+    distances, left = np.full(places.size, np.inf, np.float32), np.arange(places.size)
     for offset in offsets:
         hit = flat[places + offset @ steps]
         distances[left[hit]] = np.linalg.norm(offset * np.asarray(spacing))
         left, places = left[~hit], places[~hit]
-    return left
+    return distances, left
 
 
 def _offsets(spacing: Sequence[float]) -> NDArray[np.int64]:
@@ -86,7 +81,7 @@ def _offsets(spacing: Sequence[float]) -> NDArray[np.int64]:
     offsets = np.array(list(grid), np.int64)
     lengths = np.linalg.norm(offsets * np.asarray(spacing), axis=1)
     order = np.argsort(lengths, kind="stable")
-    return offsets[order[lengths[order] <= longest]]
+    return np.asarray(offsets[order[lengths[order] <= longest]])
 
 
 def _transform(target: Mask, spacing: Sequence[float]) -> NDArray[np.float32]:

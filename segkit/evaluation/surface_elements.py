@@ -84,7 +84,9 @@ class ElementDistances:
         if self._area() == 0:
             return math.nan
         limit = tolerance * (1 + SLACK)
-        near = sum(float(areas[distances <= limit].sum()) for distances, areas in self._directions())
+        near = sum(
+            float(areas[distances <= limit].sum()) for distances, areas in self._directions()
+        )
         return near / self._area()
 
     def _directions(self) -> list[tuple[NDArray[np.float32], NDArray[np.float64]]]:
@@ -113,7 +115,7 @@ def element_distances(
 
     >>> square = np.zeros((5, 5, 1), bool)
     >>> square[1:4, 1:4] = True
-    >>> round(element_distances(square, square, (1, 1, 1)).areas_of_prediction.sum(), 3)
+    >>> float(element_distances(square, square, (1, 1, 1)).areas_of_prediction.sum().round(3))
     10.828
     """
     axes = long_axes(predicted.shape)
@@ -124,7 +126,7 @@ def element_distances(
     both = predicted.any() and reference.any()
     unknown = None if annotated is None or not both else ~annotated.reshape(shape)[box]
     codes = [_codes(mask[box], unknown) for mask in (predicted, reference)]
-    surfaces = [(code != 0) & (code != 2 ** 2 ** len(axes) - 1) for code in codes]
+    surfaces = [(code != 0) & (code != 2**2 ** len(axes) - 1) for code in codes]
     if both and not all(mask.any() for mask in surfaces):
         surfaces = [np.zeros_like(mask) for mask in surfaces]
     areas = _areas(edges)
@@ -139,7 +141,7 @@ def _percentile(distances: NDArray[np.float32], areas: NDArray[np.float64]) -> f
     """Return the smallest distance up to which at least 95 % of the area lies."""
     order = np.argsort(distances, kind="stable")
     shares = np.cumsum(areas[order]) / areas.sum()
-    place = np.searchsorted(shares, PERCENTILE / 100)
+    place = int(np.searchsorted(shares, PERCENTILE / 100))
     return float(distances[order[min(place, len(order) - 1)]])
 
 

@@ -32,7 +32,9 @@ def test_distances_are_those_of_scipy(
     source, target = sparse(1, shape, 0.2), sparse(2, shape, share)
     target[0, 0] = True
     expected = ndimage.distance_transform_edt(~target, sampling=spacing)[source]
-    np.testing.assert_allclose(distances_to(source, target, spacing), expected, rtol=1e-6)
+    for order in ("C", "F"):
+        masks = (np.asarray(mask, order=order) for mask in (source, target))
+        np.testing.assert_allclose(distances_to(*masks, spacing), expected, rtol=1e-6)
 
 
 def test_the_two_ways_are_both_taken() -> None:
