@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def _volume_text(volumes: Range, unit: Unit) -> str:
 def _number_of_pieces(
     label: MeasuredLabel,
     labels: NDArray[Any],
-    values: tuple[int, ...],
+    values: Sequence[int],
     *,
     volume: float,
     usual: LabelRange,
