@@ -198,6 +198,13 @@ def _add_more_files(parser: Parser) -> None:
         "float32, four times the size (default: uint8)",
     )
     group.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="divide the scores by the temperature that the training of the model has fitted, so "
+        "that probabilities and uncertainty are as sure as they are right; label maps stay the "
+        "same",
+    )
+    group.add_argument(
         "--stats",
         action="store_true",
         help="write OUT.json: volume and intensities of each label, and how it was computed; for "
