@@ -7,9 +7,9 @@ estimator, with degraded copies, as at the end of a training. The others are the
 are degraded as files would be, before any preparation, and predicted as `segkit predict --stats`
 does. Four kinds of degradation are those of the fit at other strengths, and six the estimator never
 meets. Print tables in Markdown: the temperature that the same cases give, and the calibration error
-(ECE) as the training states it and of the test, before and after; the mean true and expected Dice of each kind, with the mean
-absolute error; and Spearman's rank correlation over all labels of all scans, over scans as they
-are, and over scans as they are with unseen degradations.
+(ECE) as the training states it and of the test, before and after; the mean true and expected Dice
+of each kind, with the mean absolute error; and Spearman's rank correlation over all labels of all
+scans, over scans as they are, and over scans as they are with unseen degradations.
 """
 
 from __future__ import annotations
