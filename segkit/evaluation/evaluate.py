@@ -58,6 +58,8 @@ def evaluate(
     labels: Mapping[str, Structure] | None = None,
     ignore: int | None = None,
     tolerance_mm: float = 1.0,
+    extras: Collection[Family] = (),
+    lesion_iou: float = 0.0,
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
@@ -74,6 +76,10 @@ def evaluate(
         ignore: value in the references of voxels that were not annotated and are excluded; by
             default the ignore value of the dataset.
         tolerance_mm: tolerance of surface Dice in mm (px for pictures without spacing).
+        extras: families of metrics besides those that are always measured: "subvoxel", "lesions",
+            "calibration".
+        lesion_iou: smallest IoU of two components that are one lesion; 0 if a shared voxel is
+            enough.
 
     Returns:
         Every metric of `segkit.evaluation.metrics` for every case and label, and the means. A label
