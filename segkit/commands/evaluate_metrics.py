@@ -28,14 +28,14 @@ def add_metric_flags(parser: Parser) -> None:
         "--lesion-iou",
         type=float,
         metavar="T",
-        help="with --lesions: pair each lesion with one predicted one of at least this IoU (default:"
-        " a lesion is found if it shares a voxel with the prediction)",
+        help="with --lesions: pair each lesion with one predicted one of at least this IoU"
+        " (default: a lesion is found if it shares a voxel with the prediction)",
     )
     parser.add_argument(
         "--subvoxel",
         action="store_true",
-        help="also measure distances between surfaces that pass between voxels, weighted by area, as"
-        " DeepMind's surface-distance does",
+        help="also measure distances between surfaces that pass between voxels, weighted by area,"
+        " as DeepMind's surface-distance does",
     )
     parser.add_argument(
         "--calibration",

@@ -70,7 +70,7 @@ def reliability(probabilities: NDArray[np.floating], truth: Mask) -> Reliability
     bins = np.minimum((values * BINS + 1e-6).astype(np.int64), BINS - 1)
     return Reliability(
         np.bincount(bins, minlength=BINS),
-        np.bincount(bins, weights=values, minlength=BINS),
+        np.bincount(bins, weights=values, minlength=BINS).astype(np.float64),
         np.bincount(bins[right], minlength=BINS),
         float(np.square(values - right).sum()),
     )

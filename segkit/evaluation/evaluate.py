@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from segkit.errors import UsageError
+from segkit.evaluation.extras import Extras, checked_extras
 from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
-from segkit.evaluation.metrics import METRICS
+from segkit.evaluation.metrics import Family
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
+from segkit.evaluation.pooled import pooled
+from segkit.evaluation.probability_maps import calibration_of, check_maps
 from segkit.evaluation.summary import Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
 from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_numbers
@@ -107,21 +110,27 @@ def evaluate(
     if not tolerance_mm >= 0:
         raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
     _check_labels(labels)
+    wanted = checked_extras(extras, lesion_iou)
     pairs = find_pairs(predictions, references, labels, ignore)
+    if "calibration" in wanted.families:
+        check_maps(pairs.pairs)
 
     def compare(pair: Pair) -> _Comparison:
-        return _compare(pair, pairs, only_named=labels is not None, tolerance=tolerance_mm)
+        return _compare(
+            pair, pairs, only_named=labels is not None, tolerance=tolerance_mm, extras=wanted
+        )
 
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
         comparisons = list(pool.map(compare, pairs.pairs))
     _warn(comparisons, pairs.ignore, tolerance_mm)
     results = {comparison.case: comparison.results for comparison in comparisons}
     units = sorted({comparison.grid.unit for comparison in comparisons})
-    summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
+    summary = summarize(results, [metric.key(unit) for unit in units for metric in wanted.metrics])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = pairs.ignore
     summary["unit"] = units
+    summary |= pooled(results, wanted)
     summary["references_in_all"] = pairs.total
     summary["references_without_prediction"] = list(pairs.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary)
@@ -169,7 +178,9 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 # -- one case --------------------------------------------------------------------------------------
 
 
-def _compare(pair: Pair, pairs: Pairs, *, only_named: bool, tolerance: float) -> _Comparison:
+def _compare(
+    pair: Pair, pairs: Pairs, *, only_named: bool, tolerance: float, extras: Extras
+) -> _Comparison:
     predicted, reference, file_names = read_pair(
         pair, pairs.labels or {}, values=pairs.values, only_named=only_named
     )
@@ -179,14 +190,19 @@ def _compare(pair: Pair, pairs: Pairs, *, only_named: bool, tolerance: float) ->
         annotated = reference.array != pair.ignore
         predicted = predicted.with_array(predicted.array * annotated)
         reference = reference.with_array(reference.array * annotated)
+    known = None if annotated is None else annotated[0]
+    labels = _labels_to_compare(pairs, file_names, predicted, reference, only_named=only_named)
+    calibrated = "calibration" in extras.families
     results = measure_labels(
         predicted.array[0],
         reference.array[0],
         reference.spacing,
-        labels=_labels_to_compare(pairs, file_names, predicted, reference, only_named=only_named),
+        labels=labels,
         unit=reference.unit,
         tolerance=tolerance,
-        annotated=None if annotated is None else annotated[0],
+        annotated=known,
+        extras=extras,
+        calibrate=calibration_of(pair, reference, labels, known) if calibrated else None,
     )
     return _Comparison(
         pair.case,

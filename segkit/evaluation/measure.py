@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segkit.evaluation.calibration import NO_VOXELS, Reliability
+from segkit.evaluation.extras import NO_EXTRAS, Extras
 from segkit.evaluation.lesions import Lesions
 from segkit.evaluation.mask_pair import MaskPair
-from segkit.evaluation.metrics import Extras
 from segkit.evaluation.overlap import Mask
 from segkit.volume import Box, Unit
 
@@ -23,7 +23,6 @@ Structure = int | Sequence[int]
 Presence = Literal["both", "reference only", "prediction only", "neither"]
 Calibrate = Callable[[Mapping[str, Box]], Mapping[str, Reliability]]
 """Function from the box of each label that occurs to its probabilities and the reference."""
-NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True)

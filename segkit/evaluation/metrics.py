@@ -44,20 +44,6 @@ RULES = (
 
 
 @dataclass(frozen=True)
-class Extras:
-    """Metrics that are measured besides those that always are."""
-
-    families: tuple[Family, ...] = ()
-    lesion_iou: float = 0.0
-    """Smallest IoU of two components that are one lesion; 0 if a shared voxel is enough."""
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """All metrics that are measured."""
-        return metrics_of((*ALWAYS, *self.families))
-
-
-@dataclass(frozen=True)
 class Metric:
     """Row of the catalogue."""
 

@@ -9,8 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.evaluation.calibration import NO_VOXELS, Reliability
+from segkit.evaluation.extras import Extras
 from segkit.evaluation.lesions import lesion_totals
 from segkit.evaluation.summary import Results
+
+
+def pooled(results: Results, extras: Extras) -> dict[str, Any]:
+    """Return the entries of summary.json about all cases together, for the families measured.
+
+    ``families``     names of the families
+    ``lesions``      smallest IoU of the rule (0 for overlap), and label -> numbers of lesions
+    ``calibration``  label -> ECE, Brier score and reliability diagram
+    """
+    entries: dict[str, Any] = {"families": list(extras.families)}
+    if "lesions" in extras.families:
+        entries["lesions"] = {"min_iou": extras.lesion_iou, "labels": lesion_summary(results)}
+    if "calibration" in extras.families:
+        entries["calibration"] = calibration_summary(results)
+    return entries
 
 
 def lesion_summary(results: Results) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.evaluate import Evaluation
-from segkit.evaluation.metrics import RULES, definitions
+from segkit.evaluation.metrics import ALWAYS, RULES, definitions
 from segkit.files.atomic import write_text
 from segkit.report.evaluation_groups import groups_section
 from segkit.report.left_out import HEADER, TITLE, left_out_rows
@@ -139,7 +139,8 @@ def definition_list(evaluation: Evaluation) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
     tolerance, units = evaluation.summary["tolerance"], evaluation.summary["unit"]
     unit: Unit = "px" if units == ["px"] else "mm"
-    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
+    families = (*ALWAYS, *evaluation.summary.get("families", ()))
+    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit, families)
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )
