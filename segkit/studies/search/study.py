@@ -58,7 +58,6 @@ from segkit.studies.study_folder import (
     started_study,
     stoppable_study,
 )
-from segkit.studies.study_overrides import without_validations
 from segkit.training.compute.device import device_for
 from segkit.training.outputs.run_folder import read_study, run_state, write_study
 from segkit.training.setup import Setup
@@ -124,7 +123,7 @@ def _opened(
 ) -> tuple[Bench, Family]:
     """Open the dataset, plan, and set up the study unless that is done."""
     # Every network is measured case by case at its end.
-    config = without_validations(continued_config(SEARCH.name, overrides), overrides)
+    config = SEARCH.trained(continued_config(SEARCH.name, overrides), overrides)
     study = open_study(
         SEARCH.name,
         config,
