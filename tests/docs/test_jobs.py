@@ -133,6 +133,14 @@ def test_evaluate(here: Path) -> None:
     assert (here / "report" / "report.html").is_file()
 
 
+def test_read_the_report(here: Path) -> None:
+    shutil.rmtree("results")
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Read the report\n")[2]
+    run_lines(commands(BLOCK.findall(section)[0][2]))
+    assert "phantom_A" in (here / "report" / "report.html").read_text(encoding="utf-8")
+
+
 def test_dicom(here: Path, dicom: Any) -> None:
     shutil.rmtree("results")
     write_dicom(here, dicom)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from email.message import Message
 from importlib.metadata import PackageNotFoundError, files, requires
@@ -12,6 +13,7 @@ from packaging.requirements import Requirement
 from tools.licenses import (
     CORE,
     PAGE,
+    ROOT,
     Row,
     installed_license,
     requirements,
@@ -79,6 +81,11 @@ def test_no_other_package_of_the_core_is_under_the_lgpl_or_gpl() -> None:
     copyleft = {name for name in closure(core) if "GPL" in str(installed_license(name)).upper()}
     assert copyleft == {"connected-components-3d", "edt"}
     assert all(f"| `{name}` | LGPL" in TEXT for name in copyleft)
+
+
+def test_the_viewer_is_the_one_that_the_page_names() -> None:
+    viewer = json.loads((ROOT / "segkit/report/niivue/niivue.json").read_text())
+    assert f"`NiiVue` {viewer['version']} (BSD-2-Clause)" in TEXT
 
 
 @pytest.mark.parametrize("package", ["numpy", "scipy"])
