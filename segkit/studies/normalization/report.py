@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
+from segkit.evaluation.intervals import SHARE, Interval, ends_text, mean_interval
 from segkit.plans.plan import Plan
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import SHARE, Interval, ends_text, mean_interval
 from segkit.studies.normalization.figures import Picture
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 
 from segkit.config.study_words import given_settings
+from segkit.evaluation.intervals import ends_text
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import ends_text
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.figures import write_figures
 from segkit.studies.scaling.members import Member, Missing

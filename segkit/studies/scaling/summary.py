@@ -9,8 +9,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     SHARE_DIFFERENCE,
     Interval,
@@ -19,6 +18,7 @@ from segkit.studies.intervals import (
     shared_level,
     verdict,
 )
+from segkit.studies.cells import CellResult, Row
 from segkit.studies.normalization.summary import labels_of, values_of
 from segkit.studies.scaling.budget import TERMS, Budget, term_text
 from segkit.studies.scaling.cell import COSTS

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from segkit.config.study_words import given_settings
+from segkit.evaluation.intervals import Interval, ends_text
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, write_tables
-from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.scaling.budget import TERMS, term_text
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.tables import changed_words, command_of

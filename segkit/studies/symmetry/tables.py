@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from segkit.evaluation.intervals import Interval, ends_text
 from segkit.plans.symmetry import SYMMETRIES
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.symmetry.cell import ERROR, SECONDS
 from segkit.studies.symmetry.plans import StudyPlans, is_matched
 from segkit.studies.symmetry.settings import Arm

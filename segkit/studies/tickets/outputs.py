@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segkit.evaluation.intervals import Interval
 from segkit.files.atomic import write_text
 from segkit.report.tables import Cell
 from segkit.report.tickets_page import Table, tickets_page
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import Interval
 from segkit.studies.tickets.cell import ACTIVATIONS, DENSITY
 from segkit.studies.tickets.curves import Comparison, Curves, read_curves
 from segkit.studies.tickets.figures import write_figures

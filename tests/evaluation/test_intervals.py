@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     Interval,
     Values,
