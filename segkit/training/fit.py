@@ -182,7 +182,7 @@ def _checkpoint_to_resume(run: _Run, split: Split) -> tuple[Path, Checkpoint] | 
     newest = newest_checkpoint(run.folder / CHECKPOINTS)
     if newest is None:
         run.ranks.share(lambda: check_nothing_lost(run.folder))
-        run.ranks.share(lambda: write_split(run.folder, split))
+        run.ranks.share(lambda: write_split(run.folder, split, run.plan))
         return None, None
     _, checkpoint = newest
     if checkpoint["plan"] != run.plan.hash():
@@ -193,7 +193,7 @@ def _checkpoint_to_resume(run: _Run, split: Split) -> tuple[Path, Checkpoint] | 
             remedy="Restore the old plan, or start another run with the new one: plan=FILE and "
             "another run_dir.",
         )
-    check_split(run.folder, split)
+    check_split(run.folder, split, run.plan)
     return newest
 
 
