@@ -7,6 +7,7 @@ and both in docs/evaluation.md; its computation is a function in `overlap` or a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from segkit.evaluation.surface import SurfaceDistances, surface_distances
 from segkit.volume import Unit
 
 Quantity = Literal["fraction", "length", "volume"]
+Best = Literal["highest", "lowest", "nearest to 0"]
 
 SUFFIXES: dict[Quantity, dict[Unit, str]] = {
     "fraction": {"mm": "", "px": ""},
@@ -76,6 +78,10 @@ class Metric:
     """Value for two masks; NaN if both are empty, infinite for a distance to an empty mask."""
     definition: str
     """Definition, in which {tolerance} stands for the tolerance with its unit."""
+    best: Best = "highest"
+    """Which value is the best one."""
+    limits: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest possible value."""
 
     def key(self, unit: Unit) -> str:
         """Return the name with the unit, as in metrics.csv.
@@ -105,6 +111,8 @@ METRICS = (
         lambda pair: pair.distances.hd95(),
         "95th percentile Hausdorff distance: the larger of the two 95th percentiles of the"
         " distances from one surface to the other; 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
     ),
     Metric(
         "surface_dice",
@@ -118,8 +126,26 @@ METRICS = (
         "volume",
         lambda pair: pair.volume_difference,
         "volume of the prediction minus volume of the reference; above 0 means too large.",
+        "nearest to 0",
+        (-math.inf, math.inf),
     ),
 )
+
+
+def metric_of(key: str) -> Metric:
+    """Return the row of a metric by its name in metrics.csv, which may contain a unit.
+
+    Raises:
+        KeyError: no metric has this name.
+
+    >>> metric_of("hd95_px").best, metric_of("dice").limits
+    ('lowest', (0.0, 1.0))
+    """
+    return _BY_KEY[key]
+
+
+_UNITS: tuple[Unit, ...] = ("mm", "px")
+_BY_KEY = {metric.key(unit): metric for metric in METRICS for unit in _UNITS}
 
 
 def definitions(tolerance: str, unit: Unit = "mm") -> dict[str, str]:
