@@ -69,9 +69,7 @@ def signed_rank(differences: Sequence[float]) -> SignedRank:
     exact = moved.size <= EXACT_UP_TO
     compute = _exact_p if exact else _normal_p
     zeros = int(values.size - moved.size)
-    return SignedRank(
-        compute(ranks, moved > 0), int(moved.size), zeros, EXACT if exact else NORMAL
-    )
+    return SignedRank(compute(ranks, moved > 0), int(moved.size), zeros, EXACT if exact else NORMAL)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

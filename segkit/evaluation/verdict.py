@@ -1,0 +1,191 @@
+"""Verdicts on paired differences in words, which claim no more than interval and test allow.
+
+One set of predictions is called better only if the 95 % interval of the mean difference leaves out
+zero, the signed-rank test gives p < 0.05 after the correction for several labels, and there are
+`FEW` patients or cases at least. Both are called equivalent only if the whole interval lies within
+a margin that the user states; this is stricter than two one-sided tests at 5 %, which use the 90 %
+interval.
+"""
+
+from __future__ import annotations
+
+import math
+
+from segkit.evaluation.by_group import MEAN
+from segkit.evaluation.differences import Difference
+from segkit.evaluation.intervals import DRAWS, Interval
+
+ALPHA = 0.05
+"""Largest p value that counts as evidence."""
+FEW = 6
+"""Smallest number of differences of one sign with which the exact test can reach p < 0.05."""
+
+
+def verdict(
+    difference: Difference, a: str, b: str, *, unit: str = "case", margin: float | None = None
+) -> str:
+    """Return in words what a difference says about A and B.
+
+    Args:
+        difference: mean paired difference of a label and metric, B minus A.
+        a: name of A.
+        b: name of B.
+        unit: what the interval rests on, "case" or "patient".
+        margin: largest difference that is irrelevant, in the unit of the metric.
+    """
+    interval = difference.interval
+    if interval is None:
+        return "nothing to compare: no case has a finite value with both"
+    if difference.units == 1:
+        return f"one {unit} cannot tell (difference {signed(interval.mean, interval)})"
+    counts = f"{difference.units} {unit}s"
+    if not difference.better and not difference.worse:
+        return f"no difference at all: {a} and {b} have equal values in all {counts}"
+    if difference.units < FEW:
+        return (
+            f"{counts} are too few to tell; the mean difference is"
+            f" {signed(interval.mean, interval)} ({reach(interval)})"
+        )
+    return _claim(difference, interval, a, b) + _equivalence(interval, margin)
+
+
+def _claim(difference: Difference, interval: Interval, a: str, b: str) -> str:
+    """Return what the interval and the test together allow to say."""
+    winner, loser = (b, a) if (interval.mean > 0) is difference.higher_is_better else (a, b)
+    is_significant = difference.p < ALPHA
+    if interval.excludes_zero and is_significant:
+        return (
+            f"{winner} is better than {loser}: the mean difference is"
+            f" {signed(interval.mean, interval)} ({reach(interval)};"
+            f" {p_text(difference)})"
+        )
+    if interval.excludes_zero:
+        return (
+            f"a hint that {winner} is better than {loser}, but not enough: the interval of the"
+            f" difference leaves out zero ({reach(interval)}), and the test does not confirm it"
+            f" ({p_text(difference)})"
+        )
+    if is_significant:
+        return (
+            f"no clear answer: {b} is better in {difference.better} cases and worse in"
+            f" {difference.worse} ({p_text(difference)}), but the mean difference may well be zero"
+            f" ({reach(interval)})"
+        )
+    return (
+        f"no evidence of a difference: the interval of the difference {b} - {a} reaches from"
+        f" {signed(interval.low, interval)} to {signed(interval.high, interval)}; a difference of"
+        f" more than {number(largest(interval), interval)} is unlikely"
+    )
+
+
+def _equivalence(interval: Interval, margin: float | None) -> str:
+    if margin is None:
+        return ""
+    if largest(interval) < margin:
+        return (
+            f". By the stated margin of {margin:g} the two are equivalent: the whole interval lies"
+            " within it"
+        )
+    return f". Equivalence is not shown: the interval reaches beyond the stated margin, {margin:g}"
+
+
+def sentence_for_a_paper(
+    difference: Difference, a: str, b: str, *, unit: str = "case", margin: float | None = None
+) -> str:
+    """Return a sentence with means, difference, interval, test and numbers of cases, to be copied.
+
+    It is "" if there is nothing to report. The arguments are those of `verdict`.
+    """
+    interval = difference.interval
+    if interval is None or interval.ends is None:
+        return ""
+    over = " over the labels" if difference.label == MEAN else f" of {difference.label}"
+    scans = "" if difference.cases == difference.units else f" ({difference.cases} scans)"
+    means = [number(value, interval) for value in (difference.mean_a, difference.mean_b)]
+    return (
+        f"On {difference.units} {unit}s{scans}, the mean {difference.metric}{over} was {means[0]}"
+        f" for {a} and {means[1]} for {b} (mean paired difference"
+        f" {signed(interval.mean, interval)}, 95 % confidence interval"
+        f" {signed(interval.low, interval)} to {signed(interval.high, interval)} by a bootstrap"
+        f" over {unit}s with {DRAWS} resamples; {wilcoxon_text(difference)})."
+        f"{_conclusion(difference, interval, a, b, margin)}"
+    )
+
+
+def _conclusion(
+    difference: Difference, interval: Interval, a: str, b: str, margin: float | None
+) -> str:
+    shown = interval.excludes_zero and difference.p < ALPHA and difference.units >= FEW
+    if margin is not None and largest(interval) < margin and difference.units >= FEW:
+        return (
+            f" The interval lies within the equivalence margin of {margin:g} that was set"
+            " beforehand."
+        )
+    return "" if shown else f" This is no evidence of a difference between {a} and {b}."
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def wilcoxon_text(difference: Difference) -> str:
+    """Return the name of the test, its method, number of differences and p value.
+
+    Without any difference other than zero there is nothing to test, which is said instead.
+    """
+    test = difference.test
+    if not test.n:
+        return "all differences are zero, so there is nothing to test"
+    zeros = f", {test.zeros} differences of zero left out" if test.zeros else ""
+    return (
+        f"two-sided Wilcoxon signed-rank test, {test.method}, n = {test.n}{zeros},"
+        f" {p_text(difference)}"
+    )
+
+
+def p_text(difference: Difference) -> str:
+    """Return the p value in words, with the correction for several labels if there is one."""
+    p = difference.p
+    value = "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    several = difference.tests > 1
+    return value + (f" after Holm's correction for {difference.tests} labels" if several else "")
+
+
+def largest(interval: Interval) -> float:
+    """Return the largest difference, in either direction, inside an interval."""
+    return max(abs(interval.low), abs(interval.high))
+
+
+def reach(interval: Interval) -> str:
+    """Return the ends of an interval in words.
+
+    >>> reach(Interval(0.01, -0.002, 0.022, 40, 1))
+    '95 % interval -0.002 to +0.022'
+    """
+    return f"95 % interval {signed(interval.low, interval)} to {signed(interval.high, interval)}"
+
+
+def signed(value: float, interval: Interval) -> str:
+    """Return a difference with its sign and with as many decimals as its interval deserves."""
+    text = f"{value:+.{decimals(interval)}f}"
+    return text if float(text) else text[1:]
+
+
+def number(value: float | None, interval: Interval) -> str:
+    """Return a value with as many decimals as `signed`, at least two; a dash without a value."""
+    return "-" if value is None else f"{value:.{max(2, decimals(interval))}f}"
+
+
+def decimals(interval: Interval) -> int:
+    """Return the number of decimals that shows the width of an interval with two digits.
+
+    No end that differs from zero is shown as zero, up to eight decimals.
+
+    >>> decimals(Interval(0.0, -0.004, 0.006, 40, 1)), decimals(Interval(3.0, -20.0, 26.0, 40, 1))
+    (3, 0)
+    """
+    width = (interval.high - interval.low) or abs(interval.mean)
+    digits = max(0, 1 - math.floor(math.log10(width))) if width else 3
+    ends = (interval.low, interval.high)
+    while digits < 8 and any(end and not round(end, digits) for end in ends):
+        digits += 1
+    return min(digits, 8)
