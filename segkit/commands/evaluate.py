@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.commands.evaluate_compare import add_flags, check_flags, run_comparison
 from segkit.commands.flags import Parser
 from segkit.dataset.groups import COLUMN, table_groups
 from segkit.dataset.layouts import read_dataset
@@ -53,7 +54,10 @@ def metric_lines() -> str:
 def run(arguments: Sequence[str]) -> int:
     """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
+    check_flags(given)
     _check_group_flags(given)
+    if given.compare:
+        return run_comparison(given, _labels(given.labels))
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -164,6 +168,7 @@ def _parser() -> Parser:
     )
     _add_options(parser)
     _add_groups(parser)
+    add_flags(parser)
     return parser
 
 

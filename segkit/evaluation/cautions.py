@@ -107,8 +107,8 @@ def _never_predicted(results: tuple[Results, ...]) -> list[str]:
         ]
         if never:
             sentences.append(
-                f"{name} never predicts {first_few(never, SHOWN)}, which counts as Dice 0. If it was"
-                " not trained for that, choose the labels of both with --labels NAME=VALUE,..."
+                f"{name} never predicts {first_few(never, SHOWN)}, which counts as Dice 0. If it"
+                " was not trained for that, choose the labels of both with --labels NAME=VALUE,..."
             )
     return sentences
 
@@ -125,8 +125,8 @@ def _left_out(rows: Sequence[PairedValue]) -> list[str]:
     for metric, counts in reasons.items():
         groups[tuple(sorted(counts.items()))].append(metric)
     return [
-        f"{', '.join(metrics)}: {sum(dict(counts).values())} of {totals[metrics[0]]} pairs of values"
-        f" are not compared ({_counts_text(counts)})."
+        f"{', '.join(metrics)}: {sum(dict(counts).values())} of {totals[metrics[0]]} pairs of"
+        f" values are not compared ({_counts_text(counts)})."
         for counts, metrics in groups.items()
         if counts
     ]

@@ -9,7 +9,7 @@ from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.cautions import Cases
 from segkit.evaluation.differences import Difference
 from segkit.evaluation.intervals import DRAWS, LEVEL
-from segkit.evaluation.verdict import sentence_for_a_paper, verdict
+from segkit.evaluation.verdict import finding, sentence_for_a_paper, verdict
 
 MAIN_METRIC = "dice"
 """Metric of the verdict that comes first."""
@@ -32,6 +32,7 @@ def summary_of(
     ``level``, ``draws``  probability of the intervals, and number of resamples
     ``margins``  metric -> largest irrelevant difference
     ``cases``    the cases in ``both``, in ``only_a``, in ``only_b`` and in ``neither``
+    ``patients`` case -> patient, of those that are known
     ``results``  one entry for each metric and label: numbers, verdict and sentence
 
     Args:
@@ -59,6 +60,7 @@ def summary_of(
             "only_b": list(cases.only_b),
             "neither": list(cases.neither),
         },
+        "patients": dict(patients),
         "results": results,
     }
 
@@ -99,6 +101,7 @@ def _entry(
         "worse": difference.worse,
         "equal": difference.equal,
         "not_compared": difference.not_compared,
+        "finding": finding(difference),
         "verdict": verdict(difference, *names, unit=unit, margin=margin),
         "paper": sentence_for_a_paper(difference, *names, unit=unit, margin=margin),
     }

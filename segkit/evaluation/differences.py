@@ -46,7 +46,7 @@ class Difference:
 
     @property
     def units(self) -> int:
-        """Number of patients, or of cases where patients are unknown, that the interval rests on."""
+        """Number of patients, or of cases where none are known, that the interval rests on."""
         return self.interval.cases if self.interval else 0
 
 

@@ -10,6 +10,7 @@ interval.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.differences import Difference
@@ -19,6 +20,38 @@ ALPHA = 0.05
 """Largest p value that counts as evidence."""
 FEW = 6
 """Smallest number of differences of one sign with which the exact test can reach p < 0.05."""
+
+
+Finding = Literal[
+    "nothing to compare",
+    "one cannot tell",
+    "equal",
+    "too few",
+    "A better",
+    "B better",
+    "hint: A",
+    "hint: B",
+    "unclear",
+    "no evidence",
+]
+"""What a difference says, in the shortest words."""
+
+
+def finding(difference: Difference) -> Finding:
+    """Return what the interval and the test together allow to say."""
+    interval = difference.interval
+    if interval is None:
+        return "nothing to compare"
+    if not difference.better and not difference.worse:
+        return "equal"
+    if difference.units < FEW:
+        return "one cannot tell" if difference.units == 1 else "too few"
+    is_b = (interval.mean > 0) is difference.higher_is_better
+    if not interval.excludes_zero:
+        return "unclear" if difference.p < ALPHA else "no evidence"
+    if difference.p < ALPHA:
+        return "B better" if is_b else "A better"
+    return "hint: B" if is_b else "hint: A"
 
 
 def verdict(
@@ -34,41 +67,38 @@ def verdict(
         margin: largest difference that is irrelevant, in the unit of the metric.
     """
     interval = difference.interval
+    found = finding(difference)
     if interval is None:
         return "nothing to compare: no case has a finite value with both"
-    if difference.units == 1:
-        return f"one {unit} cannot tell (difference {signed(interval.mean, interval)})"
-    counts = f"{difference.units} {unit}s"
-    if not difference.better and not difference.worse:
-        return f"no difference at all: {a} and {b} have equal values in all {counts}"
+    counts = f"{difference.units} {unit}s" if difference.units > 1 else f"one {unit}"
+    if found == "equal":
+        every = "the only case" if difference.cases == 1 else f"all {difference.cases} cases"
+        return f"no difference at all: {a} and {b} have equal values in {every}"
     if difference.units < FEW:
-        return (
-            f"{counts} are too few to tell; the mean difference is"
-            f" {signed(interval.mean, interval)} ({reach(interval)})"
-        )
+        few = "cannot tell" if difference.units == 1 else "are too few to tell"
+        return f"{counts} {few}; the mean difference is {signed(interval.mean, interval)}"
     return _claim(difference, interval, a, b) + _equivalence(interval, margin)
 
 
 def _claim(difference: Difference, interval: Interval, a: str, b: str) -> str:
-    """Return what the interval and the test together allow to say."""
-    winner, loser = (b, a) if (interval.mean > 0) is difference.higher_is_better else (a, b)
-    is_significant = difference.p < ALPHA
-    if interval.excludes_zero and is_significant:
+    found = finding(difference)
+    winner, loser = (b, a) if found in ("B better", "hint: B") else (a, b)
+    mean, p = signed(interval.mean, interval), p_text(difference)
+    if found in ("A better", "B better"):
         return (
-            f"{winner} is better than {loser}: the mean difference is"
-            f" {signed(interval.mean, interval)} ({reach(interval)};"
-            f" {p_text(difference)})"
+            f"{winner} is better than {loser}: the mean difference {b} - {a} is {mean}"
+            f" ({reach(interval)}; {p})"
         )
-    if interval.excludes_zero:
+    if found.startswith("hint"):
         return (
             f"a hint that {winner} is better than {loser}, but not enough: the interval of the"
             f" difference leaves out zero ({reach(interval)}), and the test does not confirm it"
-            f" ({p_text(difference)})"
+            f" ({p})"
         )
-    if is_significant:
+    if found == "unclear":
         return (
             f"no clear answer: {b} is better in {difference.better} cases and worse in"
-            f" {difference.worse} ({p_text(difference)}), but the mean difference may well be zero"
+            f" {difference.worse} ({p}), but the mean difference may well be zero"
             f" ({reach(interval)})"
         )
     return (
@@ -94,10 +124,11 @@ def sentence_for_a_paper(
 ) -> str:
     """Return a sentence with means, difference, interval, test and numbers of cases, to be copied.
 
-    It is "" if there is nothing to report. The arguments are those of `verdict`.
+    It is "" if there is nothing to report, or nothing that differs. The arguments are those of
+    `verdict`.
     """
     interval = difference.interval
-    if interval is None or interval.ends is None:
+    if interval is None or interval.ends is None or finding(difference) == "equal":
         return ""
     over = " over the labels" if difference.label == MEAN else f" of {difference.label}"
     scans = "" if difference.cases == difference.units else f" ({difference.cases} scans)"
@@ -115,26 +146,24 @@ def sentence_for_a_paper(
 def _conclusion(
     difference: Difference, interval: Interval, a: str, b: str, margin: float | None
 ) -> str:
-    shown = interval.excludes_zero and difference.p < ALPHA and difference.units >= FEW
+    """Return what follows from the numbers, if they alone might be misread."""
+    found = finding(difference)
     if margin is not None and largest(interval) < margin and difference.units >= FEW:
         return (
             f" The interval lies within the equivalence margin of {margin:g} that was set"
             " beforehand."
         )
-    return "" if shown else f" This is no evidence of a difference between {a} and {b}."
+    if found in ("A better", "B better"):
+        return ""
+    return f" This is no evidence of a difference between {a} and {b}."
 
 
 # -- numbers ---------------------------------------------------------------------------------------
 
 
 def wilcoxon_text(difference: Difference) -> str:
-    """Return the name of the test, its method, number of differences and p value.
-
-    Without any difference other than zero there is nothing to test, which is said instead.
-    """
+    """Return the name of the test, its method, number of differences and p value."""
     test = difference.test
-    if not test.n:
-        return "all differences are zero, so there is nothing to test"
     zeros = f", {test.zeros} differences of zero left out" if test.zeros else ""
     return (
         f"two-sided Wilcoxon signed-rank test, {test.method}, n = {test.n}{zeros},"
@@ -144,10 +173,19 @@ def wilcoxon_text(difference: Difference) -> str:
 
 def p_text(difference: Difference) -> str:
     """Return the p value in words, with the correction for several labels if there is one."""
-    p = difference.p
-    value = "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
-    several = difference.tests > 1
-    return value + (f" after Holm's correction for {difference.tests} labels" if several else "")
+    value = p_value(difference.p)
+    several = f" after Holm's correction for {difference.tests} labels"
+    equation = f"p {value}" if value.startswith("<") else f"p = {value}"
+    return equation + (several if difference.tests > 1 else "")
+
+
+def p_value(p: float) -> str:
+    """Return a p value as text.
+
+    >>> p_value(0.0004), p_value(0.0312), p_value(0.7)
+    ('< 0.001', '0.031', '0.70')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def largest(interval: Interval) -> float:
