@@ -105,27 +105,29 @@ def run_comparison(given: argparse.Namespace, labels: Mapping[str, Structure] | 
 
 
 def text_of(comparison: Comparison) -> str:
-    """Return what the terminal shows: scope, a table of Dice, one of the metrics, the verdict."""
+    """Return what the terminal shows: scope, a table of Dice, one of all metrics, the verdict."""
     summary = comparison.summary
     results = summary["results"]
     of_labels = [entry for entry in results if entry["metric"] == MAIN_METRIC]
     means = [entry for entry in results if entry["label"] == MEAN]
-    parts = [scope(summary), ""]
-    parts += [f"{MAIN_METRIC}:", text_table(*_narrow(of_labels, "label")), ""]
-    if means:
-        parts += ["mean over the labels:", text_table(*_narrow(means, "metric")), ""]
-    elif len(results) > 1:
-        parts = [scope(summary), "", text_table(*_narrow(results, "metric")), ""]
-    parts += [headline(summary), *(f"Note: {text}" for text in summary["cautions"])]
-    lines = [textwrap.fill(part, LINE) if "\n" not in part else part for part in parts]
-    return "\n".join(lines)
+    sentences = [headline(summary), *(f"Note: {text}" for text in summary["cautions"])]
+    parts = [textwrap.fill(scope(summary), LINE)]
+    if of_labels:
+        parts += [f"{MAIN_METRIC}:\n{_table(of_labels, 'label', COLUMNS)}"]
+        title = "mean over the labels" if means else of_labels[0]["label"]
+        parts += [f"{title}:\n{_table(means or results, 'metric', COLUMNS[:-3])}"]
+    parts += ["\n".join(textwrap.fill(sentence, LINE) for sentence in sentences)]
+    return "\n\n".join(parts)
 
 
-def _narrow(results: Sequence[Mapping[str, Any]], first: str) -> tuple[list[str], list[list[Any]]]:
-    """Return the table without the columns that a line of the terminal has no room for."""
+COLUMNS = ("finding", "B - A", "from", "to", "p", "A", "B", "cases", "better", "worse", "left out")
+"""Columns of the terminal; without the last three in the table of metrics, whose names are long."""
+
+
+def _table(results: Sequence[Mapping[str, Any]], first: str, columns: Sequence[str]) -> str:
     header, rows = difference_table(results, first=first)
-    kept = [column for column, name in enumerate(header) if name not in ("equal",)]
-    return [header[c] for c in kept], [[row[c] for c in kept] for row in rows]
+    kept = [header.index(name) for name in (first, *columns)]
+    return text_table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def margins(text: str | None) -> dict[str, float]:

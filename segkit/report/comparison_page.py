@@ -103,7 +103,8 @@ def scope(summary: Mapping[str, Any]) -> str:
     ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
     return (
         f"A is {a} ({summary['a']}), B is {b} ({summary['b']}). The references are"
-        f" {summary['references']}. {cases} case{'s' if cases != 1 else ''}{of_patients}. Differences are B - A.{ignored}"
+        f" {summary['references']}. {cases} case{'s' if cases != 1 else ''}{of_patients}."
+        f" Differences are B - A.{ignored}"
     )
 
 
@@ -173,9 +174,9 @@ def advice(summary: Mapping[str, Any]) -> list[str]:
     ]
     if not summary["margins"]:
         found.append(
-            "Do not write that both are equally good if there is no evidence of a difference. To show"
-            " that, choose the largest irrelevant difference beforehand and give it with --margin"
-            " dice=VALUE."
+            "Do not write that both are equally good if there is no evidence of a difference. To"
+            " show that, choose the largest irrelevant difference beforehand and give it with"
+            " --margin dice=VALUE."
         )
     return found
 
