@@ -21,7 +21,8 @@ from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
-from segkit.report.tables import text_table
+from segkit.report.left_out import HEADER, TITLE, left_out_rows
+from segkit.report.tables import narrow_tables, text_table
 
 LINE = 100
 """Length of a line of the help."""
@@ -84,19 +85,23 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def table(evaluation: Evaluation) -> str:
-    """Return the means of each label, and a table of the cases in which a label is missing."""
+    """Return the means of each label, numbers of cases without it, and what the means leave out."""
     cases = len(evaluation.summary["cases"])
     total = evaluation.summary.get("references_in_all", cases)
     count = f"{cases} of {total} cases"
     if total == cases:
         count = f"{cases} case{'s' if cases != 1 else ''}"
-    parts = [f"{count}; means over the cases:", text_table(*label_rows(evaluation))]
+    means = narrow_tables(*label_rows(evaluation), keep=2)
+    parts = [f"{count}; means over the cases:", means]
     if "groups" in evaluation.summary:
         parts += ["", f"Dice by group, with {INTERVAL}:", text_table(*group_rows(evaluation))]
     absences = absence_rows(evaluation)
     if absences:
         header = ["label", "in the reference only", "in the prediction only", "in neither"]
         parts += ["", "Cases in which a label was missing:", text_table(header, absences)]
+    left_out = left_out_rows(evaluation.summary)
+    if left_out:
+        parts += ["", TITLE, text_table(HEADER, left_out)]
     return "\n".join(parts)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from segkit.errors import UsageError
 from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
+from segkit.evaluation.metrics import METRICS
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
@@ -102,11 +103,12 @@ def evaluate(
     measured = measure_pairs(pairs, only_named=labels is not None, tolerance=tolerance_mm)
     warn_of_tolerance(tolerance_mm, [result.grid for result in measured])
     results = {result.case: result.labels for result in measured}
-    summary = summarize(results)
+    units = sorted({result.grid.unit for result in measured})
+    summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = pairs.ignore
-    summary["unit"] = sorted({result.grid.unit for result in measured})
+    summary["unit"] = units
     summary["references_in_all"] = pairs.total
     summary["references_without_prediction"] = list(pairs.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary)

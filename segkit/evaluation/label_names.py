@@ -17,7 +17,7 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import check_same_values, common_names, with_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure, values_of
-from segkit.files.names import records_of
+from segkit.files.names import DICOM, records_of, suffix_of
 from segkit.io.segment_names import names_in
 from segkit.labels.scheme import LabelScheme
 
@@ -31,8 +31,10 @@ MAX_RECORD_BYTES = 16 << 20
 
 def named_dataset(
     references: Path, labels: Mapping[str, Structure] | None, ignore: int | None
-) -> Dataset:
-    """Return the dataset of the references, with named labels.
+) -> tuple[Dataset, bool]:
+    """Return the dataset of the references with named labels, and whether all names are made up.
+
+    They are if neither the user nor the layout nor a label file names a value.
 
     Args:
         references: the dataset.
@@ -45,8 +47,10 @@ def named_dataset(
     plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
     dataset = read_dataset(references, labels=plain, ignore=ignore)
     if labels and not plain:
-        return dataset
-    return with_names(dataset, skip_unreadable=bool(labels))
+        return dataset, False
+    named = with_names(dataset, skip_unreadable=bool(labels))
+    is_named = labels or dataset.labels or dataset.regions or named.value_names
+    return named, not is_named
 
 
 def structures_of(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
@@ -149,6 +153,35 @@ def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
         )
         return {}
     return structures
+
+
+def with_record_names(
+    names: Mapping[str, Structure], files: Sequence[tuple[Path, Path]], *, is_made_up: bool
+) -> tuple[dict[str, Structure], dict[str, Structure]]:
+    """Return the names of a dataset, and those in the run records.
+
+    Names that are made up are left out if the predictions or the records name values. The records
+    do not change other names; they are then read to warn of different values.
+
+    Args:
+        names: names of the dataset with their values.
+        files: prediction and reference of each case.
+        is_made_up: whether neither the dataset nor its label maps name anything.
+
+    Raises:
+        InputError: two predictions give a name different values.
+    """
+    in_records = record_names({} if is_made_up else names, files)
+    predictions = [prediction for prediction, _ in files]
+    if is_made_up and (in_records or any(map(_names_values, predictions))):
+        _check_predicted_values(predictions)
+        return {}, in_records
+    return dict(names), in_records
+
+
+def _names_values(label_map: Path) -> bool:
+    """Return whether a label map names its values, as every DICOM-SEG does."""
+    return suffix_of(label_map) == DICOM or bool(names_in(label_map))
 
 
 def record_names(

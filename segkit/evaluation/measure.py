@@ -27,6 +27,8 @@ class LabelResult:
     presence: Presence
     metrics: dict[str, float]
     """Metric -> value, without metrics that are undefined; empty if both masks are empty."""
+    undefined: tuple[str, ...] = ()
+    """Metrics without a value although the label is in at least one mask."""
 
 
 def measure_masks(
@@ -104,7 +106,8 @@ def measure_labels(
                 annotated=None if annotated is None else annotated[box],
             )
         measured = {metric: value for metric, value in metrics.items() if not math.isnan(value)}
-        results[name] = LabelResult(_presence(predicted_box, reference_box), measured)
+        undefined = tuple(metric for metric in metrics if metric not in measured)
+        results[name] = LabelResult(_presence(predicted_box, reference_box), measured, undefined)
     return results
 
 

@@ -14,6 +14,7 @@ from segkit.evaluation.label_names import (
     record_names,
     scheme_beside,
     structures_of,
+    with_record_names,
 )
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
@@ -130,16 +131,15 @@ def _pairs_of_dataset(
     labels: Mapping[str, Structure] | None,
     ignore: int | None,
 ) -> Pairs:
-    dataset = named_dataset(references, labels, ignore)
+    dataset, is_made_up = named_dataset(references, labels, ignore)
     annotated = {case.id: case.label for case in dataset.cases if case.label}
     scans = {case.id: case.images[0] for case in dataset.cases}
     matched = _match(
         _by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
     )
     pairs = tuple(replace(pair, scan=scans[pair.case]) for pair in matched)
-    names = dict(labels or structures_of(dataset))
-    # The names of the dataset take precedence; records are read only to warn of differences.
-    record_names(names, _files(pairs))
+    names = labels or structures_of(dataset)
+    names, in_records = with_record_names(names, _files(pairs), is_made_up=is_made_up)
     paired = {pair.case for pair in pairs}
     missing = tuple(sorted((annotated.keys() & failed_cases(predictions)) - paired))
     if missing:
@@ -148,10 +148,11 @@ def _pairs_of_dataset(
         )
     return Pairs(
         pairs,
-        names,
+        names or None,
         missing,
         ignore=dataset.ignore,
         total=len(annotated),
+        record_names=in_records,
         values=dataset.value_names,
     )
 

@@ -52,6 +52,20 @@ class SurfaceDistances:
         directions = (self.from_prediction, self.from_reference)
         return float(max(np.percentile(distances, PERCENTILE) for distances in directions))
 
+    def mean(self) -> float:
+        """Return the mean of all distances (ASSD); infinite if one mask is empty.
+
+        Every surface voxel of either mask counts once, as in MONAI, so a direction with more voxels
+        weighs more.
+        """
+        if self._empty():
+            return math.nan
+        total = sum(
+            float(distances.sum(dtype=np.float64))
+            for distances in (self.from_prediction, self.from_reference)
+        )
+        return math.inf if self._one_is_empty() else total / self._size()
+
     def within(self, tolerance: float) -> float:
         """Return the fraction of all surface voxels within ``tolerance`` of the other surface."""
         if self._empty():
@@ -59,10 +73,13 @@ class SurfaceDistances:
         limit = tolerance * (1 + SLACK)
         near = np.count_nonzero(self.from_prediction <= limit)
         near += np.count_nonzero(self.from_reference <= limit)
-        return float(near / (self.from_prediction.size + self.from_reference.size))
+        return float(near / self._size())
+
+    def _size(self) -> int:
+        return self.from_prediction.size + self.from_reference.size
 
     def _empty(self) -> bool:
-        return not self.from_prediction.size and not self.from_reference.size
+        return not self._size()
 
     def _one_is_empty(self) -> bool:
         return not self.from_prediction.size or not self.from_reference.size

@@ -14,6 +14,7 @@ from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.metrics import RULES, definitions
 from segkit.files.atomic import write_text
 from segkit.report.evaluation_groups import groups_section
+from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, csv_text, html_table
 from segkit.volume import Unit
@@ -169,8 +170,12 @@ def _left_over(evaluation: Evaluation) -> str:
 def _absences(evaluation: Evaluation) -> str:
     rows = absence_rows(evaluation)
     header = ["label", "in the reference only", "in the prediction only", "in neither"]
-    return (
-        f"<h2>Number of cases with missing labels</h2>\n{html_table(header, rows)}" if rows else ""
+    tables = [("Number of cases with missing labels", header, rows)]
+    tables.append((TITLE.removesuffix(":"), HEADER, left_out_rows(evaluation.summary)))
+    return "\n".join(
+        f"<h2>{title}</h2>\n{html_table(columns, cells)}"
+        for title, columns, cells in tables
+        if cells
     )
 
 
