@@ -6,7 +6,6 @@ import argparse
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
@@ -14,7 +13,7 @@ from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison, compare
 from segkit.evaluation.comparison_summary import MAIN_METRIC
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.patients import patients_of_cases
+from segkit.evaluation.patients import patients_in_table
 from segkit.report.comparison_page import headline, scope, write_comparison
 from segkit.report.comparison_tables import difference_table
 from segkit.report.tables import text_table
@@ -23,7 +22,7 @@ LINE = 100
 """Length of a line of text."""
 OWN = ("patients", "margin")
 """Flags that belong to --compare."""
-OTHERS = ("by", "groups", "column")
+OTHERS = ("by", "groups", "column", "scans", "pictures")
 """Flags that do not go with --compare."""
 
 
@@ -76,8 +75,8 @@ def check_flags(given: argparse.Namespace) -> None:
     other = [name for name in OTHERS if name in set_flags]
     if other:
         raise UsageError(
-            f"--{other[0]} does not go with --compare. Evaluate A and B one at a time for means of "
-            "groups"
+            f"--{other[0]} does not go with --compare. For groups of cases and for pictures, "
+            "evaluate A and B one at a time"
         )
 
 
@@ -91,7 +90,7 @@ def run_comparison(given: argparse.Namespace, labels: Mapping[str, Structure] | 
         labels=labels,
         ignore=given.ignore,
         tolerance_mm=given.tolerance_mm,
-        patients=patients_of_cases(given.references, given.patients) if given.patients else None,
+        patients=patients_in_table(given.patients) if given.patients else None,
         margins=margins(given.margin),
     )
     print(printable(text_of(comparison), lines=True))
@@ -113,21 +112,12 @@ def text_of(comparison: Comparison) -> str:
     sentences = [headline(summary), *(f"Note: {text}" for text in summary["cautions"])]
     parts = [textwrap.fill(scope(summary), LINE)]
     if of_labels:
-        parts += [f"{MAIN_METRIC}:\n{_table(of_labels, 'label', COLUMNS)}"]
+        parts.append(f"{MAIN_METRIC}:\n{text_table(*difference_table(of_labels))}")
         title = "mean over the labels" if means else of_labels[0]["label"]
-        parts += [f"{title}:\n{_table(means or results, 'metric', COLUMNS[:-3])}"]
+        by_metric = difference_table(means or results, first="metric", wide=False)
+        parts.append(f"{title}:\n{text_table(*by_metric)}")
     parts += ["\n".join(textwrap.fill(sentence, LINE) for sentence in sentences)]
     return "\n\n".join(parts)
-
-
-COLUMNS = ("finding", "B - A", "from", "to", "p", "A", "B", "cases", "better", "worse", "left out")
-"""Columns of the terminal; without the last three in the table of metrics, whose names are long."""
-
-
-def _table(results: Sequence[Mapping[str, Any]], first: str, columns: Sequence[str]) -> str:
-    header, rows = difference_table(results, first=first)
-    kept = [header.index(name) for name in (first, *columns)]
-    return text_table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def margins(text: str | None) -> dict[str, float]:

@@ -22,7 +22,6 @@ from segkit.evaluation.measure import Structure, values_of
 from segkit.evaluation.metrics import METRICS, UNITS
 from segkit.evaluation.paired import PairedValue, compared_name, paired_values
 from segkit.evaluation.pairs import Pairs, find_pairs
-from segkit.evaluation.patients import patients_of_cases
 from segkit.evaluation.swapped_folders import SHOWN
 
 log = logging.getLogger(__name__)
@@ -85,11 +84,11 @@ def compare(
     )
     cases = _cases(pairs, Path(a), Path(b))
     first, second = (
-        _measured(part, path, cases, only_named=labels is not None, tolerance=tolerance_mm)
+        _measured(part, path, cases, tolerance=tolerance_mm)
         for part, path in zip(pairs, (a, b), strict=True)
     )
     warn_of_tolerance(tolerance_mm, [result.grid for result in first])
-    known = _patients(cases, Path(references), patients)
+    known = _patients(cases, pairs[0], patients)
     results = tuple({result.case: result.labels for result in part} for part in (first, second))
     rows = paired_values(*results)
     differences = differences_of(rows, known)
@@ -184,16 +183,17 @@ def _cases(pairs: tuple[Pairs, Pairs], a: Path, b: Path) -> Cases:
 
 
 def _measured(
-    pairs: Pairs, path: str | Path, cases: Cases, *, only_named: bool, tolerance: float
+    pairs: Pairs, path: str | Path, cases: Cases, *, tolerance: float
 ) -> list[CaseResult]:
     """Return the results of the cases that are in both."""
     log.info("measuring %s", path)
     wanted = set(cases.both)
     chosen = tuple(pair for pair in pairs.pairs if pair.case in wanted)
-    return measure_pairs(replace(pairs, pairs=chosen), only_named=only_named, tolerance=tolerance)
+    return measure_pairs(replace(pairs, pairs=chosen), tolerance=tolerance)
 
 
-def _patients(cases: Cases, references: Path, patients: Mapping[str, str] | None) -> dict[str, str]:
+def _patients(cases: Cases, pairs: Pairs, patients: Mapping[str, str] | None) -> dict[str, str]:
     """Return the patient of each compared case that has one."""
-    known = patients_of_cases(references) if patients is None else patients
+    of_dataset = {pair.case: pair.patient for pair in pairs.pairs}
+    known = of_dataset if patients is None else patients
     return {case: known[case] for case in cases.both if known.get(case)}

@@ -17,7 +17,8 @@ from segkit.evaluation.label_names import (
     with_record_names,
 )
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
+from segkit.evaluation.run_records import failures
+from segkit.evaluation.swapped_folders import SHOWN, check_order, warn_of_missing
 from segkit.files.left_out import count_text, foreign_scans, paths_text
 from segkit.files.names import (
     BESIDE,
@@ -46,6 +47,8 @@ class Pair:
     """Value in the reference of voxels that were not annotated."""
     scan: Path | None = None
     """First image of the case, if the references are those of a dataset."""
+    patient: str = ""
+    """Patient of the case, if the references are those of a dataset that names patients."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Pairs:
     """Names in run records, used if neither ``labels`` nor the label maps have any."""
     values: Mapping[str, int] | None = None
     """Value for each name in label files, if a dataset gives one; see `Dataset.value_names`."""
+    only_named: bool = False
+    """True if only ``labels`` are compared, because the user named them."""
 
 
 def find_pairs(
@@ -93,13 +98,10 @@ def find_pairs(
     check_order(predictions, references, references_are_dataset=from_dataset)
     _warn_of_foreign_files(predictions, references)
     if from_dataset:
-        return _pairs_of_dataset(predictions, references, labels, ignore)
-    scheme = scheme_beside(references)
-    names = dict(labels or structures_of(scheme))
-    ignore = scheme.ignore if ignore is None else ignore
-    if predictions.is_file() and references.is_file():
-        return _pair_of_files(predictions, references, names, ignore)
-    return _pairs_of_folders(predictions, references, names, ignore)
+        found = _pairs_of_dataset(predictions, references, labels, ignore)
+    else:
+        found = _pairs_of_label_maps(predictions, references, labels, ignore)
+    return replace(found, only_named=labels is not None)
 
 
 def is_dataset(path: Path) -> bool:
@@ -125,6 +127,20 @@ def _warn_of_foreign_files(*paths: Path) -> None:
 # -- a dataset, two files, two folders -------------------------------------------------------------
 
 
+def _pairs_of_label_maps(
+    predictions: Path,
+    references: Path,
+    labels: Mapping[str, Structure] | None,
+    ignore: int | None,
+) -> Pairs:
+    scheme = scheme_beside(references)
+    names = dict(labels or structures_of(scheme))
+    ignore = scheme.ignore if ignore is None else ignore
+    if predictions.is_file() and references.is_file():
+        return _pair_of_files(predictions, references, names, ignore)
+    return _pairs_of_folders(predictions, references, names, ignore)
+
+
 def _pairs_of_dataset(
     predictions: Path,
     references: Path,
@@ -133,15 +149,18 @@ def _pairs_of_dataset(
 ) -> Pairs:
     dataset, is_made_up = named_dataset(references, labels, ignore)
     annotated = {case.id: case.label for case in dataset.cases if case.label}
-    scans = {case.id: case.images[0] for case in dataset.cases}
+    cases = {case.id: case for case in dataset.cases}
     matched = _match(
         _by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
     )
-    pairs = tuple(replace(pair, scan=scans[pair.case]) for pair in matched)
+    pairs = tuple(
+        replace(pair, scan=cases[pair.case].images[0], patient=cases[pair.case].patient)
+        for pair in matched
+    )
     names = labels or structures_of(dataset)
     names, in_records = with_record_names(names, _files(pairs), is_made_up=is_made_up)
     paired = {pair.case for pair in pairs}
-    missing = tuple(sorted((annotated.keys() & failed_cases(predictions)) - paired))
+    missing = tuple(sorted((annotated.keys() & failures(predictions).keys()) - paired))
     if missing:
         log.warning(
             "cases of the dataset that failed to be predicted: %s", first_few(missing, SHOWN)

@@ -6,31 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset.groups import table_groups
-from segkit.dataset.layouts import read_dataset
 from segkit.dataset.patient_names import names_of_one_patient
 from segkit.errors import first_few
-from segkit.evaluation.pairs import is_dataset
 
 COLUMN = "patient"
 """Column of the patient in a CSV file."""
 
 
-def patients_of_cases(references: Path, table: Path | None = None) -> dict[str, str]:
-    """Return the patient of each case that has one: of a table, or else of the dataset.
+def patients_in_table(table: Path) -> dict[str, str]:
+    """Return the patient of each case in a CSV file with the columns case and patient.
 
-    Args:
-        references: a label map, a folder of them, or a dataset, which may name patients.
-        table: CSV file with the columns case and patient.
+    Cases with an empty cell are left out.
 
     Raises:
-        InputError: the table or dataset cannot be used, or the table gives one case two patients.
+        InputError: the file cannot be read, lacks a column, or gives one case two patients.
     """
-    if table is not None:
-        rows = table_groups(table, COLUMN, remedy="Correct the first line.")
-        return {case: patient for case, patient in rows.items() if patient}
-    if not is_dataset(references):
-        return {}
-    return {case.id: case.patient for case in read_dataset(references).cases if case.patient}
+    rows = table_groups(table, COLUMN, remedy="Correct the first line.")
+    return {case: patient for case, patient in rows.items() if patient}
 
 
 def caution_about_patients(cases: Sequence[str], patients: Mapping[str, str]) -> str:

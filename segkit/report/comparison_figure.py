@@ -1,114 +1,87 @@
-"""Figure of paired differences: a point for each case, and the mean with its interval."""
+"""Chart of paired differences: a dot for each case, and the mean with its interval."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from segkit.evaluation.paired import PairedValue
-from segkit.report.figures import COLORS, plain_text
+from segkit.report.svg import (
+    MARGIN_BOTTOM,
+    MARGIN_RIGHT,
+    WIDTH,
+    Axis,
+    chart,
+    horizontal,
+    line,
+    points,
+    scatter,
+    text,
+)
 
 MOST_LABELS = 40
-"""Largest number of labels in a figure."""
-WIDTH = 4.6
-"""Width in inches; narrow, so that text is readable on a phone."""
-ROW = 0.5
-"""Height of a label in inches."""
-POINTS, MEAN_COLOR = COLORS[0], COLORS[1]
-NAME = 24
-"""Longest name of a label beside a row."""
+"""Largest number of labels in a chart."""
+TOP, LEFT, ROW = 30, 14, 52
+"""Height above the first row, left margin and height of a row, in units of the chart."""
 
 
 def shown_labels(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the results that a figure shows: all that have a difference, or the largest ones.
+    """Return the results that a chart shows: all that have a difference, or the largest ones.
 
     Args:
         results: entries of comparison.json of one metric.
     """
     found = [entry for entry in results if entry["difference"] is not None]
-    if len(found) <= MOST_LABELS:
-        return found
     largest = sorted(found, key=lambda entry: -abs(entry["difference"]))[:MOST_LABELS]
     chosen = {entry["label"] for entry in largest}
     return [entry for entry in found if entry["label"] in chosen]
 
 
-def difference_figure(
-    results: Sequence[Mapping[str, Any]], rows: Sequence[PairedValue], *, metric: str
-) -> bytes:
-    """Return a PNG with a row for each label: differences of the cases, mean and interval.
+def difference_chart(
+    results: Sequence[Mapping[str, Any]], rows: Sequence[PairedValue], *, caption: str
+) -> str:
+    """Return a chart as HTML, with a row for each label; zero is in its middle.
 
     Args:
         results: entries of comparison.json to show, of one metric.
-        rows: values of both in every case, of any metric.
-        metric: the metric.
+        rows: values of both in every case of this metric.
+        caption: text below the chart.
     """
-    figure = Figure(figsize=(WIDTH, 1.1 + ROW * len(results)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    values = _values(rows, metric)
-    for row, entry in enumerate(results):
-        _draw_label(axes, row, entry, values[entry["label"]])
-    axes.axvline(0, color="black", linewidth=1)
-    names = [plain_text(_short(entry["label"])) for entry in results]
-    axes.set_yticks(range(len(results)), names)
-    axes.set_ylim(len(results) - 0.5, -0.5)
-    _label_sides(axes, metric, higher_is_better=results[0]["higher_is_better"])
-    return _png(figure)
+    metric, bottom = results[0]["metric"], TOP + ROW * len(results)
+    axis = _axis([row.difference for row in rows if row.difference is not None], results)
+    parts = [horizontal(axis, bottom, f"{metric}, B - A", top=TOP - 6), _sides(axis, results[0])]
+    for number, entry in enumerate(results):
+        of_label = [row for row in rows if row.label == entry["label"]]
+        parts.append(_row(axis, TOP + ROW * number, entry, of_label))
+    parts.append(line(axis.at(0.0), bottom, axis.at(0.0), TOP - 6, "box"))
+    words = "; ".join(f"{entry['label']}: {entry['verdict']}" for entry in results)
+    return chart(parts, bottom + MARGIN_BOTTOM, f"Differences in {metric}. {words}.", caption)
 
 
-def _values(rows: Sequence[PairedValue], metric: str) -> dict[str, list[float]]:
-    values: dict[str, list[float]] = {}
-    for row in rows:
-        if row.metric == metric and row.difference is not None:
-            values.setdefault(row.label, []).append(row.difference)
-    return values
+def _axis(differences: Sequence[float], results: Sequence[Mapping[str, Any]]) -> Axis:
+    """Return an axis with zero in the middle."""
+    ends = [entry[key] for entry in results for key in ("low", "high") if entry[key] is not None]
+    most = max(map(abs, (*differences, *ends)), default=0.0) * 1.05 or 1.0
+    return Axis(-most, most, LEFT, WIDTH - MARGIN_RIGHT)
 
 
-def _draw_label(axes: Axes, row: int, entry: Mapping[str, Any], values: Sequence[float]) -> None:
-    # Spread over the height of the row in a fixed order, so that equal points do not cover another.
-    heights = row + 0.28 * np.sin(2.399963 * np.arange(len(values)))
-    axes.plot(values, heights, ".", color=POINTS, alpha=0.45, markersize=4, markeredgewidth=0)
-    mean = entry["difference"]
+def _sides(axis: Axis, entry: Mapping[str, Any]) -> str:
+    """Return words on which side which of the two is better."""
+    left, right = ("A", "B") if entry["higher_is_better"] else ("B", "A")
+    return text(axis.start, 14, f"\N{LEFTWARDS ARROW} {left} is better", anchor="start") + text(
+        axis.end, 14, f"{right} is better \N{RIGHTWARDS ARROW}", anchor="end"
+    )
+
+
+def _row(axis: Axis, top: float, entry: Mapping[str, Any], rows: Sequence[PairedValue]) -> str:
+    middle, mean = top + ROW - 18, axis.at(entry["difference"])
+    found = [(row.case, row.difference) for row in rows if row.difference is not None]
+    places = [(axis.at(value), middle + scatter(case)) for case, value in found]
+    parts = [
+        text(LEFT, top + 14, entry["label"], anchor="start"),
+        points(places, [f"{case}: {value:+.4g}" for case, value in found]),
+    ]
     if entry["low"] is not None:
-        axes.plot(
-            [entry["low"], entry["high"]],
-            [row, row],
-            color=MEAN_COLOR,
-            linewidth=4,
-            solid_capstyle="butt",
-        )
-    axes.plot([mean], [row], "D", color="white", markeredgecolor=MEAN_COLOR, markersize=5, zorder=3)
-
-
-def _label_sides(axes: Axes, metric: str, *, higher_is_better: bool) -> None:
-    """Make zero the middle, and say on which side which of the two is better."""
-    most = max(map(abs, axes.get_xlim()))
-    axes.set_xlim(-most, most)
-    axes.locator_params(axis="x", nbins=5)
-    axes.tick_params(labelsize=8)
-    axes.grid(axis="x", alpha=0.3)
-    left, right = ("A", "B") if higher_is_better else ("B", "A")
-    axes.set_xlabel(f"{metric}, B - A", fontsize=9)
-    axes.set_title(f"\N{LEFTWARDS ARROW} {left} better", loc="left", fontsize=9)
-    axes.set_title(f"{right} better \N{RIGHTWARDS ARROW}", loc="right", fontsize=9)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME else f"{name[: NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        # Characters that the font lacks are drawn as boxes, which is no reason for a warning.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(stream, dpi=160, format="png", metadata={"Software": None})
-    return stream.getvalue()
+        parts.append(line(axis.at(entry["low"]), middle, axis.at(entry["high"]), middle, "mean"))
+    diamond = f"M{mean - 5:.1f} {middle}l5 -5l5 5l-5 5z"
+    return "".join([*parts, f'<path d="{diamond}" class="mean"/>'])

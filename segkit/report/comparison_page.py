@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison
 from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
 from segkit.evaluation.metrics import RULES
 from segkit.evaluation.verdict import ALPHA, FEW
 from segkit.files.atomic import write_text
-from segkit.report.comparison_figure import difference_figure, shown_labels
+from segkit.report.comparison_figure import difference_chart, shown_labels
 from segkit.report.comparison_tables import (
     Table,
     changed_cases,
     difference_table,
     left_out_cases,
 )
-from segkit.report.page import html_page, paragraph, picture
+from segkit.report.evaluation_page import asset
+from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
+
+
+STYLE = """
+blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
+@media (max-width: 40rem) { td:first-child { overflow-wrap: anywhere; min-width: 6rem; } }
+@media print { .chart { max-width: 11cm; } }
+"""
+"""CSS of this page, after that of an evaluation."""
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> tuple[Path, Path, Path]:
@@ -70,17 +80,17 @@ def page(comparison: Comparison) -> str:
     parts = [
         "<h1>Comparison of two sets of predictions</h1>",
         f"<p><b>{html.escape(headline(summary))}</b></p>",
-        _list(summary["cautions"]),
+        bullets(summary["cautions"]),
         paragraph(scope(summary)),
         _paper(summary),
     ]
     if MAIN_METRIC in metrics:
         parts += [f"<h2>{MAIN_METRIC}</h2>", *_metric(comparison, MAIN_METRIC)]
-        parts += _changes(comparison)
+        parts += [*_all_metrics(summary), *_changes(comparison)]
     parts += _left_out(comparison)
     parts += [part for name in others for part in (f"<h2>{name}</h2>", *_metric(comparison, name))]
-    parts += ["<h2>How the numbers were computed</h2>", _list(method(summary))]
-    return html_page("Comparison", parts)
+    parts += ["<h2>How the numbers were computed</h2>", bullets(method(summary))]
+    return html_page("Comparison", parts, style=asset("report.css") + STYLE)
 
 
 def headline(summary: Mapping[str, Any]) -> str:
@@ -111,21 +121,37 @@ def scope(summary: Mapping[str, Any]) -> str:
 def _metric(comparison: Comparison, metric: str) -> Iterator[str]:
     """Yield table, verdicts and figure of a metric."""
     results = [entry for entry in comparison.summary["results"] if entry["metric"] == metric]
-    yield html_table(*difference_table(results))
+    yield _table(difference_table(results))
     if len(results) <= MOST_VERDICTS:
-        yield _list([f"{entry['label']}: {entry['verdict']}." for entry in results])
+        yield bullets([f"{entry['label']}: {entry['verdict']}." for entry in results])
     shown = shown_labels(results)
     if shown:
         some = "" if len(shown) == len(results) else f" of {len(shown)} of {len(results)} labels"
         caption = (
-            f"Differences in {metric}{some}: each point is a case; the diamond is the mean, and the"
-            " bar its 95 % interval."
+            f"Differences in {metric}{some}. Dots: cases. Diamond: mean, with its 95 % interval."
         )
-        yield picture(difference_figure(shown, comparison.rows, metric=metric), caption)
+        of_metric = [row for row in comparison.rows if row.metric == metric]
+        yield difference_chart(shown, of_metric, caption=caption)
 
 
 MOST_VERDICTS = 12
 """Largest number of labels whose verdicts are spelled out on the page."""
+
+
+def _all_metrics(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table with a row for each metric: the mean over the labels, or the only label."""
+    means = [entry for entry in summary["results"] if entry["label"] == MEAN]
+    shown = means or summary["results"]
+    title = "All metrics, mean over the labels" if means else f"All metrics, {shown[0]['label']}"
+    yield f"<h2>{html.escape(title)}</h2>"
+    yield _table(difference_table(shown, first="metric", wide=False))
+
+
+def _table(table: Table) -> str:
+    """Return a table of differences as HTML, whose findings are not broken into lines."""
+    header, rows = table
+    unbroken = "\N{NO-BREAK SPACE}"
+    return html_table(header, [[r[0], str(r[1]).replace(" ", unbroken), *r[2:]] for r in rows])
 
 
 def _changes(comparison: Comparison) -> Iterator[str]:
@@ -157,7 +183,7 @@ def _paper(summary: Mapping[str, Any]) -> str:
     """Return the sentence to copy and what else one may say."""
     sentence = summary["paper"]
     quote = f"<blockquote>{html.escape(sentence)}</blockquote>" if sentence else ""
-    return f"<h2>What you may say in a paper</h2>\n{quote}\n{_list(advice(summary))}"
+    return f"<h2>What you may say in a paper</h2>\n{quote}\n{bullets(advice(summary))}"
 
 
 def advice(summary: Mapping[str, Any]) -> list[str]:
@@ -206,8 +232,3 @@ def method(summary: Mapping[str, Any]) -> list[str]:
         " that equal ones are equal. Metrics with the prefix absolute_ are compared by their size.",
         RULES,
     ]
-
-
-def _list(sentences: Sequence[str]) -> str:
-    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
-    return f"<ul>{items}</ul>" if sentences else ""

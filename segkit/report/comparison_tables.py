@@ -16,42 +16,39 @@ MOST_ROWS = 30
 """Largest number of rows of a table of cases."""
 
 
-def difference_table(results: Sequence[Mapping[str, Any]], *, first: str = "label") -> Table:
+def difference_table(
+    results: Sequence[Mapping[str, Any]], *, first: str = "label", wide: bool = True
+) -> Table:
     """Return a row for each entry of comparison.json.
 
     Args:
         results: the entries.
         first: what the rows differ in, "label" or "metric".
+        wide: add in how many cases B is better, worse and equal.
     """
-    header = [
-        first,
-        "finding",
-        "B - A",
-        "from",
-        "to",
-        "p",
-        "A",
-        "B",
-        "cases",
-        "better",
-        "worse",
-        "equal",
-        "left out",
-    ]
+    header = [first, "finding", "B - A", "from", "to", "p", "A", "B", "cases"]
     keys = ("difference", "low", "high")
-    more = ("mean_a", "mean_b", "cases", "better", "worse", "equal")
     rows: list[list[Cell]] = [
         [
             entry[first],
             entry["finding"],
             *(entry[key] for key in keys),
-            "-" if entry["p"] is None else p_value(entry["p"]),
-            *(entry[key] for key in more),
-            sum(entry["not_compared"].values()),
+            "-" if entry["p"] is None else p_value(entry["p"]).replace(" ", ""),
+            *(entry[key] for key in ("mean_a", "mean_b", "cases")),
         ]
         for entry in results
     ]
-    return header, rows
+    if wide:
+        header += COUNTS
+        rows = [[*r, *(e[key] for key in COUNTS)] for r, e in zip(rows, results, strict=True)]
+    left_out = [sum(entry["not_compared"].values()) for entry in results]
+    if not any(left_out):
+        return header, rows
+    return [*header, "left out"], [[*r, n] for r, n in zip(rows, left_out, strict=True)]
+
+
+COUNTS = ("better", "worse", "equal")
+"""Numbers of cases of an entry."""
 
 
 def changed_cases(rows: Sequence[PairedValue], metric: str, change: str) -> tuple[Table, int]:
@@ -66,9 +63,9 @@ def changed_cases(rows: Sequence[PairedValue], metric: str, change: str) -> tupl
     """
     found = [row for row in _of_labels(rows, metric) if row.change == change]
     found.sort(key=lambda row: -abs(row.difference or 0.0))
-    header = ["case", "label", "A", "B", "B - A"]
+    header = ["case", "label", "B - A", "A", "B"]
     cells: list[list[Cell]] = [
-        [row.case, row.label, row.a, row.b, row.difference] for row in found[:MOST_ROWS]
+        [row.case, row.label, row.difference, row.a, row.b] for row in found[:MOST_ROWS]
     ]
     return (header, cells), len(found)
 
