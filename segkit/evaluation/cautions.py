@@ -1,4 +1,4 @@
-"""What a reader of a comparison must be told: cases, labels and values that were not compared."""
+"""Sentences on what a comparison leaves out: cases, labels and values that are not compared."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _never_predicted(results: tuple[Results, ...]) -> list[str]:
             for label, result in labels.items():
                 by_label[label][result.presence] += 1
         never = [
-            f"{label} ({counts['reference only']} cases)"
+            f"{label} (in {counts['reference only']} references)"
             for label, counts in by_label.items()
             if counts["reference only"] and not counts["both"] + counts["prediction only"]
         ]
@@ -142,4 +142,4 @@ _MEANINGS = {
     "label in neither mask of B": "B and the reference have no such label, A does (a false"
     " positive)",
 }
-"""What notes of `PairedValue` mean, where that is not plain."""
+"""Meanings of notes of `PairedValue` that are not plain."""

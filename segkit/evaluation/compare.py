@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import InputError, UsageError, first_few
+from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.cautions import Cases, cautions
 from segkit.evaluation.comparison_summary import summary_of
 from segkit.evaluation.differences import Difference, differences_of
@@ -22,6 +23,7 @@ from segkit.evaluation.measure import Structure, values_of
 from segkit.evaluation.metrics import METRICS, UNITS
 from segkit.evaluation.paired import PairedValue, compared_name, paired_values
 from segkit.evaluation.pairs import Pairs, find_pairs
+from segkit.evaluation.summary import Results
 from segkit.evaluation.swapped_folders import SHOWN
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Comparison:
     rows: tuple[PairedValue, ...]
     """Values of both in every case."""
     differences: tuple[Difference, ...]
-    """What they say, for each metric and label."""
+    """Mean paired difference of each metric and label."""
     summary: dict[str, Any]
     """Content of comparison.json; see `summary_of`."""
 
@@ -90,6 +92,7 @@ def compare(
     warn_of_tolerance(tolerance_mm, [result.grid for result in first])
     known = _patients(cases, pairs[0], patients)
     results = tuple({result.case: result.labels for result in part} for part in (first, second))
+    _check_label_names(results)
     rows = paired_values(*results)
     differences = differences_of(rows, known)
     summary = {
@@ -135,6 +138,19 @@ def _check_margins(margins: Mapping[str, float]) -> None:
         raise UsageError(f"margins must be above 0, not {dict(margins)}")
 
 
+def _check_label_names(results: tuple[Results, ...]) -> None:
+    """Check that no label has the name of the mean over the labels.
+
+    Raises:
+        UsageError: one has.
+    """
+    if any(MEAN in labels for part in results for labels in part.values()):
+        raise UsageError(
+            f"a label is called {MEAN!r}, which means the mean over the labels here. Give it"
+            " another name with --labels NAME=VALUE,..."
+        )
+
+
 def _with_common_names(a: Pairs, b: Pairs) -> tuple[Pairs, Pairs]:
     """Return both with the names in the run records of either, so that labels have one name.
 
@@ -173,7 +189,8 @@ def _cases(pairs: tuple[Pairs, Pairs], a: Path, b: Path) -> Cases:
             found=first_few(second, SHOWN),
             remedy="Compare two sets of predictions of the same cases.",
         )
-    without = set(pairs[0].without_prediction) & set(pairs[1].without_prediction)
+    missing = {*pairs[0].without_prediction, *pairs[1].without_prediction}
+    without = missing - {*first, *second}
     return Cases(
         both,
         tuple(case for case in first if case not in both),

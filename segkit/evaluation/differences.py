@@ -15,7 +15,7 @@ from segkit.evaluation.signed_rank import SignedRank, holm, signed_rank
 
 @dataclass(frozen=True)
 class Difference:
-    """What the paired differences of one label and metric say, B minus A."""
+    """Mean paired difference of one label and metric, B minus A."""
 
     label: str
     metric: str

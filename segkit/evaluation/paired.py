@@ -15,7 +15,7 @@ from segkit.evaluation.metrics import metric_of
 from segkit.evaluation.summary import Results
 
 Change = Literal["better", "worse", "equal", "not compared"]
-"""What B is to A in one case."""
+"""Relation of B to A in one case."""
 DIGITS = 6
 """Decimals of differences, relative to the power of ten above the largest value: smaller ones are
 errors of rounding, which would break ties and hide equal values."""

@@ -34,7 +34,7 @@ Finding = Literal[
     "unclear",
     "no evidence",
 ]
-"""What a difference says, in the shortest words."""
+"""Statement on a difference, in the shortest words."""
 
 
 def finding(difference: Difference) -> Finding:

@@ -19,8 +19,10 @@ from segkit.report.svg import (
     text,
 )
 
-MOST_LABELS = 40
+MOST_LABELS = 12
 """Largest number of labels in a chart."""
+MOST_DOTS = 300
+"""Largest number of cases that are drawn for a label."""
 TOP, LEFT, ROW = 30, 14, 52
 """Height above the first row, left margin and height of a row, in units of the chart."""
 
@@ -75,7 +77,7 @@ def _sides(axis: Axis, entry: Mapping[str, Any]) -> str:
 
 def _row(axis: Axis, top: float, entry: Mapping[str, Any], rows: Sequence[PairedValue]) -> str:
     middle, mean = top + ROW - 18, axis.at(entry["difference"])
-    found = [(row.case, row.difference) for row in rows if row.difference is not None]
+    found = evenly([(row.case, row.difference) for row in rows if row.difference is not None])
     places = [(axis.at(value), middle + scatter(case)) for case, value in found]
     parts = [
         text(LEFT, top + 14, entry["label"], anchor="start"),
@@ -85,3 +87,16 @@ def _row(axis: Axis, top: float, entry: Mapping[str, Any], rows: Sequence[Paired
         parts.append(line(axis.at(entry["low"]), middle, axis.at(entry["high"]), middle, "mean"))
     diamond = f"M{mean - 5:.1f} {middle}l5 -5l5 5l-5 5z"
     return "".join([*parts, f'<path d="{diamond}" class="mean"/>'])
+
+
+def evenly(values: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return at most `MOST_DOTS` cases that show the distribution: evenly by rank, with both ends.
+
+    >>> len(evenly([("a", 0.5)])), len(evenly([(str(i), i / 900) for i in range(900)]))
+    (1, 300)
+    """
+    if len(values) <= MOST_DOTS:
+        return list(values)
+    ordered = sorted(values, key=lambda case_and_value: case_and_value[1])
+    step = (len(ordered) - 1) / (MOST_DOTS - 1)
+    return [ordered[round(number * step)] for number in range(MOST_DOTS)]

@@ -11,10 +11,10 @@ from typing import Any
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison
 from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
-from segkit.evaluation.metrics import RULES
+from segkit.evaluation.metrics import RULES, definitions
 from segkit.evaluation.verdict import ALPHA, FEW
 from segkit.files.atomic import write_text
-from segkit.report.comparison_figure import difference_chart, shown_labels
+from segkit.report.comparison_figure import MOST_DOTS, difference_chart, shown_labels
 from segkit.report.comparison_tables import (
     Table,
     changed_cases,
@@ -24,7 +24,7 @@ from segkit.report.comparison_tables import (
 from segkit.report.evaluation_page import asset
 from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
-
+from segkit.volume import Unit
 
 STYLE = """
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
@@ -90,6 +90,7 @@ def page(comparison: Comparison) -> str:
     parts += _left_out(comparison)
     parts += [part for name in others for part in (f"<h2>{name}</h2>", *_metric(comparison, name))]
     parts += ["<h2>How the numbers were computed</h2>", bullets(method(summary))]
+    parts += ["<h2>What the metrics mean</h2>", bullets(metric_definitions(summary))]
     return html_page("Comparison", parts, style=asset("report.css") + STYLE)
 
 
@@ -107,7 +108,8 @@ def headline(summary: Mapping[str, Any]) -> str:
 def scope(summary: Mapping[str, Any]) -> str:
     """Return what A, B and the references are, and how many cases are compared."""
     a, b = summary["names"]["a"], summary["names"]["b"]
-    cases, patients = len(summary["cases"]["both"]), len({*summary["patients"].values()})
+    cases = len(summary["cases"]["both"])
+    patients = cases - len(summary["patients"]) + len({*summary["patients"].values()})
     of_patients = f" of {patients} patients" if summary["over"] == "patients" else ""
     ignore = summary["ignore"]
     ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
@@ -127,8 +129,10 @@ def _metric(comparison: Comparison, metric: str) -> Iterator[str]:
     shown = shown_labels(results)
     if shown:
         some = "" if len(shown) == len(results) else f" of {len(shown)} of {len(results)} labels"
+        many = max(entry["cases"] for entry in shown) > MOST_DOTS
+        dots = f"{MOST_DOTS} cases, evenly chosen by rank" if many else "cases"
         caption = (
-            f"Differences in {metric}{some}. Dots: cases. Diamond: mean, with its 95 % interval."
+            f"Differences in {metric}{some}. Dots: {dots}. Diamond: mean, with its 95 % interval."
         )
         of_metric = [row for row in comparison.rows if row.metric == metric]
         yield difference_chart(shown, of_metric, caption=caption)
@@ -214,7 +218,7 @@ def method(summary: Mapping[str, Any]) -> list[str]:
     methods = " or ".join(sorted({test["method"] for test in tests})) or "exact"
     patients = (
         " A patient counts with the mean difference of its cases in the test, and with all of its"
-        " cases in the interval."
+        " cases in the interval; a case without a known patient counts as a patient of its own."
         if over == "patients"
         else " No patients are known, so that each case counts as one (--patients FILE names them)."
     )
@@ -230,5 +234,12 @@ def method(summary: Mapping[str, Any]) -> list[str]:
         f" are {FEW} {over} at least.",
         "Differences are rounded to a millionth of the power of ten above the largest value, so"
         " that equal ones are equal. Metrics with the prefix absolute_ are compared by their size.",
-        RULES,
     ]
+
+
+def metric_definitions(summary: Mapping[str, Any]) -> list[str]:
+    """Return what each metric is, and the rules for labels that are missing."""
+    units = summary["unit"]
+    unit: Unit = "px" if units == ["px"] else "mm"
+    found = definitions(f"{summary['tolerance']:g} {' or '.join(units)}", unit)
+    return [*(f"{name}: {text}" for name, text in found.items()), RULES]
