@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segkit.errors import InputError, first_few
+from segkit.evaluation.candidates import best_format, files_by_case, is_beside, label_files
 from segkit.evaluation.label_names import (
     named_dataset,
     names_in_references,
@@ -21,16 +22,9 @@ from segkit.evaluation.run_records import failures
 from segkit.evaluation.swapped_folders import SHOWN, check_order, warn_of_missing
 from segkit.files.left_out import count_text, foreign_scans, paths_text
 from segkit.files.names import (
-    BESIDE,
-    DICOM,
     ENDING,
-    PICTURE,
-    RTSTRUCT,
     case_id,
-    must_exist,
     readable_files,
-    scan_paths,
-    suffix_of,
 )
 
 log = logging.getLogger(__name__)
@@ -151,7 +145,7 @@ def _pairs_of_dataset(
     annotated = {case.id: case.label for case in dataset.cases if case.label}
     cases = {case.id: case for case in dataset.cases}
     matched = _match(
-        _by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
+        files_by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
     )
     pairs = tuple(
         replace(pair, scan=cases[pair.case].images[0], patient=cases[pair.case].patient)
@@ -188,9 +182,9 @@ def _pairs_of_folders(
     predictions: Path, references: Path, names: dict[str, Structure], ignore: int | None
 ) -> Pairs:
     """Return the pairs of two folders, or of a folder and a file."""
-    files = {case_id(path): path for path in _label_files(references)}
-    label_maps = {case: path for case, path in files.items() if not _is_beside(case, files)}
-    pairs = _match(_by_case(predictions), label_maps, predictions, references, ignore=ignore)
+    files = {case_id(path): path for path in label_files(references)}
+    label_maps = {case: path for case, path in files.items() if not is_beside(case, files)}
+    pairs = _match(files_by_case(predictions), label_maps, predictions, references, ignore=ignore)
     names = names or names_in_references(references, _files(pairs))
     paired = {pair.case for pair in pairs}
     missing = tuple(case for case in label_maps if case not in paired)
@@ -210,40 +204,7 @@ def _files(pairs: Sequence[Pair]) -> list[tuple[Path, Path]]:
     return [(pair.prediction, pair.reference) for pair in pairs]
 
 
-# -- files by case ---------------------------------------------------------------------------------
-
-
-def _by_case(predictions: Path) -> dict[str, list[Path]]:
-    """Return the files of each case id; a folder may hold previews next to the label maps."""
-    if predictions.is_dir():
-        paths = [*readable_files(predictions), *_dicom_files(predictions)]
-    else:
-        must_exist(predictions)
-        paths = [predictions]
-    files: dict[str, list[Path]] = {}
-    for path in paths:
-        files.setdefault(case_id(path), []).append(path)
-    return files
-
-
-def _label_files(references: Path) -> list[Path]:
-    """Return the label maps in a folder, or the one file."""
-    dicom_files = _dicom_files(references) if references.is_dir() else []
-    if dicom_files:
-        return [*readable_files(references), *dicom_files]
-    return scan_paths(references)
-
-
-def _dicom_files(folder: Path) -> list[Path]:
-    """Return the DICOM-SEG files in a folder: .dcm files that are not an RTSTRUCT of predict."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if suffix_of(path) == DICOM
-        and path.is_file()
-        and not path.name.startswith(".")
-        and not path.stem.endswith(RTSTRUCT)
-    )
+# -- matching ------------------------------------------------------------------------------------
 
 
 def _match(
@@ -260,9 +221,9 @@ def _match(
         # If there is CASE_seg, the output of predict, then the file named CASE is the scan.
         files = predictions.get(case + ENDING) or predictions.get(case)
         if files:
-            pairs.append(Pair(case, _best_format(files, reference), reference, ignore))
+            pairs.append(Pair(case, best_format(files, reference), reference, ignore))
     if not pairs:
-        cases = [case for case in predictions if not _is_beside(case, predictions)]
+        cases = [case for case in predictions if not is_beside(case, predictions)]
         raise InputError(
             prediction_path,
             expected=f"predictions named as the cases of {reference_path}:"
@@ -286,7 +247,7 @@ def _warn_of_unpaired(
         case
         for case, files in predictions.items()
         if files[0] not in paired
-        and not _is_beside(case, predictions)
+        and not is_beside(case, predictions)
         and case + ENDING not in predictions
     ]
     if unpaired:
@@ -297,19 +258,3 @@ def _warn_of_unpaired(
             prediction_path,
             reference_path,
         )
-
-
-def _is_beside(case: str, cases: Collection[str]) -> bool:
-    """Return whether a file's name shows that it accompanies the label map of another case."""
-    return any(case.endswith(end) and case.removesuffix(end) in cases for end in BESIDE)
-
-
-def _best_format(files: Sequence[Path], reference: Path) -> Path:
-    """Return the file with the reference's suffix, else a volume, a DICOM-SEG, or a picture.
-
-    A picture comes last because it may be a preview.
-    """
-    same = [path for path in files if suffix_of(path) == suffix_of(reference)]
-    volumes = [path for path in files if suffix_of(path) not in (*PICTURE, DICOM)]
-    dicom = [path for path in files if suffix_of(path) == DICOM]
-    return [*same, *volumes, *dicom, *files][0]

@@ -1,4 +1,4 @@
-"""What predict wrote beside label maps: run records (``CASE.json``) and predictions.json.
+"""Reading of what predict wrote beside label maps: run records (``CASE.json``), predictions.json.
 
 Nothing here is required for an evaluation: a file that is missing or not a record is passed over.
 """

@@ -35,14 +35,14 @@ from segkit.volume import Unit
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report draws, and what it says about its origin."""
+    """Choices for a report: what it draws, and what it says about its origin."""
 
     scans: Path | None = None
     """Folder with the scans; None for those of the dataset or of the run records."""
     pictures: int = 8
     """Number of cases to draw, the worst first."""
     command: str = ""
-    """What was typed; "" if the evaluation was started from Python."""
+    """Command that was typed; "" if the evaluation was started from Python."""
 
 
 def write_evaluation(

@@ -177,7 +177,7 @@ class _Scene:
     axis_map: AxisMap
     """Map from the axes of the file to RAS+."""
     dashes: bool = False
-    """Whether the filled labels are outlined with dashes."""
+    """True if the filled labels are outlined with dashes."""
 
     def draw(
         self, view: _View, position: int, longest: int, *, thickness: int = OUTLINE_PIXELS

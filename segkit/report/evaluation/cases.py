@@ -23,7 +23,7 @@ MODEL_FACTS = ("device", "engine", "precision", "overlap", "tta")
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What is known about a case; numbers and words only, so that a thousand cases fit."""
+    """Facts about a case; numbers and words only, so that a thousand cases fit."""
 
     case: str
     mean: float | None

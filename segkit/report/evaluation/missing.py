@@ -1,4 +1,4 @@
-"""What an evaluation could not measure, in words: failed cases, missed labels, values left out."""
+"""Sentences on what could not be measured: failed cases, missed labels, values left out."""
 
 from __future__ import annotations
 

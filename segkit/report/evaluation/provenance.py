@@ -85,8 +85,11 @@ def _counted(texts: Iterable[str]) -> str:
         return UNKNOWN
     if len(counts) == 1:
         return next(iter(counts))
-    parts = [
-        f"{text or 'not recorded'} ({count} cases)" for text, count in counts.most_common(MOST)
-    ]
-    more = [f"and {len(counts) - MOST} more"] if len(counts) > MOST else []
-    return "; ".join([*parts, *more])
+    total = sum(counts.values())
+    known = [(text, count) for text, count in counts.most_common() if text]
+    parts = [f"{text} ({count} of {total} cases)" for text, count in known[:MOST]]
+    if len(known) > MOST:
+        parts.append(f"and {len(known) - MOST} more")
+    if counts[""]:
+        parts.append(f"not recorded ({counts['']} of {total} cases)")
+    return "; ".join(parts)

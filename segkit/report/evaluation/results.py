@@ -12,9 +12,10 @@ from segkit.report.evaluation.case_table import number_text
 from segkit.report.page import paragraph
 from segkit.report.tables import html_table
 
-HEADER = ["label", "cases", "mean", "95 % interval", "median", "middle half", "lowest", "highest"]
+HEADER = ["label", "mean", "95 % interval", "median", "middle half", "lowest", "highest", "cases"]
 DICE = "dice"
-MEAN = "mean over labels"
+MEAN = "all labels"
+"""Name of the row of the mean over the labels of each case."""
 
 
 def dice_section(summary: Mapping[str, Any], chart: str) -> str:
@@ -86,13 +87,13 @@ def interval_text(low: float | None, high: float | None) -> str:
 
 def _cells(found: Mapping[str, Any]) -> Sequence[str]:
     return [
-        str(found["values"]),
         number_text(found["mean"]),
         interval_text(found["low"], found["high"]),
         number_text(found["median"]),
         interval_text(found["q1"], found["q3"]),
         number_text(found["minimum"]),
         number_text(found["maximum"]),
+        str(found["values"]),
     ]
 
 

@@ -66,7 +66,9 @@ def draw_worst_cases(
             continue
         note = f" It is {drawn.note}." if drawn.note else ""
         identity = html.escape(anchor(fact.case))
-        figures[fact.case] = f'<div id="{identity}">{picture(drawn.png(), words + note)}</div>'
+        figures[fact.case] = (
+            f'<div id="{identity}" class="case">{picture(drawn.png(), words + note)}</div>'
+        )
         view = viewed_case(drawn, words)
         if view and view.bytes + sum(case.bytes for case in viewed) <= MOST_BYTES:
             viewed.append(view)

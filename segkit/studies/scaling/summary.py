@@ -28,6 +28,11 @@ from segkit.studies.scaling.settings import COMPOUND
 from segkit.studies.scaling.tables import Costs
 
 
+def is_cost(row: Row) -> bool:
+    """Return whether a row of results.csv is a measured cost."""
+    return row["measure"] in COSTS
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Difference in Dice between two networks of a study."""
@@ -67,8 +72,17 @@ class Found:
         found: dict[str, dict[str, float | None]] = {}
         for network, rows in self.rows.items():
             for row in rows:
-                if row["measure"] in COSTS and row["value"] is not None:
+                if is_cost(row) and row["value"] is not None:
                     found.setdefault(network, {})[str(row["measure"])] = float(row["value"])
+        return found
+
+    @cached_property
+    def machines(self) -> Mapping[str, list[str]]:
+        """Networks whose costs were measured on a machine, by machine; "" if it is not recorded."""
+        found: dict[str, list[str]] = {}
+        for network, rows in self.rows.items():
+            for machine in {str(row.get("machine") or "") for row in rows if is_cost(row)}:
+                found.setdefault(machine, []).append(network)
         return found
 
     def of(self, member: Member) -> list[Row]:
@@ -210,6 +224,7 @@ def summary_of(found: Found, compared: Sequence[Comparison]) -> dict[str, Any]:
             }
             for part in compared
         ],
+        "machines": {name: list(networks) for name, networks in found.machines.items()},
         "failed": {
             result.cell.name: result.message for result in found.results if result.status != "done"
         },

@@ -14,6 +14,7 @@ from segkit.training.callbacks.scheduled_validation import ScheduledValidation
 from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.outputs.bundle_writer import BundleWriter
+from segkit.training.outputs.card_facts import dice_intervals
 from segkit.training.outputs.checkpoint import Checkpoints
 from segkit.training.outputs.report import RunReport
 from segkit.training.outputs.run_folder import CHECKPOINTS
@@ -101,4 +102,5 @@ class RunSaver:
             "sd_over_cases": score.sd_over_cases,
             "cases": score.cases,
             "step": self.validation.score_step,
+            "intervals": dice_intervals(score.per_label()),
         }
