@@ -11,7 +11,6 @@ from typing import Any
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison
 from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
-from segkit.evaluation.metrics import RULES, definitions
 from segkit.evaluation.verdict import ALPHA, FEW
 from segkit.files.atomic import write_text
 from segkit.report.comparison_figure import MOST_DOTS, difference_chart, shown_labels
@@ -21,10 +20,9 @@ from segkit.report.comparison_tables import (
     difference_table,
     left_out_cases,
 )
-from segkit.report.evaluation_page import asset
+from segkit.report.evaluation_page import asset, definition_list
 from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
-from segkit.volume import Unit
 
 STYLE = """
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
@@ -90,7 +88,7 @@ def page(comparison: Comparison) -> str:
     parts += _left_out(comparison)
     parts += [part for name in others for part in (f"<h2>{name}</h2>", *_metric(comparison, name))]
     parts += ["<h2>How the numbers were computed</h2>", bullets(method(summary))]
-    parts += ["<h2>What the metrics mean</h2>", bullets(metric_definitions(summary))]
+    parts += ["<h2>What the metrics mean</h2>", definition_list(summary)]
     return html_page("Comparison", parts, style=asset("report.css") + STYLE)
 
 
@@ -235,11 +233,3 @@ def method(summary: Mapping[str, Any]) -> list[str]:
         "Differences are rounded to a millionth of the power of ten above the largest value, so"
         " that equal ones are equal. Metrics with the prefix absolute_ are compared by their size.",
     ]
-
-
-def metric_definitions(summary: Mapping[str, Any]) -> list[str]:
-    """Return what each metric is, and the rules for labels that are missing."""
-    units = summary["unit"]
-    unit: Unit = "px" if units == ["px"] else "mm"
-    found = definitions(f"{summary['tolerance']:g} {' or '.join(units)}", unit)
-    return [*(f"{name}: {text}" for name, text in found.items()), RULES]

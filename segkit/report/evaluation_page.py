@@ -169,7 +169,7 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
         "missing": missing_section(evaluation) + _absences(evaluation),
         "provenance": provenance_section(summary, facts, options.command),
         "definitions": '<h2 id="definitions">What the numbers mean</h2>\n'
-        + definition_list(evaluation),
+        + definition_list(summary),
     }
     parts = [
         "<h1>Evaluation</h1>",
@@ -209,9 +209,9 @@ def _chart(evaluation: Evaluation, metric: str, title: str) -> str:
     return distribution_chart(values, found, title)
 
 
-def definition_list(evaluation: Evaluation) -> str:
+def definition_list(summary: Mapping[str, Any]) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
-    tolerance, units = evaluation.summary["tolerance"], evaluation.summary["unit"]
+    tolerance, units = summary["tolerance"], summary["unit"]
     unit: Unit = "px" if units == ["px"] else "mm"
     entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
     items = "\n".join(
