@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segkit.commands.evaluate_compare import add_flags, check_flags, run_comparison
 from segkit.commands.flags import Parser
-from segkit.dataset.groups import COLUMN, table_groups
+from segkit.dataset.groups import COLUMN, table_groups, table_patients
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
@@ -75,7 +75,8 @@ def run(arguments: Sequence[str]) -> int:
         tolerance_mm=given.tolerance_mm,
     )
     if given.by:
-        evaluation = by_group(evaluation, groups_of_cases(given))
+        patients = table_patients(given.groups) if given.groups else {}
+        evaluation = by_group(evaluation, groups_of_cases(given), patients)
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
@@ -262,7 +263,8 @@ def _add_groups(parser: Parser) -> None:
         "--groups",
         type=Path,
         metavar="FILE",
-        help="CSV file with the columns case and group (default: the column group of the dataset, "
+        help="CSV file with the columns case and group, and patient if several cases are of one "
+        "patient and no dataset says so (default: the column group of the dataset, "
         "else the groups in predictions.json, as a model that harmonizes has found them)",
     )
     parser.add_argument(

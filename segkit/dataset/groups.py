@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 COLUMN = "group"
 """Usual column of the group in a CSV file."""
+PATIENT = "patient"
+"""Column of the patient in such a file."""
 DICOM = "dicom"
 """Source of groups that is no file: DICOM attributes."""
 INTENSITIES = "intensities"
@@ -84,6 +86,22 @@ def table_groups(
                 remedy="Correct one of the lines.",
             )
     return groups
+
+
+def table_patients(path: Path) -> dict[str, str]:
+    """Return the patient of each case in a table of groups; {} if it has no column patient.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    columns, rows = read_rows(path)
+    if not {"case", PATIENT} <= set(columns):
+        return {}
+    return {
+        unicodedata.normalize("NFC", row["case"]): row[PATIENT]
+        for row in rows.values()
+        if row[PATIENT]
+    }
 
 
 def dicom_group(path: Path, tags: tuple[str, ...], header: Any = None) -> str:
