@@ -32,6 +32,7 @@ FAMILIES: tuple[Family, ...] = ("basic", "subvoxel", "lesions", "calibration")
 ALWAYS: tuple[Family, ...] = ("basic",)
 """Metrics that are measured without being asked for; a flag of its name switches on a family."""
 
+
 RULES = (
     "The surface of a mask consists of its voxels that share a face with a voxel outside it."
     " Distances run between voxel centers. A label in neither mask has no value. If a label is in"
