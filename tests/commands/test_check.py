@@ -98,7 +98,7 @@ def test_every_damaged_label_map_is_named_where_labels_have_no_names(
     assert main(["check", str(tmp_path)]) == 3
     printed = capsys.readouterr().out
     assert "labels:   foreground=1" in printed
-    assert "2 errors" in printed
+    assert "3 errors" in printed  # two label maps and a scan
 
 
 def test_regions_and_the_ignore_label_are_shown(
@@ -162,7 +162,7 @@ def test_every_file_that_cannot_be_read_is_a_problem(
 def test_only_the_dataset_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("usage: segkit check DATASET [KEY=VALUE ...]\n")
+    assert printed.startswith("usage: segkit check DATASET [KEY=VALUE ...] [--json]")
     assert printed.endswith("required: DATASET\n")
 
 
