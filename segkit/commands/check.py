@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segkit.commands.flags import Parser
 from segkit.config.compose import load
@@ -16,10 +19,20 @@ from segkit.config.overrides import given_keys
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
-from segkit.dataset_check import SEVERITIES, Examined, Problem, examine
+from segkit.dataset_check import Examined, Problem, examine
+from segkit.dataset_check.fix_geometry import (
+    Correction,
+    check_place,
+    remaining_errors,
+    write_fixed_copy,
+)
+from segkit.dataset_check.summary import summary, verdict
 from segkit.errors import InputError, UsageError, printable
 from segkit.progress import CaseCounter
 from segkit.report.tables import Cell, text_table
+
+if TYPE_CHECKING:
+    from segkit.report.check_thumbnails import Thumbnails
 
 WHOLE_DATASET = "(dataset)"
 """Text in the column of cases for a problem of the whole dataset."""
@@ -34,11 +47,66 @@ def run(arguments: Sequence[str]) -> int:
     """Check a dataset and print a table of problems; the exit code is 3 if one is an error."""
     given = _parser().parse_intermixed_args(arguments)
     dataset = _dataset(given.dataset, given.overrides)
+    if given.fix_geometry:
+        check_place(dataset, given.fix_geometry)
+    thumbnails = _thumbnails(dataset) if given.output else None
     with CaseCounter("checking") as counter:
-        examined = examine(dataset, counter.show)
-    problems = examined.problems
-    print(as_json(examined) if given.json else printable(as_text(examined), lines=True))
-    return InputError.exit_code if any(problem.severity == "error" for problem in problems) else 0
+        examined = examine(dataset, counter.show, thumbnails.draw if thumbnails else None)
+    corrections = _fixed(dataset, given.fix_geometry) if given.fix_geometry else []
+    if given.json:
+        done = {"corrections": [asdict(each) for each in corrections]} if corrections else {}
+        print(json.dumps({**summary(examined), **done}, indent=2, ensure_ascii=False))
+    else:
+        print(printable(as_text(examined), lines=True))
+    if thumbnails:
+        _write_page(examined, given.output, thumbnails.of_case, shown=not given.json)
+    if corrections and not given.json:
+        print(
+            printable(corrections_text(corrections, given.fix_geometry, given.dataset), lines=True)
+        )
+    errors = [each for each in examined.problems if each.severity == "error"]
+    return InputError.exit_code if remaining_errors(corrections, errors) else 0
+
+
+def _fixed(dataset: Dataset, out: Path) -> list[Correction]:
+    with CaseCounter("copying") as counter:
+        return write_fixed_copy(dataset, out, counter.show)
+
+
+def corrections_text(corrections: Sequence[Correction], out: Path, dataset: str) -> str:
+    """Return what was done with the label maps of the copy of a dataset, case by case."""
+    rows = [[each.case, each.state, each.text] for each in corrections if each.text]
+    numbers = Counter(each.state for each in corrections)
+    lines = [f"{numbers[state]} {state}" for state in ("corrected", "refused", "unchanged")]
+    table = [text_table(["case", "label map", "what was done"], rows)] if rows else []
+    copy = out / Path(dataset).name if Path(dataset).is_file() else out
+    return "\n".join(
+        [
+            "",
+            f"Copy in {out}: {', '.join(lines)}.",
+            *table,
+            f"Check the copy: {shlex.join(['segkit', 'check', str(copy)])}",
+        ]
+    )
+
+
+def _thumbnails(dataset: Dataset) -> Thumbnails:
+    """Return pictures to be drawn; the libraries for it are imported only for -o."""
+    from segkit.report.check_thumbnails import Thumbnails  # noqa: PLC0415
+
+    return Thumbnails(dataset)
+
+
+def _write_page(
+    examined: Examined, folder: Path, thumbnails: Mapping[str, bytes], *, shown: bool
+) -> None:
+    """Write the page and its tables, and print their paths if ``shown``."""
+    from segkit.report.check_page import write_check  # noqa: PLC0415
+
+    paths = write_check(examined, folder, thumbnails)
+    if shown:
+        for name, path in zip(("page", "problems", "measurements", "JSON"), paths, strict=True):
+            print(f"{name + ':':<14}{path}")
 
 
 def as_text(examined: Examined) -> str:
@@ -49,7 +117,7 @@ def as_text(examined: Examined) -> str:
         parts += [text_table(COLUMNS, _rows(problems)), "", "What to do:"]
         remedies = {problem.check: problem.remedy for problem in problems}
         parts += [f"  {check}: {remedy}" for check, remedy in remedies.items()]
-    return "\n".join([*parts, _verdict(problems)])
+    return "\n".join([*parts, verdict(problems)])
 
 
 def _rows(problems: Sequence[Problem]) -> list[list[Cell]]:
@@ -69,23 +137,6 @@ def _rows(problems: Sequence[Problem]) -> list[list[Cell]]:
         first, *more = textwrap.wrap(problem.message, width) or [""]
         rows += [[*row, first], *(["", "", "", "", line] for line in more)]
     return rows
-
-
-def as_json(examined: Examined) -> str:
-    """Return the problems as JSON, with counts by severity."""
-    measured = examined.measured
-    dataset = measured.dataset
-    numbers = Counter(problem.severity for problem in examined.problems)
-    content = {
-        "dataset": dataset.name,
-        "cases": len(dataset.cases),
-        "measured_cases": len(measured.cases),
-        "channels": list(dataset.channels),
-        "labels": dataset.labels,
-        "counts": {f"{severity}s": numbers[severity] for severity in SEVERITIES},
-        "problems": [asdict(problem) for problem in examined.problems],
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
@@ -132,25 +183,10 @@ def _label(dataset: Dataset, name: str) -> str:
     return f"{name}={'+'.join(map(str, values))}"
 
 
-def _verdict(problems: Sequence[Problem]) -> str:
-    if not problems:
-        return "No problems found."
-    numbers = Counter(problem.severity for problem in problems)
-    counts = ", ".join(
-        f"{numbers[severity]} {severity}{'s' if numbers[severity] > 1 else ''}"
-        for severity in SEVERITIES
-        if numbers[severity]
-    )
-    if "error" in numbers:
-        return f"{counts}. Fix the errors before training."
-    first = "warnings" if "warning" in numbers else "notes"
-    return f"{counts}. The dataset can be used for training; look at the {first} first."
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit check",
-        usage="segkit check DATASET [KEY=VALUE ...] [--json]",
+        usage="segkit check DATASET [KEY=VALUE ...] [-o DIR] [--fix-geometry OUT] [--json]",
         description="Read every file of a dataset and list its problems. "
         "The exit code is 3 if the dataset cannot be used for training.",
     )
@@ -165,6 +201,21 @@ def _parser() -> Parser:
         default=[],
         metavar="KEY=VALUE",
         help="names of channels and labels, as for segkit train, such as dataset.channels=[CT]",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for report.html with a picture of each case, the oddest first, and for "
+        "problems.csv, measurements.csv, summary.json and figures",
+    )
+    parser.add_argument(
+        "--fix-geometry",
+        type=Path,
+        metavar="OUT",
+        help="also copy the dataset into the new folder OUT, with the header of its scan for each "
+        "label map of which only the header is wrong; the original is not changed",
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     return parser

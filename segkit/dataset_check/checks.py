@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
-
 from segkit.dataset_check.duplicates import copies, copies_in_two_folds, shared_label_maps
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.groups import intensity_groups
@@ -21,64 +17,14 @@ from segkit.dataset_check.label_maps import (
     two_encodings,
 )
 from segkit.dataset_check.outliers import odd_intensity, odd_size, odd_spacing, odd_volume
-from segkit.dataset_check.problem import MeasuredDataset, Problem, Severity
+from segkit.dataset_check.problem import Check
+from segkit.dataset_check.reading_checks import READING_CHECKS
 from segkit.dataset_check.resampling import labels_lost_by_resampling
 from segkit.dataset_check.sides import mirrored_cases, side_names
 from segkit.dataset_check.splits import patients_in_two_folds
 
-Compare = Callable[[MeasuredDataset], Iterator[Problem]]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row of the table."""
-
-    name: str
-    family: str
-    """"files", "geometry", "intensities", "label maps", "duplicates", "splits", "sides", "groups"
-    or "outliers"."""
-    severity: Severity
-    finds: str
-    """What the check finds, as the end of "finds ..."."""
-    remedy: str
-    """What to do, as a sentence."""
-    compare: Compare | None = None
-    """Function that yields its problems; None for what shows while a single case is read."""
-    file: Literal["image", "label", ""] = ""
-    """The file of the case to look at."""
-
-
 CHECKS = (
-    Check(
-        "unreadable",
-        "files",
-        "error",
-        "a file that cannot be read, or a case with other channels",
-        "Export or copy the file again, or leave the case out.",
-    ),
-    Check(
-        "unusable",
-        "files",
-        "error",
-        "a dataset without labeled voxels, or with scans in mm and in px",
-        "Follow the advice of the message: without this, nothing can be trained.",
-    ),
-    Check(
-        "left_out",
-        "files",
-        "warning",
-        "files that look like an input and are not used, and names that look like one patient",
-        "Add the missing files or remove them; name patients in a CSV file.",
-    ),
-    Check(
-        "label_grid",
-        "geometry",
-        "error",
-        "a label map whose shape, spacing, origin or direction differs from that of its scan",
-        "Find the pair that belongs together. If only the header is wrong, --fix-geometry OUT"
-        " writes a copy with the header of the scan; else resample the label map.",
-        file="label",
-    ),
+    *READING_CHECKS,
     Check(
         "label_header",
         "geometry",
@@ -107,21 +53,6 @@ CHECKS = (
         tiny_voxels,
     ),
     Check(
-        "not_finite",
-        "intensities",
-        "error",
-        "voxels that are NaN or infinite",
-        "Replace them by the value of air, and find out which program wrote them.",
-    ),
-    Check(
-        "constant_image",
-        "intensities",
-        "warning",
-        "a channel with the same value in all voxels",
-        "Export the scan again, or leave the case out.",
-        file="image",
-    ),
-    Check(
         "unnamed_ct",
         "intensities",
         "warning",
@@ -138,38 +69,6 @@ CHECKS = (
         "Convert the scan from DICOM again, with its slope and intercept.",
         ct_values,
         file="image",
-    ),
-    Check(
-        "label_values",
-        "label maps",
-        "error",
-        "label values that are not whole numbers, or that the dataset does not name",
-        "Name the values in the dataset, or correct the label map.",
-        file="label",
-    ),
-    Check(
-        "no_label_map",
-        "label maps",
-        "warning",
-        "a case without a label map",
-        "Add the label map. Training leaves the case out.",
-        file="image",
-    ),
-    Check(
-        "empty_label_map",
-        "label maps",
-        "warning",
-        "a label map without a labeled voxel, or without an annotated one",
-        "Keep it if the structure is really absent; else add the label map, or leave the case out.",
-        file="label",
-    ),
-    Check(
-        "labels_in_border",
-        "label maps",
-        "warning",
-        "labels in the constant border of the scan, where there is no image",
-        "Look whether the label map belongs to this scan, or the scan was masked too tightly.",
-        file="label",
     ),
     Check(
         "stray_voxels",
@@ -338,3 +237,4 @@ CHECKS = (
 )
 """All checks; the problems of a dataset are listed in this order within a severity."""
 BY_NAME = {check.name: check for check in CHECKS}
+"""Name of a check -> its row."""

@@ -44,7 +44,7 @@ def intensity_groups(measured: MeasuredDataset) -> Iterator[Problem]:
     for name in sorted(counts):
         members = [case for case, group in groups.items() if group == name]
         medians = np.mean([[standardized(v)[0] for v in values[case]] for case in members], axis=0)
-        about = ", ".join(f"{median:.4g}" for median in medians)
+        about = ", ".join(number_text(median) for median in medians)
         parts.append(f"{counts[name]} cases with a median of about {about} ({first_few(members)})")
     others = [case for case, group in groups.items() if group == OUTSIDE]
     rest = f"; in none of them: {first_few(others)}" if others else ""
@@ -72,6 +72,16 @@ def groups_of_scans(measured: MeasuredDataset) -> dict[str, str]:
     return {
         case: group if counts[group] >= MIN_CASES else OUTSIDE for case, group in groups.items()
     }
+
+
+def number_text(value: float) -> str:
+    """Return a measurement with four significant digits, and without an exponent.
+
+    >>> number_text(229612.3), number_text(0.98765), number_text(-1000.0)
+    ('229,600', '0.9877', '-1,000')
+    """
+    rounded = float(f"{value:.4g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{rounded:.4g}"
 
 
 def _values(measured: MeasuredDataset) -> dict[str, tuple[ChannelValues, ...]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segkit.dataset_check.geometry import unusual_spacing
-from segkit.dataset_check.groups import groups_of_scans, is_calibrated
+from segkit.dataset_check.groups import groups_of_scans, is_calibrated, number_text
 from segkit.dataset_check.problem import MeasuredDataset, Problem
 from segkit.fingerprint.label_facts import Point
 from segkit.harmonization.mixture import features
@@ -156,10 +156,11 @@ def deviation_text(quantity: Quantity, case: str, deviation: float) -> str:
     unit = f" {quantity.unit}" if quantity.unit else ""
     group = quantity.groups.get(case, "")
     of = f"of {group} " if group else ""
+    side = "above" if deviation > 0 else "below"
     return (
-        f"{quantity.name} {quantity.values[case]:.4g}{unit}; the median {of}is"
-        f" {quantity.median(case):.4g}{unit} ({abs(deviation):.1f} robust standard deviations"
-        f" {'above' if deviation > 0 else 'below'} it)"
+        f"{quantity.name} {number_text(quantity.values[case])}{unit}; the median {of}is"
+        f" {number_text(quantity.median(case))}{unit}"
+        f" ({abs(deviation):.1f} robust standard deviations {side} it)"
     )
 
 

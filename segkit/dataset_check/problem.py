@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,6 +52,27 @@ class Problem:
     """The file to look at, relative to the folder of the dataset; "" for several or none."""
     remedy: str = ""
     """What to do, in general; the message may say more."""
+
+
+Compare = Callable[[MeasuredDataset], Iterator[Problem]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table."""
+
+    name: str
+    family: str
+    """What the check is about, such as "geometry" or "label maps"."""
+    severity: Severity
+    finds: str
+    """What the check finds, as the end of "finds ..."."""
+    remedy: str
+    """What to do, as a sentence."""
+    compare: Compare | None = None
+    """Function that yields its problems; None for what shows while a single case is read."""
+    file: Literal["image", "label", ""] = ""
+    """The file of the case to look at."""
 
 
 def dataset_warning(message: str) -> Problem:

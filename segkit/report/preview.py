@@ -120,6 +120,22 @@ def draw_comparison(
     return arrange([planes], _legend(names, color_of_value, predicted, reference))
 
 
+def draw_thumbnail(
+    scan: Volume, labels: Volume, names: Mapping[str, int], *, longest: int
+) -> Image.Image:
+    """Return a small image of a scan with the outlines of its labels, without a legend.
+
+    ``longest`` is the number of pixels of the longest edge of the scan in each plane.
+    """
+    colors = _color_of_value(names, None)
+    if scan.unit == "px":
+        planes = [_draw_picture(scan, labels, colors)]
+        planes[0].thumbnail((2 * longest, 2 * longest))
+    else:
+        planes = _draw_planes(_scene(scan, labels, colors), longest=longest)
+    return arrange([planes], [])
+
+
 def _color_of_value(names: Mapping[str, int], colors: Mapping[str, Color] | None) -> ColorOfValue:
     color_of_name = label_colors(names, colors)
     return {value: color_of_name[name] for name, value in names.items()}
@@ -145,9 +161,6 @@ def _draw_picture(
     size = (max(1, round(scan.grid.shape[0] * factor)), max(1, round(scan.grid.shape[1] * factor)))
     filled = None if reference is None else reference.array[0, :, :, 0].T
     return draw_outlines(pixels, labels.array[0, :, :, 0].T, size, colors, filled=filled)
-
-
-# -- volumes ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +234,9 @@ def _scene(
     )
 
 
-def _draw_planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
+def _draw_planes(
+    scene: _Scene, across: int | None = None, longest: int = PLANE_PIXELS
+) -> list[Image.Image]:
     """Return images of the planes that show most; a scan with one slice has only one plane."""
     labels, filled = scene.labels, scene.filled
     marked = labels
@@ -237,7 +252,7 @@ def _draw_planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
         ]
     images = []
     for view in views or _VIEWS[:1]:
-        image = scene.draw(view, _fullest_plane(marked, view.across), PLANE_PIXELS)
+        image = scene.draw(view, _fullest_plane(marked, view.across), longest)
         write_letters(image, view.letters)
         images.append(image)
     return images
