@@ -38,12 +38,12 @@ State = Literal["unchanged", "corrected", "refused"]
 
 @dataclass(frozen=True)
 class Correction:
-    """What was done with the label map of one case."""
+    """Result for the label map of one case."""
 
     case: str
     state: State
     text: str
-    """What was changed, or why it was not; "" for "unchanged"."""
+    """Description of the change, or of why there is none; "" for "unchanged"."""
 
 
 def write_fixed_copy(

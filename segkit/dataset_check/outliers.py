@@ -36,7 +36,7 @@ class Quantity:
     """One measurement of all cases that have it."""
 
     family: str
-    """What is measured: "spacing", "size", "intensity" or "volume"."""
+    """Kind of measurement: "spacing", "size", "intensity" or "volume"."""
     name: str
     """Name in messages, such as "volume of liver"."""
     unit: str

@@ -51,7 +51,7 @@ class Problem:
     file: str = ""
     """The file to look at, relative to the folder of the dataset; "" for several or none."""
     remedy: str = ""
-    """What to do, in general; the message may say more."""
+    """Advice for all problems of the check; the message may say more."""
 
 
 Compare = Callable[[MeasuredDataset], Iterator[Problem]]
@@ -63,12 +63,12 @@ class Check:
 
     name: str
     family: str
-    """What the check is about, such as "geometry" or "label maps"."""
+    """Subject of the check, such as "geometry" or "label maps"."""
     severity: Severity
     finds: str
-    """What the check finds, as the end of "finds ..."."""
+    """Description of the problem, as the end of "finds ..."."""
     remedy: str
-    """What to do, as a sentence."""
+    """Advice, in whole sentences."""
     compare: Compare | None = None
     """Function that yields its problems; None for what shows while a single case is read."""
     file: Literal["image", "label", ""] = ""
