@@ -31,6 +31,7 @@ from segkit.cli import log_to_stderr
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.dataset.split import split_cases
+from segkit.evaluation.intervals import Interval, mean_interval, paired_difference
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.networks import build_network
@@ -39,7 +40,6 @@ from segkit.planning.plan_dataset import measured_plan, open_dataset
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
-from segkit.studies.intervals import Interval, mean_interval, paired_difference
 from segkit.studies.pruning.candidate import Candidate
 from segkit.studies.pruning.comparison import case_values, validated
 from segkit.studies.pruning.latency import window_seconds

@@ -62,6 +62,26 @@ def read_member(bundle: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
     return content
 
 
+def read_optional(bundle: Path, name: str) -> bytes | None:
+    """Read a small file that a bundle may have and that has no receipt; None if there is none.
+
+    Args:
+        bundle: folder or .segkit file.
+        name: path of the file inside the bundle.
+
+    Raises:
+        InputError: a file that is larger than JSON_BYTES or a link, or a zip that cannot be read.
+    """
+    if bundle.is_dir():
+        return _read(bundle, name, JSON_BYTES) if os.path.lexists(bundle / name) else None
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            is_there = name in archive.namelist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _no_zip(bundle, error) from error
+    return _read(bundle, name, JSON_BYTES) if is_there else None
+
+
 def _verify(where: Path, content: bytes, receipt: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest != receipt["sha256"]:
@@ -156,9 +176,11 @@ def _read_zipped(bundle: Path, name: str, limit: int) -> bytes:
         NotImplementedError,
         RuntimeError,
     ) as error:
-        raise InputError(
-            bundle, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY
-        ) from error
+        raise _no_zip(bundle, error) from error
+
+
+def _no_zip(bundle: Path, error: Exception) -> InputError:
+    return InputError(bundle, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY)
 
 
 def _check_packing(bundle: Path, member: zipfile.ZipInfo) -> None:

@@ -2,7 +2,9 @@
 
     bundle.json     kind, format version, name, date, training, metrics, size and sha256 of files
     plan.json       how a scan becomes the network's input, and the network
-    config.json     the composed configuration of the training, if there was one
+    config.json     the composed configuration of the training, if there was one, without folders
+    card.md         the model card in words, written anew with each change
+    notes.md        text of the user for the card, if there is one; never written by segkit
     weights/fold_<fold>-<hash>.safetensors
     mask.safetensors        which weights are kept, if the network was trained with a mask
 
@@ -16,11 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -40,6 +43,10 @@ from segkit.bundle.card import (
     open_card,
     read_card,
 )
+from segkit.bundle.card_content import card_content
+from segkit.bundle.card_text import card_page
+from segkit.bundle.notes import NOTES, read_notes
+from segkit.bundle.private_paths import without_folders, without_private_folders
 from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.files.names import CARD
@@ -47,6 +54,11 @@ from segkit.networks import build_network
 from segkit.networks.mask_file import MASK, MaskFile
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
+
+log = logging.getLogger(__name__)
+
+CARD_PAGE = "card.md"
+"""The model card in words."""
 
 
 class Bundle(ModelCard):
@@ -121,6 +133,7 @@ def write_bundle(
     """
     folder = Path(folder)
     contents = {PLAN: plan_text(plan).encode()}
+    config = None if config is None else without_private_folders(config)
     if config is not None:
         contents[CONFIG] = json_bytes(config)
     if mask is not None:
@@ -132,13 +145,10 @@ def write_bundle(
         )
         weights[fold] = f"weights/fold_{fold}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
         contents[weights[fold]] = content
-    full = {
-        **_heading(plan),
-        **card,
-        "weights": weights,
-        "files": {name: _receipt(content) for name, content in contents.items()},
-    }
-    _write_all(folder, {CARD: json_bytes(full), **contents})
+    full = {**_heading(plan), **card, "weights": weights, "files": _receipts(contents)}
+    page = _page(ModelCard(folder, plan, full), config, _notes_of(folder))
+    full["files"] |= _receipts({CARD_PAGE: page})
+    _write_all(folder, {CARD: json_bytes(full), CARD_PAGE: page, **contents})
     _remove_old_weights(folder, set(weights.values()))
     return read_bundle(folder)
 
@@ -163,37 +173,24 @@ def pack_bundle(folder: str | Path, file: str | Path) -> Path:
         InputError: not a bundle, or a damaged file.
     """
     bundle = read_bundle(folder)
-    config = None if bundle.config is None else json_bytes(without_folders(bundle.config))
-    changed = {} if config is None else {CONFIG: config}
-    files = {
-        **bundle.card["files"],
-        **{name: _receipt(content) for name, content in changed.items()},
-    }
+    config = None if bundle.config is None else without_folders(bundle.config)
+    notes = read_notes(bundle.path)
+    changed = {CARD_PAGE: _page(bundle, config, notes)}
+    if config is not None:
+        changed[CONFIG] = json_bytes(config)
+    if notes:
+        changed[NOTES] = notes.encode()
+    files = {**bundle.card["files"], **_receipts(changed)}
     with (
         atomic_path(file) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         archive.writestr(CARD, json_bytes({**bundle.card, "files": files}))
-        for name, receipt in bundle.card["files"].items():
+        for name, receipt in files.items():
             archive.writestr(
                 name, changed[name] if name in changed else read_member(bundle.path, name, receipt)
             )
     return Path(file)
-
-
-def without_folders(value: Any) -> Any:
-    """Return JSON values in which every string that looks like a path is reduced to its last part.
-
-    >>> without_folders({"path": "/home/me/Task04/", "patch": [16, 16]})
-    {'path': 'Task04', 'patch': [16, 16]}
-    """
-    if isinstance(value, Mapping):
-        return {key: without_folders(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [without_folders(inner) for inner in value]
-    if isinstance(value, str) and {"/", "\\"} & set(value):
-        return PureWindowsPath(value).name  # knows both separators
-    return value
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
@@ -267,8 +264,25 @@ def _heading(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _receipt(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+def _receipts(contents: Mapping[str, bytes]) -> dict[str, Any]:
+    return {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in contents.items()
+    }
+
+
+def _page(model: ModelCard, config: Mapping[str, Any] | None, notes: str) -> bytes:
+    """Return the content of card.md."""
+    return card_page(model, card_content(model, config, notes)).encode()
+
+
+def _notes_of(folder: Path) -> str:
+    """Return the notes in a bundle folder; if they cannot be read, a training must not end."""
+    try:
+        return read_notes(folder) if folder.is_dir() else ""
+    except InputError as error:
+        log.warning("card.md is written without the notes. %s", error)
+        return ""
 
 
 def _remove_old_weights(folder: Path, keep: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from segkit.commands.flags import Parser
 from segkit.commands.train import key_lines
 from segkit.commands.train_words import add_words, training_words
 from segkit.config.compose import to_yaml
+from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings, setting_lines
 from segkit.progress import CaseCounter
 from segkit.studies.cells import CellResult, check_all_done
@@ -57,11 +59,11 @@ class CellStudyCommand(Generic[S]):
         given = self.parser().parse_intermixed_args(arguments)
         words = training_words(given)
         # Everything is checked first: importing torch takes a second.
-        _, settings, config = self.kind.read_words(words)
+        overrides, settings, config = self.kind.read_words(words)
         if given.show:
             print("\n".join(given_settings(settings)))
             print(f"# {self.size(settings)}")
-            print(to_yaml(config), end="")
+            print(_shown(self.kind, config, overrides), end="")
             return 0
         with CaseCounter("measuring") as counter:
             folder, results = self.study(*words, progress=counter.show)
@@ -94,3 +96,10 @@ class CellStudyCommand(Generic[S]):
             settings=setting_lines(self.kind.settings),
             keys=key_lines(without=self.kind.set_by_study),
         )
+
+
+def _shown(kind: StudyKind[Any], config: TrainConfig, overrides: Sequence[str]) -> str:
+    """Return the configuration that all trainings share, without what the study sets itself."""
+    own = f"The study sets {', '.join(kind.set_by_study)}. All trainings share:"
+    comment = textwrap.fill(own, 100, initial_indent="# ", subsequent_indent="# ")
+    return f"{comment}\n{to_yaml(kind.trained(config, overrides), without=kind.set_by_study)}"

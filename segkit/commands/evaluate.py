@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +20,16 @@ from segkit.evaluation.pairs import is_dataset
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
-from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
-from segkit.report.tables import text_table
+from segkit.report.evaluation_page import (
+    ReportOptions,
+    absence_rows,
+    label_rows,
+    write_evaluation,
+)
+from segkit.report.left_out import HEADER, TITLE, left_out_rows
+from segkit.report.tables import narrow_tables, text_table
 
+PICTURES = ReportOptions().pictures
 LINE = 100
 """Length of a line of the help."""
 DETAILS = """\
@@ -54,6 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
     _check_group_flags(given)
+    _check_report_flags(given)
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -66,7 +75,13 @@ def run(arguments: Sequence[str]) -> int:
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
-        for name, path in zip(names, write_evaluation(evaluation, given.output), strict=True):
+        options = ReportOptions(
+            scans=given.scans,
+            pictures=PICTURES if given.pictures is None else given.pictures,
+            command=shlex.join(["segkit", "evaluate", *arguments]),
+        )
+        paths = write_evaluation(evaluation, given.output, options)
+        for name, path in zip(names, paths, strict=True):
             print(f"{name:<9}{path}")
         if given.by:
             print(f"groups:  {write_groups(evaluation, given.output)}")
@@ -80,19 +95,23 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def table(evaluation: Evaluation) -> str:
-    """Return the means of each label, and a table of the cases in which a label is missing."""
+    """Return the means of each label, numbers of cases without it, and what the means leave out."""
     cases = len(evaluation.summary["cases"])
     total = evaluation.summary.get("references_in_all", cases)
     count = f"{cases} of {total} cases"
     if total == cases:
         count = f"{cases} case{'s' if cases != 1 else ''}"
-    parts = [f"{count}; means over the cases:", text_table(*label_rows(evaluation))]
+    means = narrow_tables(*label_rows(evaluation), keep=2)
+    parts = [f"{count}; means over the cases:", means]
     if "groups" in evaluation.summary:
         parts += ["", f"Dice by group, with {INTERVAL}:", text_table(*group_rows(evaluation))]
     absences = absence_rows(evaluation)
     if absences:
         header = ["label", "in the reference only", "in the prediction only", "in neither"]
         parts += ["", "Cases in which a label was missing:", text_table(header, absences)]
+    left_out = left_out_rows(evaluation.summary)
+    if left_out:
+        parts += ["", TITLE, text_table(HEADER, left_out)]
     return "\n".join(parts)
 
 
@@ -120,6 +139,15 @@ def _check_group_flags(given: argparse.Namespace) -> None:
         raise UsageError("--groups says what the groups of --by group are: add that")
     if given.column is not None and given.groups is None:
         raise UsageError("--column names a column of the file of --groups: add it, or leave it out")
+
+
+def _check_report_flags(given: argparse.Namespace) -> None:
+    if given.output is None and (given.scans is not None or given.pictures is not None):
+        raise UsageError("--scans and --pictures are about the report: add -o DIR")
+    if given.pictures is not None and given.pictures < 0:
+        raise UsageError(f"--pictures must be 0 or more, not {given.pictures}")
+    if given.scans is not None and not given.scans.is_dir():
+        raise UsageError(f"--scans must be a folder of scans, and {given.scans} is none")
 
 
 def _labels(text: str | None) -> dict[str, Structure] | None:
@@ -163,6 +191,7 @@ def _parser() -> Parser:
         help="the correct label map, a folder of them, or a dataset",
     )
     _add_options(parser)
+    _add_report(parser)
     _add_groups(parser)
     return parser
 
@@ -198,6 +227,22 @@ def _add_options(parser: Parser) -> None:
         "--allow-missing",
         action="store_true",
         help="exit with code 0 instead of 5 if a reference has no prediction",
+    )
+
+
+def _add_report(parser: Parser) -> None:
+    parser.add_argument(
+        "--scans",
+        type=Path,
+        metavar="FOLDER",
+        help="with -o: folder with the scans, named as the cases, to draw the worst cases on "
+        "(default: those of the dataset, or those that predict --stats recorded)",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        metavar="N",
+        help=f"with -o: number of cases to draw, the worst first (default: {PICTURES})",
     )
 
 

@@ -22,9 +22,9 @@ from segkit.dataset.split import split_cases
 from segkit.errors import UsageError, printable
 from segkit.harmonization.fit import fit
 from segkit.harmonization.methods import METHODS
-from segkit.harmonization.model import Harmonization, cases_hash
+from segkit.harmonization.model import Harmonization
 from segkit.harmonization.model_file import write_harmonization
-from segkit.planning.harmonization import measured_values
+from segkit.planning.harmonization import fitted_to, measured_values
 from segkit.report.tables import Cell, text_table
 
 TABLE_METHOD = "combat"
@@ -50,8 +50,9 @@ def run(arguments: Sequence[str]) -> int:
         source=source,
         tags=tags_of(given.tags) if source == "dicom" else (),
     )
-    model = dataclasses.replace(model, cases=cases_hash(case.id for case in split.training))
-    write_harmonization(given.output, model)
+    named = dict(zip((case.id for case in cases), groups or (), strict=False))
+    training = [dataclasses.replace(c, group=named.get(c.id, "")) for c in split.training]
+    write_harmonization(given.output, fitted_to(model, training))
     print(printable(summary(model), lines=True))
     left = f"; {len(split.validation)} validation cases were not read" if split.validation else ""
     print(f"Fitted to {len(cases)} training cases{left}. It is in {given.output}.")

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.card import ModelCard, bundle_path, open_card
+from segkit.bundle.card_content import card_content
+from segkit.bundle.card_text import card_text
 from segkit.bundle.lookup import SUFFIX, ensemble_paths, is_model, resolve_model
+from segkit.bundle.notes import read_notes
 from segkit.bundle.overlap_dice import OVERLAP_KEY, choose_overlap
 from segkit.commands.flags import Parser
 from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
@@ -26,6 +29,8 @@ from segkit.report.tables import text_table
 from segkit.volume import Volume
 
 NORM_COLUMNS = ("layer", "channels", "groups", "channels per group", "voxels", "pool", "equals")
+ON_CARD = ("norms", "study", "card", "dataset", "training", "metrics")
+"""Facts that are shown in another way than in one line."""
 SIZES = ("shape", "spacing", "patch")
 """Facts with a number for each axis, shown with x between the numbers."""
 
@@ -146,7 +151,16 @@ def model_facts(model: ModelCard) -> dict[str, Any]:
         "folds": list(model.folds),
         **from_plan,
         **from_card,
+        "card": card_content(model, _config(model), read_notes(model.path)),
     }
+
+
+def _config(model: ModelCard) -> dict[str, Any] | None:
+    """Return the configuration; None if it is missing, as it may be taken out of a shared model."""
+    try:
+        return model.config
+    except InputError:
+        return None
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -193,7 +207,7 @@ def norm_rows(plan: Plan) -> list[dict[str, Any]]:
 def _text(facts: Mapping[str, Any]) -> str:
     if facts["kind"] in (CROSS_VALIDATION, SWEEP) or "cells" in facts:
         return study_text(facts)
-    shown = {key: value for key, value in facts.items() if key not in ("norms", "study")}
+    shown = {key: value for key, value in facts.items() if key not in ON_CARD}
     if isinstance(shown.get("channels"), Mapping):
         schemes = shown["channels"].items()
         shown["channels"] = [f"{name} (normalization {scheme})" for name, scheme in schemes]
@@ -205,6 +219,8 @@ def _text(facts: Mapping[str, Any]) -> str:
         f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
         for key, value in shown.items()
     ]
+    if "card" in facts:
+        lines += ["", card_text(facts["card"]).rstrip()]
     if "norms" in facts:
         rows = [list(row.values()) for row in facts["norms"]]
         lines += ["", text_table(NORM_COLUMNS, rows)]

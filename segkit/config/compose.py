@@ -6,7 +6,7 @@ No other module imports hydra. The settings and their defaults are in `segkit.co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from functools import cache, lru_cache
 from pathlib import Path
@@ -78,9 +78,18 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     return config
 
 
-def to_yaml(config: TrainConfig) -> str:
-    """Return the text of config.yaml: every setting, in the order of the dataclasses."""
-    return str(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
+def to_yaml(config: TrainConfig, without: Collection[str] = ()) -> str:
+    """Return the text of config.yaml: every setting, in the order of the dataclasses.
+
+    Args:
+        config: the settings.
+        without: dotted keys to leave out.
+    """
+    content = dataclasses.asdict(config)
+    for key in without:
+        section, _, name = key.rpartition(".")
+        del (content[section] if section else content)[name]
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def parse_override(word: str) -> hydra_types.Override:

@@ -64,6 +64,8 @@ class Dataset:
     """Value for each segment name in the label files; empty if no file names its values."""
     notices: tuple[str, ...] = ()
     """Sentences for the user about files that were left out and about suspicious names."""
+    license: str = ""
+    """License of the data as its dataset.json states it; empty if it states none."""
 
     @property
     def targets(self) -> dict[str, int]:

@@ -17,6 +17,8 @@ _BACKGROUND_NAME = re.compile(
     re.IGNORECASE,
 )
 """Beginnings of names for the value 0 that mean background."""
+_LICENSE_LENGTH = 200
+"""Number of characters of a stated license that are kept."""
 
 
 # -- channels ---------------------------------------------------------------------------------
@@ -203,7 +205,17 @@ def _written_values(
     return written
 
 
-# -- notices ----------------------------------------------------------------------------------
+# -- license and notices ------------------------------------------------------------------------
+
+
+def license_of_json(content: Mapping[str, Any]) -> str:
+    """Return the license that a dataset.json states, in one line; empty if it states none.
+
+    >>> license_of_json({"name": "Hippocampus", "licence": "CC-BY-SA 4.0"})
+    'CC-BY-SA 4.0'
+    """
+    stated = content.get("licence", content.get("license"))
+    return " ".join(stated.split())[:_LICENSE_LENGTH] if isinstance(stated, str) else ""
 
 
 def notices_of_json(content: Mapping[str, Any], cases: int) -> list[str]:

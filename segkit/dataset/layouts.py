@@ -27,6 +27,7 @@ from segkit.dataset.dataset_json import (
     check_ignore,
     checked_labels,
     labels_of_json,
+    license_of_json,
     notices_of_json,
 )
 from segkit.dataset.dataset_yaml import FILES, find_yaml, read_names
@@ -51,6 +52,7 @@ class _Description:
     scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
     segments: Mapping[str, SegmentCodes] = field(default_factory=dict)
     notices: Sequence[str] = ()
+    license: str = ""
 
 
 def read_dataset(
@@ -110,6 +112,7 @@ def read_dataset(
         ignore=ignore,
         segments=segments,
         notices=(*description.notices, *one_patient_hints(description.cases)),
+        license=description.license,
     )
 
 
@@ -240,6 +243,7 @@ def _with_json_names(
         scheme=scheme,
         segments=segments,
         notices=[*notices, *notices_of_json(content, len(cases))],
+        license=license_of_json(content),
     )
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from segkit.errors import InputError, first_few
 from segkit.evaluation.evaluate import Evaluation
+from segkit.evaluation.metrics import metric_of
 from segkit.evaluation.summary import half_width, mean
 
 MEAN = "mean"
 """Label of the rows about the mean over the labels of a case."""
 NONE = "(none)"
 """Group of cases without a group."""
-SHARES = ("dice", "iou", "surface_dice")
-"""Metrics from 0 to 1; intervals of the others end at 0 below."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _group_mean(group: str, label: str, metric: str, values: Iterable[float]) ->
     middle, half = mean(finite), half_width(finite)
     if middle is None or half is None:
         return GroupMean(group, label, metric, len(finite), middle, None, None)
-    low, high = _limits(metric)
+    low, high = metric_of(metric).limits
     return GroupMean(
         group,
         label,
@@ -106,12 +105,6 @@ def _group_mean(group: str, label: str, metric: str, values: Iterable[float]) ->
         max(low, middle - half),
         min(high, middle + half),
     )
-
-
-def _limits(metric: str) -> tuple[float, float]:
-    if metric in SHARES:
-        return 0.0, 1.0
-    return (0.0, math.inf) if metric.startswith("hd95") else (-math.inf, math.inf)
 
 
 def rows_of_metric(evaluation: Evaluation, metric: str = "dice") -> Sequence[GroupMean]:

@@ -5,11 +5,9 @@ Run records are the JSON files that `segkit predict --stats` writes next to labe
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.dataset_yaml import find_yaml, read_names
@@ -17,22 +15,22 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import check_same_values, common_names, with_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure, values_of
-from segkit.files.names import records_of
+from segkit.evaluation.run_records import read_record
+from segkit.files.names import DICOM, suffix_of
 from segkit.io.segment_names import names_in
 from segkit.labels.scheme import LabelScheme
 
 log = logging.getLogger(__name__)
-MAX_RECORD_BYTES = 16 << 20
-"""Largest size in bytes of a run record that is read; one with 1,000 labels has 1 MB."""
-
 
 # -- names of a dataset ----------------------------------------------------------------------------
 
 
 def named_dataset(
     references: Path, labels: Mapping[str, Structure] | None, ignore: int | None
-) -> Dataset:
-    """Return the dataset of the references, with named labels.
+) -> tuple[Dataset, bool]:
+    """Return the dataset of the references with named labels, and whether all names are made up.
+
+    They are if neither the user nor the layout nor a label file names a value.
 
     Args:
         references: the dataset.
@@ -45,8 +43,10 @@ def named_dataset(
     plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
     dataset = read_dataset(references, labels=plain, ignore=ignore)
     if labels and not plain:
-        return dataset
-    return with_names(dataset, skip_unreadable=bool(labels))
+        return dataset, False
+    named = with_names(dataset, skip_unreadable=bool(labels))
+    is_named = labels or dataset.labels or dataset.regions or named.value_names
+    return named, not is_named
 
 
 def structures_of(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
@@ -151,6 +151,35 @@ def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
     return structures
 
 
+def with_record_names(
+    names: Mapping[str, Structure], files: Sequence[tuple[Path, Path]], *, is_made_up: bool
+) -> tuple[dict[str, Structure], dict[str, Structure]]:
+    """Return the names of a dataset, and those in the run records.
+
+    Names that are made up are left out if the predictions or the records name values. The records
+    do not change other names; they are then read to warn of different values.
+
+    Args:
+        names: names of the dataset with their values.
+        files: prediction and reference of each case.
+        is_made_up: whether neither the dataset nor its label maps name anything.
+
+    Raises:
+        InputError: two predictions give a name different values.
+    """
+    in_records = record_names({} if is_made_up else names, files)
+    predictions = [prediction for prediction, _ in files]
+    if is_made_up and (in_records or any(map(_names_values, predictions))):
+        _check_predicted_values(predictions)
+        return {}, in_records
+    return dict(names), in_records
+
+
+def _names_values(label_map: Path) -> bool:
+    """Return whether a label map names its values, as every DICOM-SEG does."""
+    return suffix_of(label_map) == DICOM or bool(names_in(label_map))
+
+
 def record_names(
     names: Mapping[str, Structure], files: Sequence[tuple[Path, Path]]
 ) -> dict[str, Structure]:
@@ -185,28 +214,15 @@ def _warn_of_other_values(
 
 def _names_in_record(label_map: Path) -> dict[str, Structure]:
     """Return the names in the run record of a label map; {} if there is none."""
-    for record in records_of(label_map):
-        content = _content(record)
-        labels, regions = content.get("labels"), content.get("regions")
-        if isinstance(labels, dict) and "versions" in content:
-            region_values = regions if isinstance(regions, dict) else {}
-            structures = {
-                name: _structure(region_values.get(name), label.get("value"))
-                for name, label in labels.items()
-                if isinstance(label, dict)
-            }
-            return {name: value for name, value in structures.items() if value is not None}
-    return {}
-
-
-def _content(record: Path) -> dict[str, Any]:
-    try:
-        if record.stat().st_size > MAX_RECORD_BYTES:
-            return {}
-        content = json.loads(record.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    record = read_record(label_map)
+    regions = record.get("regions")
+    region_values = regions if isinstance(regions, dict) else {}
+    structures = {
+        name: _structure(region_values.get(name), label.get("value"))
+        for name, label in record.get("labels", {}).items()
+        if isinstance(label, dict)
+    }
+    return {name: value for name, value in structures.items() if value is not None}
 
 
 def _structure(region: object, label: object) -> Structure | None:

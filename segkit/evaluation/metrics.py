@@ -1,22 +1,24 @@
 """Catalogue of metrics: one row per metric of two masks, in the order of the tables.
 
 A new metric needs a row at the end of `METRICS`, its value for a label in only one mask in `RULES`,
-and both in docs/evaluation.md; its computation is a function in `overlap` or a method of
+and both in docs/evaluation.md; its computation is a method of `Overlap` in `overlap` or of
 `SurfaceDistances` in `surface`. Tables, files, report and help are derived from this catalogue.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from segkit.evaluation.overlap import Mask, dice, iou, volume_difference_ml, volume_difference_px
+from segkit.evaluation.overlap import MM3_PER_ML, Mask, Overlap, overlap
 from segkit.evaluation.surface import SurfaceDistances, surface_distances
 from segkit.volume import Unit
 
 Quantity = Literal["fraction", "length", "volume"]
+Best = Literal["highest", "lowest", "nearest to 0"]
 
 SUFFIXES: dict[Quantity, dict[Unit, str]] = {
     "fraction": {"mm": "", "px": ""},
@@ -28,15 +30,17 @@ SUFFIXES: dict[Quantity, dict[Unit, str]] = {
 RULES = (
     "The surface of a mask consists of its voxels that share a face with a voxel outside it."
     " Distances run between voxel centers. A label in neither mask has no value. If a label is in"
-    " only one mask, Dice, IoU and surface Dice are 0 and distances are infinite, which is counted"
-    " and excluded from the means."
+    " only one mask, Dice, IoU and surface Dice are 0 and distances are infinite. Without a"
+    " prediction, sensitivity is 0, the relative volume error is -1, and precision has no value."
+    " Without a reference, precision is 0, the relative volume error is infinite, and sensitivity"
+    " has no value. Infinite and missing values are counted and excluded from the means."
 )
 """Conventions that apply to all metrics."""
 
 
 @dataclass(frozen=True, eq=False)
 class MaskPair:
-    """Two masks of one label on one grid; surface distances are computed once for all metrics."""
+    """Two masks of one label on one grid; what several metrics need is computed once."""
 
     predicted: Mask
     """Mask (X, Y, Z) of the prediction."""
@@ -52,6 +56,11 @@ class MaskPair:
     """Mask (X, Y, Z) of annotated voxels, which contains both masks; None if all are annotated."""
 
     @cached_property
+    def overlap(self) -> Overlap:
+        """Numbers of voxels of both masks and of their intersection."""
+        return overlap(self.predicted, self.reference)
+
+    @cached_property
     def distances(self) -> SurfaceDistances:
         """Distances between the two surfaces, in both directions."""
         return surface_distances(
@@ -61,8 +70,8 @@ class MaskPair:
     @property
     def volume_difference(self) -> float:
         """Volume of the prediction minus that of the reference, in ml or px."""
-        difference = volume_difference_ml if self.unit == "mm" else volume_difference_px
-        return difference(self.predicted, self.reference, self.spacing)
+        volume = math.prod(self.spacing) * self.overlap.voxel_difference()
+        return volume / MM3_PER_ML if self.unit == "mm" else volume
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,13 @@ class Metric:
     """Name without a unit."""
     quantity: Quantity
     compute: Callable[[MaskPair], float]
-    """Value for two masks; NaN if both are empty, infinite for a distance to an empty mask."""
+    """Value for two masks; NaN if it is undefined, infinite for a distance to an empty mask."""
     definition: str
     """Definition, in which {tolerance} stands for the tolerance with its unit."""
+    best: Best = "highest"
+    """Which value is the best one."""
+    limits: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest possible value."""
 
     def key(self, unit: Unit) -> str:
         """Return the name with the unit, as in metrics.csv.
@@ -85,18 +98,26 @@ class Metric:
         """
         return f"{self.name}{SUFFIXES[self.quantity][unit]}"
 
+    def error(self, value: float) -> float:
+        """Return how far a value is from the best one: 0 is perfect, and larger is worse.
+
+        >>> metric_of("dice").error(0.75), metric_of("volume_difference_ml").error(-2.0)
+        (0.25, 2.0)
+        """
+        return self.limits[1] - value if self.best == "highest" else abs(value)
+
 
 METRICS = (
     Metric(
         "dice",
         "fraction",
-        lambda pair: dice(pair.predicted, pair.reference),
+        lambda pair: pair.overlap.dice(),
         "Dice coefficient, 2 |P and R| / (|P| + |R|) in voxels; 1 is perfect.",
     ),
     Metric(
         "iou",
         "fraction",
-        lambda pair: iou(pair.predicted, pair.reference),
+        lambda pair: pair.overlap.iou(),
         "intersection over union, |P and R| / |P or R| in voxels; 1 is perfect.",
     ),
     Metric(
@@ -105,6 +126,8 @@ METRICS = (
         lambda pair: pair.distances.hd95(),
         "95th percentile Hausdorff distance: the larger of the two 95th percentiles of the"
         " distances from one surface to the other; 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
     ),
     Metric(
         "surface_dice",
@@ -118,8 +141,56 @@ METRICS = (
         "volume",
         lambda pair: pair.volume_difference,
         "volume of the prediction minus volume of the reference; above 0 means too large.",
+        "nearest to 0",
+        (-math.inf, math.inf),
+    ),
+    Metric(
+        "assd",
+        "length",
+        lambda pair: pair.distances.mean(),
+        "average symmetric surface distance: the mean distance of the voxels of both surfaces to"
+        " the other surface; 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
+    ),
+    Metric(
+        "sensitivity",
+        "fraction",
+        lambda pair: pair.overlap.sensitivity(),
+        "fraction of the reference that is predicted (recall), |P and R| / |R|; 1 is perfect.",
+    ),
+    Metric(
+        "precision",
+        "fraction",
+        lambda pair: pair.overlap.precision(),
+        "fraction of the prediction that is correct, |P and R| / |P|; 1 is perfect.",
+    ),
+    Metric(
+        "relative_volume_error",
+        "fraction",
+        lambda pair: pair.overlap.relative_volume_error(),
+        "volume difference as a fraction of the reference, (|P| - |R|) / |R|; 0.1 means 10 % too"
+        " large.",
+        "nearest to 0",
+        (-1.0, math.inf),
     ),
 )
+
+
+def metric_of(key: str) -> Metric:
+    """Return the row of a metric by its name in metrics.csv, which may contain a unit.
+
+    Raises:
+        KeyError: no metric has this name.
+
+    >>> metric_of("hd95_px").best, metric_of("dice").limits
+    ('lowest', (0.0, 1.0))
+    """
+    return _BY_KEY[key]
+
+
+_UNITS: tuple[Unit, ...] = ("mm", "px")
+_BY_KEY = {metric.key(unit): metric for metric in METRICS for unit in _UNITS}
 
 
 def definitions(tolerance: str, unit: Unit = "mm") -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,18 +37,23 @@ def rows_of(results: Results) -> Iterator[Row]:
                 yield Row(case, label, metric, value)
 
 
-def summarize(results: Results) -> dict[str, Any]:
+def summarize(results: Results, metrics: Iterable[str] = ()) -> dict[str, Any]:
     """Return the content of summary.json in JSON types, with null for a mean without values.
+
+    Args:
+        results: results of each case.
+        metrics: names of metrics to list even if none of them has a value.
 
     ``labels``  label -> metric -> mean over cases
     ``mean``    metric -> mean over labels of these means
     ``counts``  label -> number of cases with the label in both masks, in one only and in neither,
-                and for each metric the number of infinite values
+                and for each metric the number of infinite values and of cases in which the label
+                occurs and the metric has no value
     ``spread``  label -> metric -> n, sd (of the sample), min and max of the finite values
     ``cases``   case -> metric -> mean over its labels
     """
     labels = list(dict.fromkeys(label for result in results.values() for label in result))
-    metrics = list(dict.fromkeys(row.metric for row in rows_of(results)))
+    metrics = list(dict.fromkeys([*metrics, *(row.metric for row in rows_of(results))]))
     over_cases: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows_of(results):
         over_cases[row.label, row.metric].append(row.value)
@@ -108,12 +113,19 @@ def _counts(results: Results, label: str, values: Mapping[str, list[float]]) -> 
     infinite = {
         metric: sum(math.isinf(value) for value in numbers) for metric, numbers in values.items()
     }
+    undefined = Counter(
+        metric
+        for by_label in results.values()
+        if label in by_label
+        for metric in by_label[label].undefined
+    )
     return {
         "both": presence.count("both"),
         "reference_only": presence.count("reference only"),
         "prediction_only": presence.count("prediction only"),
         "neither": presence.count("neither"),
         "infinite": {metric: count for metric, count in infinite.items() if count},
+        "undefined": dict(undefined),
     }
 
 

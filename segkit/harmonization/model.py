@@ -76,6 +76,10 @@ class Harmonization:
     grouping: Grouping = field(default_factory=Grouping)
     cases: str = ""
     """`cases_hash` of the training cases of the fold to which it was fitted; "" if unknown."""
+    images: str = ""
+    """Hash of the bytes of their images; "" if unknown."""
+    groups: str = ""
+    """Hash of the groups that a table gave them; "" without a table."""
     format_version: int = FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class Harmonization:
 
 
 def cases_hash(ids: Iterable[str]) -> str:
-    """Return 12 hex digits over the ids of cases, in any order.
+    """Return 12 hex digits over the ids of cases, or other lines about them, in any order.
 
     A harmonization is shared with its model, and a case id may name a patient: so the hash is kept
     and not the ids.

@@ -94,7 +94,7 @@ def _built(content: dict[str, Any]) -> Harmonization:
         grouping["mixture"] = _mixture(**grouping["mixture"])
     changed = {
         "channels": tuple(_channel(**channel) for channel in content["channels"]),
-        "cases": str(content.get("cases", "")),
+        **{name: str(content.get(name, "")) for name in ("cases", "images", "groups")},
         "scans": {str(name): int(count) for name, count in content["scans"].items()},
         "grouping": Grouping(**grouping),
     }

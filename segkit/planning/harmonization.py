@@ -20,6 +20,7 @@ from segkit.harmonization.model import USUAL_TAGS, Harmonization, cases_hash
 from segkit.harmonization.model_file import harmonization_of, read_harmonization
 from segkit.harmonization.values import ChannelValues
 from segkit.plans.plan import ChannelPlan, Plan
+from segkit.preprocessing.content_hash import content_hash
 from segkit.preprocessing.content_values import channel_values
 from segkit.progress import CaseCounter
 
@@ -71,31 +72,71 @@ def harmonized_plan(
 
 
 def check_cases(
-    plan: Plan, training: Sequence[Case], where: str | Path, *, model: Plan | None = None
+    plan: Plan,
+    training: Sequence[Case],
+    where: str | Path,
+    *,
+    model: Plan | None = None,
+    remedy: str = FIT_ANEW,
 ) -> None:
     """Check that the harmonization of a plan was fitted to the training cases, and no others.
 
-    That of the ``model`` to start from is accepted as well.
+    Their images and their groups must be those of the fit, too. That of the ``model`` to start from
+    is accepted as well.
+
+    Args:
+        plan: the plan.
+        training: the training cases with their groups.
+        where: file of the plan or of the harmonization, for messages.
+        model: plan of the model that the training starts from.
+        remedy: what the message says to do.
 
     Raises:
-        InputError: other cases, such as those of another fold: a validation case in the fit would
-            make the validation too good.
+        InputError: other cases, such as those of another fold (a validation case in the fit would
+            make the validation too good), other images, or other groups.
     """
     if plan.harmonization is None or (model and plan.harmonization == model.harmonization):
         return
     harmonization = harmonization_of(plan.harmonization, where)
-    if not _is_of(harmonization, training):
-        found = "other cases, such as those of another fold"
+    found = _difference(harmonization, fitted_to(harmonization, training))
+    if found:
         raise InputError(
             where,
             expected=f"a harmonization fitted to the {len(training)} training cases of this fold",
-            found=found if harmonization.cases else "no record of its cases",
-            remedy=FIT_ANEW,
+            found=found,
+            remedy=remedy,
         )
 
 
-def _is_of(harmonization: Harmonization, training: Sequence[Case]) -> bool:
-    return harmonization.cases == cases_hash(case.id for case in training)
+def _difference(stored: Harmonization, now: Harmonization) -> str:
+    """Return in words how the cases of a fit differ from those of the training; "" if not."""
+    if not (stored.cases and stored.images):
+        return "no record of its cases"
+    if stored.cases != now.cases:
+        return "other cases, such as those of another fold"
+    if stored.groups != now.groups:
+        return (
+            "other groups of these cases: the table of dataset.groups (or the column group of the "
+            "dataset) was edited, or is not given"
+        )
+    return "other images of these cases" if stored.images != now.images else ""
+
+
+def fitted_to(harmonization: Harmonization, training: Sequence[Case]) -> Harmonization:
+    """Return the harmonization with a record of the training cases to which it was fitted.
+
+    Only hashes are kept: over the ids, the bytes of the images, and the groups if a table gave them
+    (a case without one is left out of the fit).
+    """
+    by_table = harmonization.grouping.source == "table"
+    groups = [f"{case.id}\n{case.group}" for case in training if case.group]
+    images = (f"{c.id}\n{content_hash(dataclasses.replace(c, label=None))}" for c in training)
+    return dataclasses.replace(
+        harmonization,
+        cases=cases_hash(case.id for case in training),
+        images=cases_hash(images),
+        groups=cases_hash(groups) if by_table else "",
+    )
 
 
 def with_harmonization(
@@ -179,7 +220,7 @@ def _fitted(
     values = measured_values(cases, dataset.channels)
     tags = USUAL_TAGS if source == "dicom" else ()
     model = fit(method, dataset.channels, values, groups, source=source, tags=tags)
-    return dataclasses.replace(model, cases=cases_hash(case.id for case in training))
+    return fitted_to(model, training)
 
 
 def _source(method: str, training: Sequence[Case], config: TrainConfig) -> str:

@@ -39,12 +39,12 @@ def plan_channels(
 
 def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
     """Return whether to crop the constant border, which it must not if it has labels, and why."""
-    lost = [case.id for case in fingerprint.cases if case.outside]
+    lost = sum(bool(case.outside) for case in fingerprint.cases)
     if lost:
         return (
             False,
-            f"Nothing is cut away: in {len(lost)} cases (such as {lost[0]}) labels lie in the"
-            " constant border.",
+            # A case id may name a patient, and this reason is part of every model.
+            f"Nothing is cut away: in {lost} cases, labels lie in the constant border.",
         )
     kept = content_share(fingerprint)
     if kept > 0.995:

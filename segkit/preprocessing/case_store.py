@@ -61,7 +61,7 @@ NOT_OF_PLAN = {
 
 All other fields, including future ones, are part of a case's key.
 """
-NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}
+NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices", "license"}
 """Fields of a dataset that preparation never uses."""
 
 

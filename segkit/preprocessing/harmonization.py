@@ -51,6 +51,12 @@ def planned_harmonization(plan: Plan, where: str | Path = "plan") -> Harmonizati
     return None if plan.harmonization is None else harmonization_of(plan.harmonization, where)
 
 
+def is_harmonized_by_table(plan: Plan) -> bool:
+    """Return whether the group that a table gives a scan decides how it is harmonized."""
+    harmonization = plan.harmonization or {"grouping": {"source": "none"}}
+    return bool(harmonization["grouping"]["source"] == "table")
+
+
 def named_group(model: Harmonization, group: str, image: Path, header: Any = None) -> str:
     """Return the group that a table or DICOM names, as the harmonization was fitted; else "".
 

@@ -38,6 +38,42 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return "\n".join(lines)
 
 
+def narrow_tables(
+    header: Sequence[str], rows: Sequence[Sequence[Cell]], *, keep: int, width: int = 100
+) -> str:
+    """Return a table as text, cut into several below each other where it is too wide.
+
+    Args:
+        header: column titles.
+        rows: rows with a cell for each title.
+        keep: number of first columns that every part repeats.
+        width: largest number of characters of a line; a part has at least one further column.
+
+    >>> print(narrow_tables(["label", "dice", "iou"], [["liver", 1.0, 1.0]], keep=1, width=15))
+    label    dice
+    liver  1.0000
+    <BLANKLINE>
+    label     iou
+    liver  1.0000
+    """
+    parts: list[str] = []
+    chosen: list[int] = []
+    for column in range(keep, len(header)):
+        wider = _columns(header, rows, [*range(keep), *chosen, column])
+        if chosen and max(map(len, wider.splitlines())) > width:
+            parts.append(_columns(header, rows, [*range(keep), *chosen]))
+            chosen = []
+        chosen.append(column)
+    return "\n\n".join([*parts, _columns(header, rows, [*range(keep), *chosen])])
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[Cell]], columns: Sequence[int]) -> str:
+    return text_table(
+        [header[column] for column in columns],
+        [[row[column] for column in columns] for row in rows],
+    )
+
+
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """Return a table as HTML; all cells are escaped, and numbers have the class ``n``."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)

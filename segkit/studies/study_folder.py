@@ -265,7 +265,8 @@ def _check_same_training(run: Setup) -> None:
             "this folder: the same command trains again.",
         )
     if (folder / SPLIT).is_file():
-        check_split(folder, split_cases(run.dataset, run.config.fold, run.config.folds))
+        split = split_cases(run.dataset, run.config.fold, run.config.folds)
+        check_split(folder, split, run.plan)
 
 
 def _as_text(run: Setup) -> str:

@@ -45,6 +45,17 @@ class StudyKind(Generic[S]):
     """Overrides that the study sets itself, and what to give instead."""
     jobs: bool = False
     """True if its trainings can be jobs of a SLURM cluster."""
+    validates: bool = True
+    """False if its trainings have no validations unless they are asked for."""
+
+    def trained(self, config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+        """Return the configuration of the trainings, as far as their validations are concerned.
+
+        Args:
+            config: configuration of the overrides, or of the study that they continue.
+            overrides: KEY=VALUE words of this call.
+        """
+        return config if self.validates else without_validations(config, overrides)
 
     def read_words(self, words: Sequence[str]) -> tuple[list[str], S, TrainConfig]:
         """Return overrides of the trainings, settings of the study and configuration, all checked.

@@ -45,6 +45,7 @@ from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.bundle_writer import BundleWriter
+from segkit.training.outputs.card_facts import dataset_facts
 from segkit.training.outputs.checkpoint import check_nothing_lost, newest_checkpoint
 from segkit.training.outputs.rewind import RewindFile
 from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
@@ -165,11 +166,8 @@ def _prepare(run: _Run, split: Split) -> tuple[list[PreparedCase], list[Prepared
         )
         training = run.ranks.in_turn(lambda: prepare(split.training))
         validation = run.ranks.in_turn(lambda: prepare(split.validation))
-    log.info(
-        "prepared cases are kept in %s (%s), which may be deleted",
-        run.store,
-        size_text(store_size(run.store)),
-    )
+    size = size_text(store_size(run.store))
+    log.info("prepared cases are kept in %s (%s), which may be deleted", run.store, size)
     return training, validation
 
 
@@ -182,7 +180,7 @@ def _checkpoint_to_resume(run: _Run, split: Split) -> tuple[Path, Checkpoint] | 
     newest = newest_checkpoint(run.folder / CHECKPOINTS)
     if newest is None:
         run.ranks.share(lambda: check_nothing_lost(run.folder))
-        run.ranks.share(lambda: write_split(run.folder, split))
+        run.ranks.share(lambda: write_split(run.folder, split, run.plan))
         return None, None
     _, checkpoint = newest
     if checkpoint["plan"] != run.plan.hash():
@@ -193,7 +191,7 @@ def _checkpoint_to_resume(run: _Run, split: Split) -> tuple[Path, Checkpoint] | 
             remedy="Restore the old plan, or start another run with the new one: plan=FILE and "
             "another run_dir.",
         )
-    check_split(run.folder, split)
+    check_split(run.folder, split, run.plan)
     return newest
 
 
@@ -257,12 +255,12 @@ def _step_end_parts(
     bundle_writer = BundleWriter(
         run.config,
         run.plan,
-        run.dataset.name,
-        run.dataset.content_hash(),
+        dataset_facts(run.dataset),
         split,
         run.folder,
         initial_weights=initial_weights_report(run.folder),
         mask=module.mask,
+        processes=run.ranks.count,
         agreement_cases=validation or training,
     )
     parts = step_end_parts(

@@ -119,7 +119,7 @@ def _train(
             return setup.run_dir
     split = split_cases(setup.dataset, config.fold, config.folds)
     if has_checkpoint(setup.run_dir / CHECKPOINTS):  # before config.yaml names another dataset
-        check_split(setup.run_dir, split)
+        check_split(setup.run_dir, split, setup.plan)
     _log_setup(setup, split)
     warn_of_seen_cases(setup.origin.rewind, split)
     start(setup, started=started)

@@ -22,6 +22,7 @@ from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.training.compute.device import device_for
 from segkit.training.compute.distributed import ALONE, Ranks
+from segkit.training.data.split import AS_IT_WAS
 from segkit.training.initialization.origin import Origin, open_origin
 from segkit.training.outputs.run_folder import (
     PLAN,
@@ -85,10 +86,7 @@ def set_up(
         plan, patients = _plan(
             config, dataset, given=given, has_gpu=has_gpu, progress=progress, ranks=ranks
         )
-        if config.plan.file:
-            model = origin.weights.plan if origin.weights else None
-            training = split_cases(patients, config.fold, config.folds).training
-            check_cases(plan, training, config.plan.file, model=model)
+        _check_harmonization(plan, patients, config, origin)
         return plan, patients
 
     plan, dataset = ranks.share(make_plan)
@@ -116,8 +114,7 @@ def _plan(
     """Return the plan, and the dataset in which cases with the same voxels are one patient."""
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
     store = prepared_folder(config, run_dir)
-    is_unfinished = config.run_dir and run_state(run_dir) == "unfinished"
-    file = run_dir / PLAN if is_unfinished else config.plan.file
+    file = _plan_to_resume(config) or config.plan.file
     if file:
         plan = given_plan(file, dataset)
         fingerprint = load_or_measure(dataset, store, progress)
@@ -130,3 +127,26 @@ def _plan(
         device_count = ranks.count if config.trainer.batch_size == "auto" else 1
         plan = dataclasses.replace(plan, batch_size=device_count * plan.batch_size)
     return plan, patients_of(dataset, copies_of(fingerprint.cases), config)
+
+
+def _plan_to_resume(config: TrainConfig) -> Path | None:
+    """Return plan.json of the unfinished run in ``run_dir``; None if there is none."""
+    if config.run_dir is None or run_state(Path(config.run_dir)) != "unfinished":
+        return None
+    return Path(config.run_dir) / PLAN
+
+
+def _check_harmonization(plan: Plan, dataset: Dataset, config: TrainConfig, origin: Origin) -> None:
+    """Check that the harmonization of a plan that was read is that of the cases of this fold.
+
+    Raises:
+        InputError: it was fitted to other cases, images or groups (`check_cases`).
+    """
+    if plan.harmonization is None:
+        return
+    model = origin.weights.plan if origin.weights else None
+    training = split_cases(dataset, config.fold, config.folds).training
+    if resumed := _plan_to_resume(config):
+        check_cases(plan, training, resumed, model=model, remedy=AS_IT_WAS)
+    elif config.plan.file:
+        check_cases(plan, training, config.plan.file, model=model)

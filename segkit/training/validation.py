@@ -46,15 +46,19 @@ class ValidationScore:
     per_case: dict[str, dict[str, float]] = field(default_factory=dict)
     """Dice by case id and label."""
 
+    def per_label(self) -> dict[str, list[float]]:
+        """Return the Dice of each label in the cases that have it."""
+        return {
+            name: [dice[name] for dice in self.per_case.values() if name in dice]
+            for name in self.labels
+        }
+
     def half_widths(self) -> dict[str, float]:
         """Return half the 95 % confidence interval of each label's mean.
 
         A label of fewer than two cases is absent.
         """
-        widths = {
-            name: half_width([dice[name] for dice in self.per_case.values() if name in dice])
-            for name in self.labels
-        }
+        widths = {name: half_width(dice) for name, dice in self.per_label().items()}
         return {name: width for name, width in widths.items() if width is not None}
 
     def case_means(self) -> list[float]:

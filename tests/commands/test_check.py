@@ -163,7 +163,9 @@ def test_every_file_that_cannot_be_read_is_a_problem(
 def test_only_the_dataset_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("usage: segkit check DATASET [KEY=VALUE ...] [-o DIR] [--fix-geometry OUT]")
+    assert printed.startswith(
+        "usage: segkit check DATASET [KEY=VALUE ...] [-o DIR] [--fix-geometry OUT]"
+    )
     assert printed.endswith("required: DATASET\n")
 
 

@@ -46,6 +46,62 @@ def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[st
     assert "none                       0                       0           1" in printed
 
 
+def test_values_that_the_means_leave_out_are_counted(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--labels", "here=5,gone=7", "-o", str(tmp_path / "out")]
+    write_labels(files[0], Volume(np.zeros((1, 10, 10, 10), np.uint8), np.diag([2.0, 2, 2, 1])))
+    assert main(["evaluate", *files, *words]) == 0
+    printed = capsys.readouterr().out
+    table = printed.split("Values left out of the means:\n")[1].split("numbers:")[0]
+    assert [line.split() for line in table.splitlines()[1:]] == [
+        ["here", "hd95_mm,", "assd_mm", "1", "0"],
+        ["here", "precision", "0", "1"],
+    ]
+    assert "<h3>Values left out of the means</h3>" in (tmp_path / "out/report.html").read_text()
+    counts = json.loads((tmp_path / "out" / "summary.json").read_text())["counts"]
+    assert counts["here"]["infinite"] == {"hd95_mm": 1, "assd_mm": 1}
+
+
+def test_scans_and_number_of_pictures(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = Volume(np.arange(1000, dtype=np.float32).reshape(1, 10, 10, 10), np.diag([2.0, 2, 2, 1]))
+    write_image(tmp_path / "scans" / "r.nii.gz", scan)
+    words = ["evaluate", *files, "-o", str(tmp_path / "out"), "--scans", str(tmp_path / "scans")]
+    assert main(words) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "data:image/png" in page
+    assert "plain ground" not in page
+    assert "segkit evaluate" in page.split("<td>command</td>")[1]
+    assert main([*words, "--pictures", "0"]) == 0
+    assert "data:image/png" not in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--pictures", "3"], "--scans and --pictures are about the report: add -o DIR"),
+        (["-o", "out", "--pictures", "-1"], "--pictures must be 0 or more, not -1"),
+        (["-o", "out", "--scans", "no"], "--scans must be a folder of scans, and no is none"),
+    ],
+)
+def test_flags_of_the_report(
+    files: list[str], words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *files, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_wide_table_is_cut_into_lines_of_100_characters(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *files]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 100
+    assert "label    cases  sensitivity  precision  relative_volume_error" in printed
+
+
 def test_regions_and_ignored_voxels(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *files, "--labels", "both=5+9, a=5"]) == 0
     assert "both       1  0.7500" in capsys.readouterr().out

@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_files_of_predict_and_evaluate(here: Path) -> None:
     assert main(["predict", "scans", "-m", "model", "-o", "results", *EVERYTHING]) == 0
-    assert len(list((here / "results").iterdir())) == 14
+    assert len(list((here / "results").iterdir())) == 15
     assert files_without_row(here / "results", "Files of a prediction") == []
     assert main(["evaluate", "results", "results", "-o", "report"]) == 0
     assert len(list((here / "report").iterdir())) == 4

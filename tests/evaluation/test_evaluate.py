@@ -44,6 +44,9 @@ def test_two_files_a_voxel_apart(tmp_path: Path) -> None:
     assert value_of(found, "hd95_mm") == 1.0
     assert value_of(found, "surface_dice") == 1.0
     assert value_of(found, "volume_difference_ml") == 0.0
+    assert value_of(found, "assd_mm") == 40 / 112  # of 56 voxels each, all but 20 are in both
+    assert value_of(found, "sensitivity") == value_of(found, "precision") == 0.75
+    assert value_of(found, "relative_volume_error") == 0.0
     assert {row.case for row in found.rows} == {"r"}
 
 
@@ -317,7 +320,13 @@ def test_a_surface_that_nobody_annotated_has_no_distance(tmp_path: Path) -> None
     reference = np.full((1, 10, 10, 9), 9, np.uint8)
     reference[:, 4:6, 4:6, 4:6] = 1  # inside the prediction
     found = blocks(reference, tmp_path)
-    assert {row.metric for row in found.rows} == {"dice", "iou", "volume_difference_ml"}
+    volumes = {"volume_difference_ml", "relative_volume_error"}
+    assert {row.metric for row in found.rows} == {
+        "dice",
+        "iou",
+        "sensitivity",
+        "precision",
+    } | volumes
     reference[reference == 1] = 0  # now the reference is empty
     assert value_of(blocks(reference, tmp_path), "hd95_mm") == np.inf
 

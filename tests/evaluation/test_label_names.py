@@ -131,6 +131,24 @@ def test_records_beside_predictions_say_which_value_each_name_has(tmp_path: Path
     assert dice(evaluate(tmp_path / "predicted", tmp_path / "true")) == {"organ": 1.0, "core": 1.0}
 
 
+@pytest.mark.parametrize("names_in", ["record", "prediction", None])
+def test_predictions_name_the_labels_of_a_dataset_without_names(
+    tmp_path: Path, names_in: str | None
+) -> None:
+    """Such a dataset is given the names label_1 and label_2, which nobody chose."""
+    (tmp_path / "set").mkdir()
+    written(tmp_path / "set/images/p.nii.gz", None, 0, 1, 1, 1)
+    written(tmp_path / "set/labels/p.nii.gz", None, 0, 1, 2, 2)
+    names = OURS if names_in == "prediction" else None
+    written(tmp_path / "predicted/p.nrrd", names, 0, 1, 2, 0)
+    if names_in == "record":
+        record = {"versions": {}, "labels": {name: {"value": n} for name, n in OURS.items()}}
+        (tmp_path / "predicted/p.json").write_text(json.dumps(record))
+    organ, core = OURS if names_in else ("label_1", "label_2")
+    found = dice(evaluate(tmp_path / "predicted", tmp_path / "set"))
+    assert found == {organ: 1.0, core: pytest.approx(2 / 3)}
+
+
 def test_predictions_that_number_one_name_differently(tmp_path: Path) -> None:
     """References with numbers only cannot decide which of two values is meant."""
     for number, names in enumerate((OURS, THEIRS)):

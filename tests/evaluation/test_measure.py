@@ -15,8 +15,11 @@ def test_names_say_the_unit() -> None:
     mask = np.ones((2, 2, 1), bool)
     in_mm = measure_masks(mask, mask, (1.0, 1.0, 1.0), unit="mm")
     in_px = measure_masks(mask, mask, (1.0, 1.0, 1.0), unit="px")
-    assert list(in_mm) == ["dice", "iou", "hd95_mm", "surface_dice", "volume_difference_ml"]
-    assert list(in_px) == ["dice", "iou", "hd95_px", "surface_dice", "volume_difference_px"]
+    more = ["sensitivity", "precision", "relative_volume_error"]
+    first = ["dice", "iou", "hd95_mm", "surface_dice", "volume_difference_ml", "assd_mm"]
+    assert list(in_mm) == [*first, *more]
+    first = ["dice", "iou", "hd95_px", "surface_dice", "volume_difference_px", "assd_px"]
+    assert list(in_px) == [*first, *more]
 
 
 def test_labels_of_any_value_and_where_they_occur() -> None:

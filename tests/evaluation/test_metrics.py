@@ -11,7 +11,7 @@ import pytest
 
 from segkit.commands.evaluate import metric_lines
 from segkit.evaluation.measure import measure_masks
-from segkit.evaluation.metrics import METRICS, RULES, MaskPair, Metric
+from segkit.evaluation.metrics import METRICS, RULES, MaskPair, Metric, metric_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -23,24 +23,52 @@ def test_a_metric_is_explained_in_help_and_documentation(metric: Metric) -> None
     assert f"`{metric.key('px')}`" in PAGE
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        re.search("only one mask, (.*) are 0 and distances are infinite", RULES),
-        re.search("only one of them has 0 for (.*). Its distances are infinite", PAGE),
-    ],
-    ids=["RULES", "docs/evaluation.md"],
-)
-def test_the_rules_give_each_value_of_a_label_in_only_one_mask(sentence: re.Match[str]) -> None:
-    pair = MaskPair(np.ones((2, 2, 2), bool), np.zeros((2, 2, 2), bool), (1.0, 1.0, 1.0))
-    values = {metric: metric.compute(pair) for metric in METRICS}
-    zero = {metric.name.replace("_", " ") for metric, value in values.items() if value == 0}
-    assert set(re.split(", | and ", sentence[1].lower())) == zero
-    infinite = [metric for metric, value in values.items() if value == math.inf]
-    assert infinite == [metric for metric in METRICS if metric.quantity == "length"]
-    others = {metric.name for metric, value in values.items() if 0 < abs(value) < math.inf}
-    assert len(zero) + len(infinite) + len(others) == len(METRICS)
-    assert others == {"volume_difference"}
+CUBE, EMPTY = np.ones((2, 2, 2), bool), np.zeros((2, 2, 2), bool)
+
+
+def one_empty(predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    pair = MaskPair(predicted, reference, (1.0, 1.0, 1.0))
+    return {metric.key("mm"): metric.compute(pair) for metric in METRICS}
+
+
+def test_values_of_a_label_in_only_one_mask() -> None:
+    missed, false = one_empty(EMPTY, CUBE), one_empty(CUBE, EMPTY)
+    both = {"dice": 0, "iou": 0, "hd95_mm": math.inf, "surface_dice": 0, "assd_mm": math.inf}
+    nan = pytest.approx(math.nan, nan_ok=True)
+    assert missed == {
+        **both,
+        "volume_difference_ml": -0.008,
+        "sensitivity": 0,
+        "precision": nan,
+        "relative_volume_error": -1,
+    }
+    assert false == {
+        **both,
+        "volume_difference_ml": 0.008,
+        "sensitivity": nan,
+        "precision": 0,
+        "relative_volume_error": math.inf,
+    }
+
+
+@pytest.mark.parametrize("text", [RULES, PAGE], ids=["RULES", "docs/evaluation.md"])
+def test_the_rules_give_these_values(text: str) -> None:
+    text = " ".join(text.split())
+    assert re.search(r"only one (mask|of them), Dice, IoU and surface Dice are 0 and dist", text)
+    assert "distances are infinite" in text
+    assert "sensitivity is 0, the relative volume error is -1, and precision has no value" in text
+    assert "precision is 0, the relative volume error is infinite, and sensitivity has no" in text
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_perfect_prediction_has_no_error_and_values_are_within_the_limits(metric: Metric) -> None:
+    assert metric.error(metric.compute(MaskPair(CUBE, CUBE, (1.0, 1.0, 1.0)))) == 0
+    part = CUBE.copy()
+    part[0] = False
+    value = metric.compute(MaskPair(part, CUBE, (1.0, 1.0, 1.0)))
+    assert metric.limits[0] <= value <= metric.limits[1]
+    assert metric.error(value) >= 0
+    assert metric_of(metric.key("px")) is metric_of(metric.key("mm")) is metric
 
 
 def test_names_are_different() -> None:

@@ -28,6 +28,15 @@ def test_dice_of_a_lost_label_counts_and_its_distance_does_not() -> None:
     assert summary["counts"]["liver"]["reference_only"] == 1
 
 
+def test_a_metric_without_a_value_is_counted_where_the_label_occurs() -> None:
+    results = {
+        "one": {"liver": LabelResult("both", {"dice": 0.5, "precision": 0.5})},
+        "two": {"liver": LabelResult("reference only", {"dice": 0.0}, ("precision",))},
+        "three": {"liver": LabelResult("neither", {})},
+    }
+    assert summarize(results)["counts"]["liver"]["undefined"] == {"precision": 1}
+
+
 def test_the_mean_is_over_labels() -> None:
     assert summarize(RESULTS)["mean"] == {"dice": (0.4 + 0.8) / 2, "hd95_mm": 2.0}
 

@@ -7,7 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from monai.metrics import (
+    compute_average_surface_distance,
+    compute_hausdorff_distance,
+    compute_surface_dice,
+)
 from scipy import ndimage
 
 from segkit.evaluation.surface import hd95, surface, surface_dice, surface_distances
@@ -54,6 +58,15 @@ def test_a_spacing_of_one_as_float32_is_within_one() -> None:
     assert surface_dice(cube(3), cube(4), (1.0000001, 1.0, 1.0), tolerance=1.0) == 1.0
 
 
+def test_the_mean_distance_weighs_every_surface_voxel_alike() -> None:
+    inner = np.zeros((12, 12, 12), bool)
+    inner[5, 5, 5] = True  # the center of the cube of 5, whose surface has 98 voxels
+    distances = surface_distances(cube(3), inner, ONE)
+    axes = np.abs(np.argwhere(surface(cube(3))) - 5)
+    total = np.sqrt((axes**2).sum(1)).sum() + 2  # the voxel is 2 away from the surface
+    assert distances.mean() == pytest.approx(total / 99)
+
+
 def test_spacing_belongs_to_its_axis() -> None:
     for axis in range(3):
         spacing = [1.0, 1.0, 1.0]
@@ -86,6 +99,8 @@ def test_one_empty_is_infinite_both_empty_is_no_value() -> None:
     for pair in ((empty, cube(3)), (cube(3), empty)):
         assert hd95(*pair, ONE) == math.inf
         assert surface_dice(*pair, ONE) == 0
+        assert surface_distances(*pair, ONE).mean() == math.inf
+    assert math.isnan(surface_distances(empty, empty, ONE).mean())
     assert math.isnan(hd95(empty, empty, ONE))
     assert math.isnan(surface_dice(empty, empty, ONE))
 
@@ -107,6 +122,10 @@ def test_agrees_with_monai(shape: tuple[int, ...], spacing: tuple[float, ...], s
         *one_hot, include_background=True, percentile=95, spacing=spacing
     )
     assert hd95(ours, theirs, spacing) == pytest.approx(float(expected), rel=1e-5)
+    expected = compute_average_surface_distance(
+        *one_hot, include_background=True, symmetric=True, spacing=spacing
+    )
+    assert surface_distances(ours, theirs, spacing).mean() == pytest.approx(float(expected))
     expected = compute_surface_dice(
         *one_hot, class_thresholds=[1.0], include_background=True, spacing=spacing
     )

@@ -151,6 +151,24 @@ def test_a_file_must_be_fitted_to_the_training_cases_of_the_fold(
         fitted(data, f"plan.harmonization={file}", "fold=1")
 
 
+def test_a_file_is_of_the_groups_and_images_of_its_fit(data: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "fit.json"
+    plan = fitted(data, "plan.harmonization=spline")
+    file.write_text(json.dumps(plan.harmonization))
+    words = f"plan.harmonization={file}"
+    assert fitted(data, words).harmonization == plan.harmonization
+    first, *others = data.cases
+    for group in ("B", ""):  # an edited table, and a case that it does not name any more
+        edited = dataclasses.replace(first, group=group)
+        changed = dataclasses.replace(data, cases=(edited, *others))
+        assert edited in split_cases(changed, 0).training
+        with pytest.raises(InputError, match=r"found other groups of these cases.*is not given"):
+            fitted(changed, words)
+    rewrite(first, voxels(9))
+    with pytest.raises(InputError, match="found other images of these cases"):
+        fitted(data, words)
+
+
 def test_the_model_to_start_from_keeps_its_harmonization(data: Dataset) -> None:
     model = fitted(data, "plan.harmonization=spline", "fold=1")
     kept = harmonized_plan(PLAN, data, settings(), model=model)

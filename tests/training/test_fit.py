@@ -124,6 +124,11 @@ def test_the_bundle_says_how_it_was_trained(run: Path) -> None:
     assert card["training"]["steps"] == 6
     assert card["training"]["precision"] == "float32"
     assert card["training"]["validation_cases"] == card["metrics"]["cases"]
+    assert card["training"]["machine"]["device"] == "cpu"
+    assert card["training"]["machine"]["threads"] == 1
+    assert card["training"]["versions"]["torch"] == torch.__version__
+    # One validation case has no interval.
+    assert card["metrics"]["intervals"] == {name: {"cases": 1} for name in card["metrics"]["dice"]}
 
 
 def test_the_bundle_names_no_case(run: Path) -> None:

@@ -89,3 +89,30 @@ def test_a_cross_validation_refuses_it(balls: Dataset, tmp_path: Path) -> None:
     overrides = words(balls, tmp_path, "plan.harmonization=nyul")
     with pytest.raises(UsageError, match=r"one fold.*--multirun fold=0,1,2,3,4"):
         check_overrides(load(overrides), overrides)
+
+
+def test_a_resumed_run_keeps_its_groups(balls: Dataset, tmp_path: Path) -> None:
+    cases = [case.id for case in balls.cases]
+    table = tmp_path / "groups.csv"
+
+    def write(groups: dict[str, str]) -> None:
+        table.write_text("case,group\n" + "".join(f"{c},{g}\n" for c, g in groups.items()))
+
+    began = {case: "AB"[number % 2] for number, case in enumerate(cases)}
+    write(began)
+    grouped = ("plan.harmonization=spline", f"dataset.groups={table}", f"run_dir={tmp_path / 'r'}")
+    overrides = words(balls, tmp_path, *grouped)
+    train(*overrides)
+    split = json.loads((tmp_path / "r/split.json").read_text())
+    assert split["groups"] == began
+    (tmp_path / "r/finished.json").unlink()  # as a run that was killed
+
+    expected = {"training": r"plan\.json.*other groups", "validation": r"split\.json.*other groups"}
+    for part, message in expected.items():
+        case = split[part][0]
+        write({**began, case: "BA"["AB".index(began[case])]})
+        with pytest.raises(InputError, match=message) as error:
+            train(*overrides, resume=True)
+        assert "groups as they were, or start another run" in str(error.value)
+    write(began)
+    train(*overrides, resume=True)

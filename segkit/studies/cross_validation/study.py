@@ -36,6 +36,7 @@ from segkit.progress import CaseProgress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED
+from segkit.studies.cross_validation.expected_dice import pooled_expected_dice
 from segkit.studies.cross_validation.folds import (
     HARMONIZED,
     check_overrides,
@@ -61,6 +62,13 @@ from segkit.studies.study_folder import (
     train_arm,
 )
 from segkit.training.compute.device import device_for
+from segkit.training.outputs.card_facts import (
+    dataset_facts,
+    dice_by_label,
+    dice_intervals,
+    group_facts,
+    patient_count,
+)
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     BUNDLE,
@@ -253,21 +261,30 @@ def _write_ensemble(
     summary = evaluation.summary
     card: dict[str, Any] = {
         "name": setup.run_dir.name,
-        "dataset": bundles[0].card["dataset"],
+        "dataset": {
+            **dataset_facts(setup.dataset),
+            "hash": bundles[0].card["dataset"]["hash"],
+            **group_facts(setup.dataset.cases),
+        },
         "training": {
             "study": KIND,
             "cases": len(setup.dataset.cases),
             "steps": [bundle.card["training"]["steps"] for bundle in bundles],
             "minutes": round(sum(bundle.card["training"]["minutes"] for bundle in bundles), 2),
             "seed": setup.config.seed,
+            "patients": patient_count(setup.dataset.cases),
+            "machine": bundles[0].card["training"].get("machine"),
+            "versions": bundles[0].card["training"].get("versions"),
         },
         "metrics": {
             "dice": {name: metrics["dice"] for name, metrics in summary["labels"].items()},
             "mean_dice": summary["mean"]["dice"],
             "cases": len(summary["cases"]),
+            "intervals": dice_intervals(dice_by_label(evaluation.rows)),
         },
         **joint_agreement([bundle.card for bundle in bundles]),
         **joint_overlap_dice([bundle.card for bundle in bundles]),
+        **pooled_expected_dice([run.run_dir for run in runs]),
     }
     rules = {name: "largest" for name, gain in gains.items() if gain.adopted}
     if rules:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from segkit.evaluation.intervals import SHARE, SHARE_DIFFERENCE, Values
 from segkit.report.figures import add_band_note, draw_lines, new_figure, save_figure
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import SHARE, SHARE_DIFFERENCE, Values
 from segkit.studies.normalization.bottleneck_figure import bottleneck_figure
 from segkit.studies.normalization.lines import (
     Rows,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
+from segkit.evaluation.intervals import SHARE, UNLIMITED, Interval, Limits, Values, mean_interval
 from segkit.report.figures import Line
 from segkit.studies.cells import Row
-from segkit.studies.intervals import SHARE, UNLIMITED, Interval, Limits, Values, mean_interval
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, overlaps_of, values_of
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
+from segkit.evaluation.intervals import SHARE, Interval, ends_text, mean_interval
 from segkit.plans.plan import Plan
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import SHARE, Interval, ends_text, mean_interval
+from segkit.studies.failed_cells import failed_table
 from segkit.studies.normalization.figures import Picture
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (
@@ -187,14 +188,6 @@ def memory_table(results: Sequence[CellResult]) -> Table:
         for (norm, batch), values in found.items()
     ]
     return header, table
-
-
-def failed_table(results: Sequence[CellResult]) -> Table:
-    """Return the cells that failed, with their messages."""
-    failed = [result for result in results if result.status != "done"]
-    return ["cell", "status", "message"], [
-        [result.cell.name, result.status, result.message] for result in failed
-    ]
 
 
 def _level_text(found: Sequence[Comparison]) -> str:

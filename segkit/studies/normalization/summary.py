@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     SHARE_DIFFERENCE,
     Interval,
@@ -21,6 +20,7 @@ from segkit.studies.intervals import (
     shared_level,
     verdict,
 )
+from segkit.studies.cells import CellResult, Row
 from segkit.studies.normalization.settings import NormalizationSettings
 
 OVERLAP = 0.5

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from segkit.plans.norm_catalogue import uses_batch_statistics
-from segkit.studies.cells import CellResult
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE_DIFFERENCE,
     Interval,
     ends_text,
     extent,
     mean_interval,
 )
+from segkit.plans.norm_catalogue import uses_batch_statistics
+from segkit.studies.cells import CellResult
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
 from segkit.studies.norms.choices import NORMS

@@ -15,18 +15,18 @@ import torch
 from segkit.bundle.bundle import Bundle
 from segkit.config.run_file import config_from_dict
 from segkit.dataset.split import split_cases
-from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
-from segkit.networks.precision import ComputeMode, network_to_memory_format
-from segkit.plans.convolutions import convolutions, multiply_adds, parameters
-from segkit.plans.plan import Plan
-from segkit.preprocessing.case_store import PreparedCase
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     SHARE_DIFFERENCE,
     mean_interval,
     paired_difference,
     verdict,
 )
+from segkit.inference.scoring.window_scorer import MEMORY_FORMAT, WindowScorer
+from segkit.networks.precision import ComputeMode, network_to_memory_format
+from segkit.plans.convolutions import convolutions, multiply_adds, parameters
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import PreparedCase
 from segkit.studies.memory_process import is_measurable
 from segkit.studies.pruning.latency import window_seconds
 from segkit.studies.pruning.selection import empty_window

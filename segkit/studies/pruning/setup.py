@@ -11,7 +11,7 @@ from segkit.bundle.lookup import ensemble_paths, resolve_model
 from segkit.config.checks import is_replaced
 from segkit.config.keys import get, known_keys, put
 from segkit.config.overrides import read_overrides
-from segkit.config.run_file import config_from_dict
+from segkit.config.run_file import config_from_dict, read_config
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.errors import UsageError
@@ -25,6 +25,7 @@ from segkit.studies.study_folder import continued_config
 from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.initialization.origin import Origin
 from segkit.training.outputs.run_folder import (
+    CONFIG,
     PRUNING,
     RUNS,
     default_run_dir,
@@ -132,6 +133,17 @@ def _check_same(run_dir: Path, settings: Sequence[str]) -> None:
         )
 
 
+def _table_of_groups(model: Bundle, stored: TrainConfig) -> str | None:
+    """Return ``dataset.groups`` of the model's training, with its folders if they are known.
+
+    A bundle leaves out folders that may name a person; the configuration of its run has them.
+    """
+    of_run = model.path.parent / CONFIG
+    if not stored.dataset.groups or not of_run.is_file():
+        return stored.dataset.groups
+    return read_config(of_run).dataset.groups
+
+
 def _with_settings_of(model: Bundle, config: TrainConfig, words: Sequence[str]) -> TrainConfig:
     """Return the configuration with the settings of the model's training where none are given."""
     config = dataclasses.replace(
@@ -141,6 +153,7 @@ def _with_settings_of(model: Bundle, config: TrainConfig, words: Sequence[str]) 
     if model.config is None or overrides.run_file is not None:  # the file has every setting
         return config
     stored, given = config_from_dict(model.config, model.path), overrides.texts
+    stored.dataset.groups = _table_of_groups(model, stored)
     for section in ("dataset", "trainer", "augment"):
         setattr(config, section, dataclasses.replace(getattr(config, section)))
     for key in known_keys():

@@ -1,24 +1,27 @@
 """Rates of this machine: how memory and seconds follow from counts, from a few measured networks.
 
 They are measured once for a study and kept in rates.json, so that the same command continues with
-the same networks.
+the same networks. Networks that a later call asks for are measured then: if one of them exceeds the
+budget, the rates are raised, as in the first call.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import nnls
 
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.files.atomic import write_text
+from segkit.files.json_file import read_json
 from segkit.plans.convolutions import convolutions
 from segkit.studies.scaling.budget import Budget
 from segkit.studies.scaling.candidate import Candidate
@@ -46,6 +49,9 @@ BEYOND_MACHINE = 1.25
 """Factor of the rate of memory if a network does not fit into this machine at all."""
 PREDICTED = ("memory", "seconds")
 """Terms of a budget that are predicted; the others are exact."""
+
+_EXPECTED = "the rates of the machine as this study has measured them"
+_REMEDY = "Remove it to measure again; trainings that are finished stay as they are."
 
 Measure = Callable[[Candidate], MeasuredCost]
 """Function that measures what a candidate costs on this machine."""
@@ -82,7 +88,9 @@ class Order:
         return members_of(family, self.budget, self.sizes, [COMPOUND])[0]
 
 
-def rates_of(folder: Path, family: Family, order: Order, measure: Measure) -> Rates:
+def rates_of(
+    folder: Path, family: Family, order: Order, measure: Measure, machine: str = ""
+) -> Rates:
     """Return the rates that the study in ``folder`` has measured, or measure them now.
 
     Args:
@@ -90,26 +98,55 @@ def rates_of(folder: Path, family: Family, order: Order, measure: Measure) -> Ra
         family: the networks; it has no rates yet.
         order: the networks that are asked for.
         measure: measures what a candidate costs on this machine.
+        machine: this machine in words, which the file records.
 
     Raises:
         UsageError: a size of which no network is within the budget.
         InputError: a rates.json that cannot be read.
     """
     path = folder / RATES
-    if not path.is_file():
+    if path.is_file():
+        content = read_json(path, expected=_EXPECTED, remedy=_REMEDY)
+        _warn_of_other(path, str(content.get("machine", machine)), machine)
+    else:
         if order.budget.exact.limits:
             # What is too little on any machine is refused before anything is timed.
             Order(order.budget.exact, order.sizes).members(family)
         points = _points(family, measure)
-        fit = fitted(points)
+        fit = dataclasses.asdict(fitted(points))
         content = {
-            "threads": torch.get_num_threads(),
+            "machine": machine,
             "points": [dataclasses.asdict(point) for point in points],
-            "fitted": dataclasses.asdict(fit),
-            "rates": dataclasses.asdict(corrected(family, fit, order, measure)),
+            "fitted": fit,
+            "rates": fit,
+            "measured": {},
         }
-        write_text(path, json.dumps(content, indent=2) + "\n")
-    return _read(path)
+    rates, known = _rates_in(content, path), _measured_in(content, path)
+    raised = corrected(family, rates, order, partial(_once, known, measure))
+    if raised != rates:
+        log.info("the rates are raised, so that all networks are within the budget as measured")
+    costs = {name: dataclasses.asdict(cost) for name, cost in known.items()}
+    now = {**content, "rates": dataclasses.asdict(raised), "measured": costs}
+    if now != content or not path.is_file():
+        write_text(path, json.dumps(now, indent=2) + "\n")
+    return raised
+
+
+def _once(known: dict[str, MeasuredCost], measure: Measure, candidate: Candidate) -> MeasuredCost:
+    """Return what a candidate costs; it is added to ``known`` unless it is there."""
+    if candidate.name not in known:
+        known[candidate.name] = measure(candidate)
+    return known[candidate.name]
+
+
+def _warn_of_other(path: Path, measured: str, here: str) -> None:
+    if measured != here:
+        log.warning(
+            "%s was measured on %s, and this is %s: predictions are for the former",
+            path,
+            measured,
+            here,
+        )
 
 
 def corrected(family: Family, rates: Rates, order: Order, measure: Measure) -> Rates:
@@ -127,8 +164,7 @@ def corrected(family: Family, rates: Rates, order: Order, measure: Measure) -> R
         UsageError: a size of which no network is within the budget.
         OutOfMemoryError: a network does not fit into this machine, and no memory limits the budget.
     """
-    measured = functools.cache(measure)
-    while excess := _excess_of_any(dataclasses.replace(family, rates=rates), order, measured):
+    while excess := _excess_of_any(dataclasses.replace(family, rates=rates), order, measure):
         rates = dataclasses.replace(
             rates,
             memory=rates.memory.times(excess.get("memory", 1.0)),
@@ -220,14 +256,23 @@ def _fit(counts: Sequence[Sequence[float]], costs: Sequence[float]) -> tuple[flo
     return first, second
 
 
-def _read(path: Path) -> Rates:
+def _rates_in(content: Mapping[str, Any], path: Path) -> Rates:
+    with _damaged(path):
+        return Rates(**{name: Line(**line) for name, line in content["rates"].items()})
+
+
+def _measured_in(content: Mapping[str, Any], path: Path) -> dict[str, MeasuredCost]:
+    """Return the measured costs of networks that were checked against the budget, by name."""
+    with _damaged(path):
+        costs = content.get("measured", {})
+        return {name: MeasuredCost(**cost) for name, cost in costs.items()}
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Raise an InputError about rates.json if the block cannot read a part of it."""
     try:
-        rates = json.loads(path.read_text(encoding="utf-8"))["rates"]
-        return Rates(**{name: Line(**line) for name, line in rates.items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            path,
-            expected="the rates of the machine as this study has measured them",
-            found=f"{type(error).__name__}: {error}",
-            remedy="Remove it to measure again; trainings that are finished stay as they are.",
-        ) from error
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(path, expected=_EXPECTED, found=found, remedy=_REMEDY) from error

@@ -15,7 +15,7 @@ from segkit.studies.normalization.measurement import as_row
 from segkit.studies.normalization.trained_cell import open_cell
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.family import Family
-from segkit.studies.scaling.measured import Meter
+from segkit.studies.scaling.measured import Meter, machine_text
 from segkit.studies.scaling.settings import ScalingSettings
 from segkit.studies.study_folder import arm, train_arm, training_facts
 from segkit.training.compute.device import device_for
@@ -59,7 +59,9 @@ def cost_cell(common: TrainConfig, family: Family, candidate: Candidate, meter: 
 
     def measure(_folder: Path) -> Tables:
         found = dataclasses.asdict(meter.cost(plan, trainer, size=size, device=device))
-        return {"results": [{"measure": name, "value": found[name]} for name in COSTS]}
+        machine = machine_text(trainer, device)
+        rows = [{"measure": name, "value": found[name], "machine": machine} for name in COSTS]
+        return {"results": rows}
 
     content = {
         "plan": plan.hash(),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -37,6 +39,24 @@ class MeasuredCost:
     """Seconds of a training step."""
     seconds: float
     """Seconds of a scan without reading and writing."""
+
+
+def machine_text(trainer: TrainerConfig, device: torch.device) -> str:
+    """Return the processor that measures and, on a CPU, its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = trainer.threads or torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def _processor() -> str:
+    """Return the name of the processor; only its architecture if the system does not name it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (names[0] if names else platform.processor()) or platform.machine()
 
 
 class Meter:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 
 from segkit.config.study_words import given_settings
+from segkit.evaluation.intervals import ends_text
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import ends_text
+from segkit.studies.failed_cells import failed_table
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.figures import write_figures
 from segkit.studies.scaling.members import Member, Missing
@@ -24,6 +26,8 @@ from segkit.studies.scaling.summary import (
 )
 from segkit.studies.scaling.tables import AXES, Table, axes_of, cost_table, train_command
 from segkit.training.setup import Setup
+
+log = logging.getLogger(__name__)
 
 SUMMARY, REPORT = "summary.json", "report.html"
 Networks = tuple[Family, Sequence[Member], Sequence[Missing]]
@@ -55,7 +59,7 @@ def write_outputs(
     """
     family, members, missing = networks
     found = Found(members, missing, results, settings.budget)
-    compared, folder = comparisons(found), study.run_dir
+    compared, folder, machines = comparisons(found), study.run_dir, machine_warnings(found)
     commands = {
         f"{member.size} {member.way}": train_command(study.config, study.plan.batch_size, member)
         for member in members
@@ -68,6 +72,8 @@ def write_outputs(
         "commands": commands,
         **summary_of(found, compared),
     }
+    for warning in machines:
+        log.warning("%s", warning)
     write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     pictures = write_figures(folder, found)
     sections = [
@@ -75,7 +81,7 @@ def write_outputs(
         Section("Figure", pictures=pictures),
         table_section("Dice", dice_table(found), _DICE),
         Section("Differences", [_level(compared)] if compared else [], _verdicts(compared)),
-        table_section("Costs", cost_table(members, found.measured), _COSTS),
+        table_section("Costs", cost_table(members, found.measured), _COSTS, machines),
         table_section("Networks", networks_table(members), _NETWORKS),
         Section("Networks that there are not", (), _missing(missing)),
         Section("Beyond the budget as measured", (), _exceeded(found)),
@@ -163,12 +169,18 @@ def networks_table(members: Sequence[Member]) -> Table:
     ]
 
 
-def failed_table(results: Sequence[CellResult]) -> Table:
-    """Return the cells that failed, with their messages."""
-    return ["cell", "status", "message"], [
-        [result.cell.name, result.status, result.message]
-        for result in results
-        if result.status != "done"
+def machine_warnings(found: Found) -> list[str]:
+    """Return a sentence that warns of costs that were measured on several machines."""
+    if len(found.machines) < 2:
+        return []
+    parts = [
+        f"{name or 'a machine that is not recorded'} ({', '.join(networks)})"
+        for name, networks in found.machines.items()
+    ]
+    return [
+        "Memory and seconds of these networks cannot be compared, since they were measured on "
+        f"different machines: {'; '.join(parts)}. Remove the files cells/*-costs.json of the "
+        "study: the same command measures all of them on one machine."
     ]
 
 

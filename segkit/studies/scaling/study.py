@@ -32,7 +32,7 @@ from segkit.studies.scaling.compound import exponents
 from segkit.studies.scaling.costs import Mode
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.frame import frame_of
-from segkit.studies.scaling.measured import MeasuredCost, Meter
+from segkit.studies.scaling.measured import MeasuredCost, Meter, machine_text
 from segkit.studies.scaling.members import Member, Missing, members_of
 from segkit.studies.scaling.outputs import write_outputs
 from segkit.studies.scaling.settings import SCALING, ScalingSettings
@@ -126,7 +126,8 @@ def family_of(study: Setup, settings: ScalingSettings, common: TrainConfig, mete
         return meter.cost(plan, trainer, size=frame.size, device=device)
 
     order = Order(settings.budget, settings.sizes)
-    rates = rates_of(study.run_dir, family, order, measure)
+    machine = machine_text(trainer, device)
+    rates = rates_of(study.run_dir, family, order, measure, machine)
     return dataclasses.replace(family, rates=rates)
 
 

@@ -9,8 +9,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     SHARE_DIFFERENCE,
     Interval,
@@ -19,6 +18,7 @@ from segkit.studies.intervals import (
     shared_level,
     verdict,
 )
+from segkit.studies.cells import CellResult, Row
 from segkit.studies.normalization.summary import labels_of, values_of
 from segkit.studies.scaling.budget import TERMS, Budget, term_text
 from segkit.studies.scaling.cell import COSTS
@@ -26,6 +26,11 @@ from segkit.studies.scaling.members import Member, Missing
 from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.scaling.settings import COMPOUND
 from segkit.studies.scaling.tables import Costs
+
+
+def is_cost(row: Row) -> bool:
+    """Return whether a row of results.csv is a measured cost."""
+    return row["measure"] in COSTS
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,17 @@ class Found:
         found: dict[str, dict[str, float | None]] = {}
         for network, rows in self.rows.items():
             for row in rows:
-                if row["measure"] in COSTS and row["value"] is not None:
+                if is_cost(row) and row["value"] is not None:
                     found.setdefault(network, {})[str(row["measure"])] = float(row["value"])
+        return found
+
+    @cached_property
+    def machines(self) -> Mapping[str, list[str]]:
+        """Networks whose costs were measured on a machine, by machine; "" if it is not recorded."""
+        found: dict[str, list[str]] = {}
+        for network, rows in self.rows.items():
+            for machine in {str(row.get("machine") or "") for row in rows if is_cost(row)}:
+                found.setdefault(machine, []).append(network)
         return found
 
     def of(self, member: Member) -> list[Row]:
@@ -166,7 +180,7 @@ def _count_certain(compared: Sequence[Comparison], sign: int) -> int:
 
 
 COST_NAMES = {
-    "multiply_adds": "multiply-adds of a window",
+    "multiply_adds": "billions of multiply-adds of a window",
     "memory": "memory of a step in GB",
     "step_seconds": "seconds of a step",
     "seconds": "seconds of a scan",
@@ -210,6 +224,7 @@ def summary_of(found: Found, compared: Sequence[Comparison]) -> dict[str, Any]:
             }
             for part in compared
         ],
+        "machines": {name: list(networks) for name, networks in found.machines.items()},
         "failed": {
             result.cell.name: result.message for result in found.results if result.status != "done"
         },

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from segkit.studies.cells import CellResult
+from segkit.studies.cells import CellResult, StudyCell
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.search.batches import trained_of
-from segkit.studies.search.bench import Bench
 from segkit.studies.search.fidelity import Scored, better_half, ranked, rung_steps
-from segkit.studies.search.points import SAMPLERS, SEARCH, Points, RunAll, chosen_dice
+from segkit.studies.search.points import SAMPLERS, SEARCH, Points, chosen_dice
 from segkit.studies.search.search import LOST
-from segkit.studies.search.settings import RANDOM, SearchSettings
+from segkit.studies.search.settings import RANDOM
 from segkit.studies.search.trials import Record
 
 
@@ -75,17 +73,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Phases:
-    """The study, on a bench and with a way to run cells."""
+    """The phases of a study, one after the other."""
 
-    bench: Bench
-    settings: SearchSettings
-    run_cells: RunAll
-    together: int = 1
-    """Number of cells that ``run_cells`` runs at a time."""
+    points: Points
+    """Makes its searches; its bench and its way to run cells are those of all phases."""
 
-    @cached_property
-    def _points(self) -> Points:
-        return Points(self.bench, self.settings, self.run_cells, self.together)
+    @property
+    def _steps(self) -> list[int]:
+        """Steps of the rungs of the searches."""
+        return rung_steps(self.points.bench.steps, self.points.settings.rungs)
 
     def check(self) -> None:
         """Check that the folder holds no search with other settings or on other data.
@@ -93,7 +89,7 @@ class Phases:
         Raises:
             InputError: it does, or a damaged file.
         """
-        self._points.search(SEARCH, rung_steps(self.bench.steps, self.settings.rungs)[0])
+        self.points.search(SEARCH, self._steps[0])
 
     def run(self, baselines: Mapping[str, Sequence[Candidate]]) -> Outcome:
         """Run all phases and return the outcome.
@@ -102,7 +98,7 @@ class Phases:
             baselines: configurations of the other baselines by name.
         """
         arms = [self._searched(SEARCH)]
-        if RANDOM in self.settings.chosen_baselines:
+        if RANDOM in self.points.settings.chosen_baselines:
             arms.append(self._searched(RANDOM))
         arms += [self._trained(name, candidates) for name, candidates in baselines.items()]
         finalists = self._finalists(arms)
@@ -110,15 +106,15 @@ class Phases:
 
     def _searched(self, name: str) -> Arm:
         """Return an arm whose points are proposed, with its rungs."""
-        steps = rung_steps(self.bench.steps, self.settings.rungs)
-        records = self._points.search(name, steps[0]).run()
+        steps = self._steps
+        records = self.points.search(name, steps[0]).run()
         candidates = {
-            record.name: self._points.configurations.candidate(record.point)
+            record.name: self.points.configurations.candidate(record.point)
             for record in trained_of(records)
         }
         rungs = [self._first_rung(records, candidates, steps[0])]
         for longer in steps[1:]:
-            half = better_half(self._scored(rungs[-1], candidates), by_front=self._points.by_front)
+            half = better_half(self._scored(rungs[-1], candidates), by_front=self.points.by_front)
             rungs.append(self._rung([candidates[each.name] for each in half], longer))
         return Arm(name, candidates, rungs, records)
 
@@ -130,27 +126,28 @@ class Phases:
         done = [candidate for name, candidate in candidates.items() if name not in failed]
         results = dict(self._rung(done, steps).results)
         for name, record in failed.items():
-            cell = self.bench.cell(candidates[name], steps=steps, seed=self.settings.seeds[0])
+            cell = self._cell(candidates[name], steps)
             results[name] = CellResult(cell, "failed", message=record.message or LOST)
         return Rung(steps, results)
 
     def _trained(self, name: str, candidates: Sequence[Candidate]) -> Arm:
         """Return an arm of given configurations, trained for all steps."""
         by_name = {candidate.name: candidate for candidate in candidates}
-        return Arm(name, by_name, [self._rung(list(by_name.values()), self.bench.steps)])
+        return Arm(name, by_name, [self._rung(list(by_name.values()), self.points.bench.steps)])
 
     def _rung(self, candidates: Sequence[Candidate], steps: int) -> Rung:
-        cells = [
-            self.bench.cell(each, steps=steps, seed=self.settings.seeds[0]) for each in candidates
-        ]
-        results = self.run_cells(cells)
+        results = self.points.run_cells([self._cell(each, steps) for each in candidates])
         names = [candidate.name for candidate in candidates]
         return Rung(steps, dict(zip(names, results, strict=True)))
+
+    def _cell(self, candidate: Candidate, steps: int) -> StudyCell:
+        """Return the training of a configuration with the seed of the search."""
+        return self.points.bench.cell(candidate, steps=steps, seed=self.points.settings.seeds[0])
 
     def _scored(self, rung: Rung, candidates: Mapping[str, Candidate]) -> list[Scored]:
         """Return the configurations of a rung that have a result."""
         return [
-            Scored(name, dice, self._points.configurations.cost(candidates[name]))
+            Scored(name, dice, self.points.configurations.cost(candidates[name]))
             for name, result in rung.results.items()
             if (dice := chosen_dice(result)) is not None
         ]
@@ -161,8 +158,8 @@ class Phases:
         for arm in arms:
             scored = self._scored(arm.rungs[-1], arm.candidates)
             # Random search gets as many second looks as the search, or it would lose by chance.
-            count = self.settings.top if arm.name in SAMPLERS else 1
-            by_front = self._points.by_front and arm.name in SAMPLERS
+            count = self.points.settings.top if arm.name in SAMPLERS else 1
+            by_front = self.points.by_front and arm.name in SAMPLERS
             for each in ranked(scored, by_front=by_front)[:count]:
                 finalists.setdefault(each.name, arm.name)
         return finalists
@@ -170,9 +167,9 @@ class Phases:
     def _over_seeds(
         self, candidates: Mapping[str, Candidate], finalists: Mapping[str, str]
     ) -> dict[tuple[str, int], CellResult]:
-        keys = [(name, seed) for name in finalists for seed in self.settings.seeds]
+        keys = [(name, seed) for name in finalists for seed in self.points.settings.seeds]
         cells = [
-            self.bench.cell(candidates[name], steps=self.bench.steps, seed=seed)
+            self.points.bench.cell(candidates[name], steps=self.points.bench.steps, seed=seed)
             for name, seed in keys
         ]
-        return dict(zip(keys, self.run_cells(cells), strict=True))
+        return dict(zip(keys, self.points.run_cells(cells), strict=True))

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from segkit.config.study_words import given_settings
+from segkit.evaluation.intervals import Interval, ends_text
 from segkit.files.atomic import write_text
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.report.tables import Cell
-from segkit.studies.cells import CellResult, write_tables
-from segkit.studies.intervals import Interval, ends_text
+from segkit.studies.cells import write_tables
+from segkit.studies.failed_cells import failed_table
 from segkit.studies.scaling.budget import TERMS, term_text
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.tables import changed_words, command_of
@@ -72,7 +73,7 @@ def write_report(bench: Bench, settings: SearchSettings, outcome: Outcome) -> No
         Section("Few steps and many", [RANKS], rank_sentences(summary)),
         Section("Figures", pictures=pictures),
         Section("How it was done", method(bench, settings, outcome)),
-        table_section("Trainings without results", failed_table(outcome.results)),
+        table_section("Trainings without results", failed_table(outcome.results, "training")),
     ]
     title = f"Search over network sizes on {bench.study.dataset.name}"
     write_text(folder / REPORT, study_page(title, summary.verdicts(), sections))
@@ -222,15 +223,6 @@ def method(bench: Bench, settings: SearchSettings, outcome: Outcome) -> list[str
         f"Seeds: {seeds}. All trainings have the same preprocessing, batch size, precision and "
         "memory format; they differ in network, patch, steps and seed. Costs are predictions; "
         "costs.csv has them for every training.",
-    ]
-
-
-def failed_table(results: Sequence[CellResult]) -> Table:
-    """Return header and rows of the trainings without a result."""
-    return ["training", "state", "message"], [
-        [result.cell.name, result.status, result.message]
-        for result in results
-        if result.status != "done"
     ]
 
 

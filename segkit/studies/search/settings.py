@@ -192,4 +192,4 @@ class SearchSettings(BudgetSettings):
             )
 
 
-SEARCH = StudyKind("scaling_search", SearchSettings, SET_BY_STUDY, jobs=True)
+SEARCH = StudyKind("scaling_search", SearchSettings, SET_BY_STUDY, jobs=True, validates=False)

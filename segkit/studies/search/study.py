@@ -34,7 +34,7 @@ from segkit.studies.scaling.compound import exponents
 from segkit.studies.scaling.costs import Mode, Rates
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.frame import frame_of
-from segkit.studies.scaling.measured import MeasuredCost, Meter
+from segkit.studies.scaling.measured import MeasuredCost, Meter, machine_text
 from segkit.studies.scaling.members import members_of
 from segkit.studies.scaling.settings import COMPOUND, SIZES
 from segkit.studies.search.bench import Bench, candidate_of
@@ -42,6 +42,7 @@ from segkit.studies.search.choice import roles
 from segkit.studies.search.jobs import JobCells, check_measured, head_overrides, words_of_jobs
 from segkit.studies.search.optuna_parts import load_optuna
 from segkit.studies.search.phases import Outcome, Phases
+from segkit.studies.search.points import Points
 from segkit.studies.search.report import REPORT, write_report
 from segkit.studies.search.settings import FLAT, SEARCH, UNIFORM, SearchSettings
 from segkit.studies.search.shared import LOCKS, RunCells, run_here, run_shared
@@ -57,9 +58,8 @@ from segkit.studies.study_folder import (
     started_study,
     stoppable_study,
 )
-from segkit.studies.study_overrides import without_validations
 from segkit.training.compute.device import device_for
-from segkit.training.outputs.run_folder import run_state
+from segkit.training.outputs.run_folder import read_study, run_state, write_study
 from segkit.training.setup import Setup
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _opened(
 ) -> tuple[Bench, Family]:
     """Open the dataset, plan, and set up the study unless that is done."""
     # Every network is measured case by case at its end.
-    config = without_validations(continued_config(SEARCH.name, overrides), overrides)
+    config = SEARCH.trained(continued_config(SEARCH.name, overrides), overrides)
     study = open_study(
         SEARCH.name,
         config,
@@ -140,12 +140,28 @@ def _set_up(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
     folder = study.run_dir
     with turn(folder.with_name(f"{folder.name}.setup")):
         if run_state(folder) == "unfinished":
-            return _bench(study, settings)
+            bench, family = _bench(study, settings)
+            take_up(bench, settings)
+            return bench, family
         with started_study(study, SEARCH.name, given_settings(settings), (RATES,)):
             bench, family = _bench(study, settings)
             # Within the block, which restores the files of another search.
-            Phases(bench, settings, partial(run_shared, bench.folder)).check()
+            Phases(Points(bench, settings, partial(run_shared, bench.folder))).check()
             return bench, family
+
+
+def take_up(bench: Bench, settings: SearchSettings) -> None:
+    """Write the settings of this call into study.json; they may add trainings to the search.
+
+    Raises:
+        InputError: they are those of another search.
+    """
+    words = given_settings(settings)
+    if read_study(bench.folder)["settings"] == words:
+        return
+    Phases(Points(bench, settings, partial(run_shared, bench.folder))).check()
+    write_study(bench.folder, SEARCH.name, words)
+    log.info("the search continues with settings of this call: %s", " ".join(words))
 
 
 def _bench(study: Setup, settings: SearchSettings) -> tuple[Bench, Family]:
@@ -174,7 +190,8 @@ def _rates(study: Setup, family: Family, settings: SearchSettings, device: torch
             plan = family.frame.plan_of(candidate)
             return meter.cost(plan, trainer, size=family.frame.size, device=device)
 
-        return rates_of(study.run_dir, family, Order(settings.budget, ("XL",)), measure)
+        order, machine = Order(settings.budget, ("XL",)), machine_text(trainer, device)
+        return rates_of(study.run_dir, family, order, measure, machine)
 
 
 def _run(
@@ -182,7 +199,7 @@ def _run(
 ) -> Outcome:
     """Run all phases and write the report; of several processes each writes the same."""
     cells = partial(run_shared, bench.folder, run=run, together=together)
-    outcome = Phases(bench, settings, cells, together).run(baselines_of(family, settings))
+    outcome = Phases(Points(bench, settings, cells, together)).run(baselines_of(family, settings))
     with suppress(OSError):  # another process still holds locks there
         (bench.folder / LOCKS).rmdir()
     with turn(bench.folder / REPORT):

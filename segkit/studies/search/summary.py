@@ -13,8 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import spearmanr
 
-from segkit.studies.cells import CellResult
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     SHARE_DIFFERENCE,
     Interval,
@@ -24,6 +23,7 @@ from segkit.studies.intervals import (
     shared_level,
     verdict,
 )
+from segkit.studies.cells import CellResult
 from segkit.studies.scaling.candidate import Candidate
 from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.search.choice import QUOTE

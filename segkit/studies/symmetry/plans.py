@@ -13,9 +13,8 @@ from segkit.fingerprint.cache import load_or_measure
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan, SymmetryPlan
 from segkit.plans.symmetry import SYMMETRIES, Element, elements
-from segkit.studies.study_overrides import without_validations
 from segkit.studies.symmetry.matching import Cost, cost_of, matched_widths, widths_of, with_network
-from segkit.studies.symmetry.settings import Arm, SymmetrySettings
+from segkit.studies.symmetry.settings import SYMMETRY, Arm, SymmetrySettings
 from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.setup import Setup
 
@@ -36,7 +35,7 @@ def shared_config(
     features = settings.features
     widths = None if isinstance(features, str) else _rounded(features, settings.largest)
     network = equivariant(config.network, settings.largest, widths)
-    config = without_validations(config, overrides)
+    config = SYMMETRY.trained(config, overrides)
     trainer = dataclasses.replace(config.trainer, max_steps=None, max_minutes=None)
     augment = dataclasses.replace(config.augment, mirror="none")
     return dataclasses.replace(config, network=network, trainer=trainer, augment=augment)

@@ -7,6 +7,7 @@ from typing import Any
 
 from segkit.report.study_page import Section, study_page, table_section
 from segkit.studies.cells import CellResult
+from segkit.studies.failed_cells import failed_table
 from segkit.studies.symmetry.cells import steps_of
 from segkit.studies.symmetry.figures import Picture
 from segkit.studies.symmetry.settings import SymmetrySettings
@@ -14,7 +15,6 @@ from segkit.studies.symmetry.summary import POSES, Results
 from segkit.studies.symmetry.tables import (
     dice_table,
     error_table,
-    failed_table,
     label_table,
     match_sentences,
     network_table,

@@ -192,4 +192,4 @@ class SymmetrySettings:
         """Do nothing: no two settings contradict each other before the dataset is read."""
 
 
-SYMMETRY = StudyKind("symmetry", SymmetrySettings, SET_BY_STUDY)
+SYMMETRY = StudyKind("symmetry", SymmetrySettings, SET_BY_STUDY, validates=False)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, NamedTuple
 
-from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     SHARE_DIFFERENCE,
     Interval,
@@ -19,6 +18,7 @@ from segkit.studies.intervals import (
     paired_difference,
     shared_level,
 )
+from segkit.studies.cells import CellResult, Row
 from segkit.studies.symmetry.plans import StudyPlans
 from segkit.studies.symmetry.poses import AVERAGED, CANONICAL, DICE, pose_name
 from segkit.studies.symmetry.settings import Arm, SymmetrySettings

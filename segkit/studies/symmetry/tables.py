@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from segkit.evaluation.intervals import Interval, ends_text
 from segkit.plans.symmetry import SYMMETRIES
 from segkit.report.tables import Cell
-from segkit.studies.cells import CellResult
-from segkit.studies.intervals import Interval, ends_text
 from segkit.studies.symmetry.cell import ERROR, SECONDS
 from segkit.studies.symmetry.plans import StudyPlans, is_matched
 from segkit.studies.symmetry.settings import Arm
@@ -122,12 +121,3 @@ def _in_all_poses(
 
 def _numbers(found: Sequence[Interval | None]) -> list[Cell]:
     return [cell for one in found for cell in ((one.mean, ends_text(one)) if one else (None, None))]
-
-
-def failed_table(results: Sequence[CellResult]) -> Table:
-    """Return the cells that failed, with their messages."""
-    return ["cell", "status", "message"], [
-        [result.cell.name, result.status, result.message]
-        for result in results
-        if result.status != "done"
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from segkit.studies.intervals import Interval, extent
+from segkit.evaluation.intervals import Interval, extent
 from segkit.studies.symmetry.plans import is_matched
 from segkit.studies.symmetry.summary import POSES, Question, Results
 

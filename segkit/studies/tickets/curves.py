@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
-from segkit.report.tables import Cell
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     LOSS_DIFFERENCE,
     SHARE,
     SHARE_DIFFERENCE,
@@ -19,6 +18,7 @@ from segkit.studies.intervals import (
     paired_difference,
     shared_level,
 )
+from segkit.report.tables import Cell
 from segkit.studies.tickets.levels import TICKET
 
 Rows = Sequence[Mapping[str, Cell]]

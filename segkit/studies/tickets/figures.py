@@ -9,6 +9,7 @@ from statistics import fmean, geometric_mean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from segkit.evaluation.intervals import Interval
 from segkit.report.figures import (
     COLORS,
     Line,
@@ -18,7 +19,6 @@ from segkit.report.figures import (
     plain_text,
     save_figure,
 )
-from segkit.studies.intervals import Interval
 from segkit.studies.tickets.curves import (
     DICE,
     ONE_SHOT,

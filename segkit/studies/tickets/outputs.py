@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segkit.evaluation.intervals import Interval
 from segkit.files.atomic import write_text
 from segkit.report.tables import Cell
 from segkit.report.tickets_page import Table, tickets_page
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import Interval
+from segkit.studies.failed_cells import failed_table
 from segkit.studies.tickets.cell import ACTIVATIONS, DENSITY
 from segkit.studies.tickets.curves import Comparison, Curves, read_curves
 from segkit.studies.tickets.figures import write_figures
@@ -55,7 +56,7 @@ def write_outputs(
         answers=[(answer.question, answer.sentences) for answer in found],
         figures={name: path.read_bytes() for name, path in pictures.items()},
         dice=dice_table(curves),
-        failed=failed_table(results),
+        failed=failed_table(results, "training"),
     )
     write_text(folder / PAGE, page)
 
@@ -120,15 +121,6 @@ def dice_table(curves: Curves) -> Table:
             values = (interval.mean, *(interval.ends or (None, None)))
             rows.append([arm.norm, name if arm.level else "dense", share, *values])
     return ["norm", "network", "weights left", "Dice", "low", "high"], rows
-
-
-def failed_table(results: Sequence[CellResult]) -> Table:
-    """Return header and rows of the trainings without a result."""
-    return ["training", "state", "message"], [
-        [result.cell.name, result.status, result.message]
-        for result in results
-        if result.status != "done"
-    ]
 
 
 MEASURES: Mapping[str, str] = {

@@ -135,4 +135,4 @@ class TicketSettings:
             )
 
 
-TICKETS = StudyKind("tickets", TicketSettings, SET_BY_STUDY)
+TICKETS = StudyKind("tickets", TicketSettings, SET_BY_STUDY, validates=False)

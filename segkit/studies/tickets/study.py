@@ -35,7 +35,6 @@ from segkit.studies.study_folder import (
     prepared_split,
     training_facts,
 )
-from segkit.studies.study_overrides import without_validations
 from segkit.studies.tickets.after_pruning import Bench
 from segkit.studies.tickets.cell import TicketCell
 from segkit.studies.tickets.levels import Training
@@ -70,7 +69,7 @@ def shared_config(
     The trainings have no validations unless they were asked for: every finished network is
     measured case by case.
     """
-    return without_validations(with_norm(config, settings.planned_norm), overrides)
+    return TICKETS.trained(with_norm(config, settings.planned_norm), overrides)
 
 
 def study_cells(study: Setup, settings: TicketSettings) -> list[StudyCell]:

@@ -14,6 +14,7 @@ from segkit.training.callbacks.scheduled_validation import ScheduledValidation
 from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.outputs.bundle_writer import BundleWriter
+from segkit.training.outputs.card_facts import dice_intervals
 from segkit.training.outputs.checkpoint import Checkpoints
 from segkit.training.outputs.report import RunReport
 from segkit.training.outputs.run_folder import CHECKPOINTS
@@ -63,9 +64,10 @@ class RunSaver:
 
     def _write_outputs(self, module: SegmentationModule) -> None:
         with self.timing.part(SAVING):
-            overlaps = self.validation.overlaps.entry()
+            measured = {**self.validation.overlaps.entry(), **self.validation.quality.entry()}
             facts, metrics = self._training_facts(module), self._metrics()
-            self.bundle_writer.write(module, facts, metrics, overlaps)
+            self.bundle_writer.write(module, facts, metrics, measured)
+            self.validation.quality.write(self.folder)
             self.rows.write()
         if not module.schedule.remaining:
             self._write_report(module)
@@ -101,4 +103,5 @@ class RunSaver:
             "sd_over_cases": score.sd_over_cases,
             "cases": score.cases,
             "step": self.validation.score_step,
+            "intervals": dice_intervals(score.per_label()),
         }

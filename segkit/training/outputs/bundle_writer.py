@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from segkit.bundle.bundle import write_bundle
 from segkit.config.schema import TrainConfig
 from segkit.dataset.split import Split
@@ -16,6 +18,12 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import loss_needs
+from segkit.training.outputs.card_facts import (
+    group_facts,
+    machine_facts,
+    package_versions,
+    patient_count,
+)
 from segkit.training.outputs.precision_agreement import precision_agreement
 from segkit.training.outputs.run_folder import BUNDLE
 
@@ -29,10 +37,8 @@ class BundleWriter:
 
     config: TrainConfig
     plan: Plan
-    dataset: str
-    """Name of the dataset."""
-    dataset_hash: str
-    """Hash of the dataset's content when the run began."""
+    dataset: dict[str, Any]
+    """Name of the dataset, hash of its content when the run began, and license if it states one."""
     split: Split
     folder: Path
     """Folder of the run."""
@@ -40,6 +46,8 @@ class BundleWriter:
     """Report on the weights that the run started from (`initial_weights_report`)."""
     mask: MaskFile | None = None
     """Mask of the network, which the bundle keeps as a file."""
+    processes: int = 1
+    """Number of processes of the training."""
     agreement_cases: Sequence[PreparedCase] = ()
     """Cases on which the finished model is compared in bfloat16 and float32."""
 
@@ -48,7 +56,7 @@ class BundleWriter:
         module: SegmentationModule,
         training: dict[str, Any],
         metrics: dict[str, Any],
-        overlaps: dict[str, Any],
+        measured: dict[str, Any],
     ) -> None:
         """Write folder/bundle with the averaged weights of ``module``.
 
@@ -56,14 +64,15 @@ class BundleWriter:
             module: the network at the current step.
             training: facts of the training so far, for the card.
             metrics: the last validation, for the card.
-            overlaps: entry of the Dice by overlap; empty if it is not measured.
+            measured: entries of the Dice by overlap and of the expected Dice; empty if they are not
+                measured.
         """
         card = {
             "name": self.folder.name,
-            "dataset": {"name": self.dataset, "hash": self.dataset_hash},
-            "training": {**training, **self._training_facts()},
+            "dataset": {**self.dataset, **group_facts(self.split.training)},
+            "training": {**training, **self._training_facts(module.device)},
             "metrics": metrics,
-            **overlaps,
+            **measured,
         }
         needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
         if needs:
@@ -74,7 +83,7 @@ class BundleWriter:
         config = dataclasses.asdict(self.config)
         write_bundle(self.folder / BUNDLE, self.plan, card, states, config, mask=self.mask)
 
-    def _training_facts(self) -> dict[str, Any]:
+    def _training_facts(self, device: torch.device) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "seed": self.config.seed,
             "fold": str(self.config.fold),
@@ -82,6 +91,10 @@ class BundleWriter:
             # split.json.
             "cases": len(self.split.training),
             "validation_cases": len(self.split.validation),
+            "patients": patient_count(self.split.training),
+            "validation_patients": patient_count(self.split.validation),
+            "machine": machine_facts(device, self.processes),
+            "versions": package_versions(),
         }
         report = dict(self.initial_weights or {})
         facts |= {"mask": report.pop("mask")} if "mask" in report else {}

@@ -21,6 +21,7 @@ from segkit.files.locks import HOLDER, LOCK
 from segkit.files.names import STUDY
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
+from segkit.preprocessing.harmonization import is_harmonized_by_table
 
 log = logging.getLogger(__name__)
 
@@ -203,8 +204,7 @@ def training_content(
 
 def _has_groups(plan: Plan, dataset: Dataset) -> bool:
     """Return whether the groups of a dataset decide how its cases are harmonized."""
-    source = plan.harmonization["grouping"]["source"] if plan.harmonization else ""
-    return source == "table" and any(case.group for case in dataset.cases)
+    return is_harmonized_by_table(plan) and any(case.group for case in dataset.cases)
 
 
 def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:

@@ -91,6 +91,19 @@ def test_all_folds_follow_one_plan_and_make_one_bundle(finished: Path, phantom: 
     assert (bundle.card["metrics"]["cases"], bundle.card["training"]["steps"]) == (2, [2, 2])
 
 
+def test_the_card_of_the_ensemble_has_out_of_fold_intervals(finished: Path) -> None:
+    card = read_bundle(finished / "cv").card
+    intervals = card["metrics"]["intervals"]
+    assert intervals.keys() == card["metrics"]["dice"].keys()
+    assert all(interval["cases"] == 2 for interval in intervals.values())
+    assert (
+        card["training"]["machine"]
+        == (read_bundle(finished / "cv" / "fold_0").card["training"]["machine"])
+    )
+    page = (finished / "cv" / "bundle" / "card.md").read_text()
+    assert "each by the fold that did not see it" in page
+
+
 def test_the_ensemble_keeps_what_smaller_overlaps_cost(here: Path, phantom: Path) -> None:
     for fold, dice in enumerate((0.5, 0.75)):
         card = here / "cv" / f"fold_{fold}" / "bundle" / "bundle.json"

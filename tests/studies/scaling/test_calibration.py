@@ -83,6 +83,44 @@ def test_networks_that_exceed_the_budget_as_measured_are_not_taken(frame: Frame)
     assert True not in excess(corrected(family, low, order, measure))
 
 
+def test_sizes_of_a_later_call_are_within_the_budget_as_well(frame: Frame, tmp_path: Path) -> None:
+    """A machine on which large networks take twice the memory that small ones let expect."""
+    budget, family, honest = Budget(memory=4e8), Family(frame, exponents(3), Mode()), TRUE
+    measured: list[str] = []
+
+    def measure(candidate: Candidate) -> MeasuredCost:
+        measured.append(candidate.name)
+        found = machine(frame, honest)(candidate)
+        memory = found.memory or 0
+        return replace(found, memory=2 * memory if memory > 2.5e8 else memory)
+
+    def within(sizes: list[str | float]) -> bool:
+        order = Order(budget, sizes)
+        rates = rates_of(tmp_path, family, order, measure)
+        found = order.members(replace(family, rates=rates))
+        return all((measure(member.candidate).memory or 0) <= 4e8 for member in found)
+
+    assert within([-3.0])
+    first = (tmp_path / RATES).read_bytes()
+    assert within([-3.0])
+    assert (tmp_path / RATES).read_bytes() == first
+    assert within([-3.0, "XL"])
+    assert (tmp_path / RATES).read_bytes() != first
+    measured.clear()
+    rates_of(tmp_path, family, Order(budget, [-3.0, "XL"]), measure)
+    assert measured == []
+
+
+def test_rates_of_another_machine_are_named(
+    frame: Frame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    family, order = Family(frame, exponents(3), Mode()), Order(Budget(macs=5e9), ["XL"])
+    for name in ("chip A, 2 threads", "chip B, 8 threads"):
+        rates_of(tmp_path, family, order, machine(frame, TRUE), name)
+    assert "was measured on chip A, 2 threads, and this is chip B, 8 threads" in caplog.text
+    assert json.loads((tmp_path / RATES).read_text())["machine"] == "chip A, 2 threads"
+
+
 def test_a_network_that_the_machine_cannot_hold_is_not_taken(frame: Frame) -> None:
     family, measure = Family(frame, exponents(3), Mode()), machine(frame, TRUE)
 

@@ -58,6 +58,9 @@ def test_every_network_is_measured_and_trained_as_it_was_planned(finished: Path)
     }
     assert all(float(row["multiply_adds"]) <= 4e7 for row in family)
     results = rows_of(study / "results.csv")
+    machines = {row["machine"] for row in results if row["measure"] == "seconds"}
+    assert len(machines) == 1
+    assert "thread" in machines.pop()
     for row in family:
         measures = {each["measure"] for each in results if each["network"] == row["network"]}
         assert measures >= {"step_seconds", "seconds", "dice", "seconds_per_step", "steps"}

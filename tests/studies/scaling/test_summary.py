@@ -18,6 +18,7 @@ from segkit.studies.scaling.costs import Mode
 from segkit.studies.scaling.family import Family
 from segkit.studies.scaling.figures import lines_of, write_figures
 from segkit.studies.scaling.members import Member, Missing, members_of
+from segkit.studies.scaling.outputs import machine_warnings
 from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.scaling.summary import Found, comparisons, front_of, headline, summary_of
 from segkit.studies.scaling.tables import cost_table, family_rows, train_command
@@ -118,6 +119,25 @@ def test_the_front_and_what_exceeds_the_budget(found: Found) -> None:
     assert over == [name for name, part in by_name.items() if part["measured"]["memory"] > 5e7]
     assert over
     assert by_name[over[0]]["exceeded"][0].startswith("memory of a training step")
+
+
+def test_costs_of_different_machines_are_named(members: list[Member]) -> None:
+    def measured(*machines: str | None) -> Found:
+        cells = [
+            StudyCell(f"{name}-costs", {"network": name, "seed": None}, {}, _unused)
+            for name in "ab"
+        ]
+        rows = [[{"measure": "seconds", "value": 1.0, "machine": name}] for name in machines]
+        results = [
+            CellResult(cell, "done", {"results": row})
+            for cell, row in zip(cells, rows, strict=True)
+        ]
+        return Found(members, [], results)
+
+    assert machine_warnings(measured("chip, 2 threads", "chip, 2 threads")) == []
+    (text,) = machine_warnings(measured("chip, 2 threads", None))
+    assert "chip, 2 threads (a); a machine that is not recorded (b)" in text
+    assert "cells/*-costs.json" in text
 
 
 def test_the_front_equals_brute_force() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from segkit.config.compose import load
-from segkit.errors import SomeCasesFailed
+from segkit.config.study_words import given_settings
+from segkit.errors import InputError, SomeCasesFailed
 from segkit.studies.cells import RESULTS, StudyCell, Tables, check_all_done
 from segkit.studies.scaling.candidate import Candidate, Frame
 from segkit.studies.scaling.compound import exponents
@@ -22,11 +23,12 @@ from segkit.studies.scaling.family import Family
 from segkit.studies.search.bench import candidate_facts
 from segkit.studies.search.choice import CHOOSE, QUOTE
 from segkit.studies.search.phases import Outcome, Phases
-from segkit.studies.search.points import SEARCH
+from segkit.studies.search.points import SEARCH, Points
 from segkit.studies.search.report import write_report
 from segkit.studies.search.settings import RANDOM, SearchSettings
 from segkit.studies.search.shared import run_shared
-from segkit.studies.search.study import baselines_of
+from segkit.studies.search.study import baselines_of, take_up
+from segkit.training.outputs.run_folder import read_study, write_study
 from tests.studies.scaling.conftest import frame_for
 
 ROLES = {"a": CHOOSE, "b": CHOOSE, "c": QUOTE, "d": QUOTE}
@@ -99,7 +101,7 @@ def family() -> Family:
 
 def run(folder: Path, family: Family) -> tuple[FormulaBench, Outcome]:
     bench: Any = FormulaBench(folder, family, [])
-    phases = Phases(bench, SETTINGS, partial(run_shared, folder))
+    phases = Phases(Points(bench, SETTINGS, partial(run_shared, folder)))
     return bench, phases.run(baselines_of(family, SETTINGS))
 
 
@@ -178,7 +180,7 @@ def test_the_report_chooses_and_quotes_on_different_cases(done: tuple[Any, Outco
 def test_points_that_fail_are_results_of_the_study(tmp_path: Path, family: Family) -> None:
     settings = replace(SETTINGS, trials=4, batch=2, baselines="none")
     bench: Any = FormulaBench(tmp_path, family, [], fails_at=16)
-    outcome = Phases(bench, settings, partial(run_shared, tmp_path)).run({})
+    outcome = Phases(Points(bench, settings, partial(run_shared, tmp_path))).run({})
     states = [r.state for r in outcome.arm(SEARCH).records if r.state != "over budget"]
     failed = [result for result in outcome.results if result.status == "failed"]
     assert 0 < len(failed) == states.count("failed") <= 4
@@ -195,11 +197,21 @@ def test_random_search_has_as_many_networks_with_all_seeds(done: tuple[Any, Outc
         assert len(outcome.finalists.keys() & finished.keys()) >= SETTINGS.top
 
 
+def test_other_settings_of_a_running_search_are_taken_up(done: tuple[Any, Outcome]) -> None:
+    bench, _ = done
+    write_study(bench.folder, "scaling_search", given_settings(SETTINGS))
+    take_up(bench, replace(SETTINGS, top=5))
+    assert "study.top=5" in read_study(bench.folder)["settings"]
+    with pytest.raises(InputError, match="search"):
+        take_up(bench, replace(SETTINGS, trials=9))
+    assert "study.trials=8" in read_study(bench.folder)["settings"]
+
+
 def test_trainings_that_fail_are_listed(tmp_path: Path, family: Family) -> None:
     frame = family.frame
     bench: Any = FormulaBench(tmp_path, family, [])
     good, bad = frame.candidate(width=2), frame.candidate(width=3)
-    phases = Phases(bench, SETTINGS, partial(run_shared, tmp_path))
+    phases = Phases(Points(bench, SETTINGS, partial(run_shared, tmp_path)))
     arm = phases._trained("uniform", [good, bad])
     assert [result.status for result in arm.rungs[0].results.values()] == ["done", "out of memory"]
     assert [each.name for each in phases._scored(arm.rungs[0], arm.candidates)] == [good.name]

@@ -143,3 +143,8 @@ def test_show_prints_settings_and_ends(capsys: pytest.CaptureFixture[str]) -> No
     printed = capsys.readouterr().out
     assert "study.seeds=[4]\n" in printed
     assert "# 7 trainings of 4000 patches each, for every number of training cases\n" in printed
+    assert "trainer.max_steps" in printed  # among what the study sets
+    assert "  max_steps:" not in printed
+    assert "  validations: 0\n" in printed
+    assert main([*STUDY, "dataset=x", "trainer.validations=3", "--show"]) == 0
+    assert "  validations: 3\n" in capsys.readouterr().out

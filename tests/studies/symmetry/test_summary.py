@@ -14,6 +14,7 @@ from segkit.plans.plan import SymmetryPlan
 from segkit.plans.plan_file import read_plan
 from segkit.report.tables import Cell
 from segkit.studies.cells import CellResult, Row, StudyCell
+from segkit.studies.failed_cells import failed_table
 from segkit.studies.symmetry.figures import write_figures
 from segkit.studies.symmetry.matching import with_network
 from segkit.studies.symmetry.plans import StudyPlans
@@ -22,7 +23,6 @@ from segkit.studies.symmetry.study import mismatches
 from segkit.studies.symmetry.summary import Line, Results
 from segkit.studies.symmetry.tables import (
     dice_table,
-    failed_table,
     label_table,
     match_sentences,
 )

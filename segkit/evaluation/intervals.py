@@ -11,7 +11,9 @@ interval is narrower than that of Student's t, whose half-widths over cases and 
 with its own degrees of freedom, are added as roots of a sum of squares. Two seeds that differ thus
 give a very wide interval. With a single seed its variation cannot be seen, and the interval leaves
 it out; a single case is no evidence. Ties and constants are no trouble: the interval of a constant
-is a point.
+is a point. Several scans of one patient are no independent evidence: where patients are known, they
+are resampled instead of cases, each with the sum of the deviations of its cases (the linearized
+bootstrap of a ratio, Davison and Hinkley 1997, section 2.4); the mean stays that over the cases.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Interval:
     low: float
     high: float
     cases: int
+    """Number of cases, or of patients if cases were grouped by patient."""
     seeds: int
     level: float = LEVEL
 
@@ -66,7 +69,11 @@ class Interval:
 
 
 def mean_interval(
-    values: Values, *, level: float = LEVEL, limits: Limits = UNLIMITED
+    values: Values,
+    *,
+    level: float = LEVEL,
+    limits: Limits = UNLIMITED,
+    patients: Mapping[str, str] | None = None,
 ) -> Interval | None:
     """Return the mean over cases and seeds with its interval; None without any complete case.
 
@@ -79,17 +86,26 @@ def mean_interval(
         values: the values.
         level: probability with which the interval should contain the mean.
         limits: smallest and largest mean that there can be; the interval ends there.
+        patients: patient of each case, if several cases are of one patient; a case without one
+            counts as a patient of its own.
     """
-    table = _table(values)
+    table, cases = _table(values)
     if not table.size:
         return None
-    found = _interval(table, level)
+    found = _interval(
+        _by_patient(table, [(patients or {}).get(case) or case for case in cases]), level
+    )
     low, high = (min(max(end, limits[0]), limits[1]) for end in (found.low, found.high))
     return replace(found, low=low, high=high)
 
 
 def paired_difference(
-    a: Values, b: Values, *, level: float = LEVEL, limits: Limits = UNLIMITED
+    a: Values,
+    b: Values,
+    *,
+    level: float = LEVEL,
+    limits: Limits = UNLIMITED,
+    patients: Mapping[str, str] | None = None,
 ) -> Interval | None:
     """Return the mean of ``a - b`` over cases and seeds that both have, with its interval.
 
@@ -103,9 +119,10 @@ def paired_difference(
         b: values of the other arm.
         level: probability with which the interval should contain the difference.
         limits: smallest and largest difference that there can be.
+        patients: patient of each case; see `mean_interval`.
     """
     differences = {key: a[key] - b[key] for key in a if key in b}
-    return mean_interval(differences, level=level, limits=limits)
+    return mean_interval(differences, level=level, limits=limits, patients=patients)
 
 
 def shared_level(comparisons: int, *, level: float = LEVEL) -> float:
@@ -179,15 +196,40 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
-def _table(values: Values) -> NDArray[np.float64]:
-    """Return the values as an array (cases, seeds) of the cases that are finite with all seeds."""
+def _table(values: Values) -> tuple[NDArray[np.float64], list[str]]:
+    """Return the values as an array (cases, seeds) of the cases that are finite with all seeds.
+
+    The names of these cases come with it, in its order.
+    """
     seeds = sorted({seed for _, seed in values})
     cases = sorted({case for case, _ in values})
     table = np.array(
         [[values.get((case, seed), math.nan) for seed in seeds] for case in cases], np.float64
     ).reshape(len(cases), len(seeds))
-    kept: NDArray[np.float64] = table[np.isfinite(table).all(axis=1)]
-    return kept
+    kept = np.asarray(np.isfinite(table).all(axis=1))
+    return table[kept], [case for case, is_kept in zip(cases, kept, strict=True) if is_kept]
+
+
+def _by_patient(table: NDArray[np.float64], patients: Sequence[str]) -> NDArray[np.float64]:
+    """Return an array (patients, seeds) of the same mean, whose rows vary independently.
+
+    A patient's row is the mean plus the sum of the deviations of its cases, times the number of
+    patients over the number of cases. With a case per patient it is the array itself.
+
+    >>> _by_patient(np.array([[1.0], [1.0], [0.0], [0.0]]), ["a", "a", "b", "c"]).tolist()
+    [[1.25], [0.125], [0.125]]
+
+    Args:
+        table: values (cases, seeds).
+        patients: patient of each case.
+    """
+    names, rows = np.unique(patients, return_inverse=True)
+    if len(names) == len(patients):
+        return table
+    means = table.mean(axis=0)
+    sums = np.zeros((len(names), table.shape[1]))
+    np.add.at(sums, rows, table - means)
+    return np.asarray(means + sums * len(names) / len(patients), dtype=np.float64)
 
 
 def _interval(table: NDArray[np.float64], level: float) -> Interval:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segkit.studies.intervals import (
+from segkit.evaluation.intervals import (
     SHARE,
     Interval,
     Values,
@@ -146,3 +146,25 @@ def test_the_verdict_follows_from_the_interval(
 ) -> None:
     interval = Interval((low + high) / 2, low, high, 5, 1)
     assert verdict(interval, "A", "B", higher_is_better=higher_is_better).startswith(text)
+
+
+def test_scans_of_one_patient_are_one_piece_of_evidence() -> None:
+    random = np.random.default_rng(2)
+    once = random.normal(0, 1, (20, 1))
+    four_times = values(np.repeat(once, 4, axis=0))
+    patients = {f"case{row}": f"patient{row // 4}" for row in range(80)}
+    grouped, as_cases = mean_interval(four_times, patients=patients), mean_interval(four_times)
+    alone = interval_of(once)
+    assert grouped is not None
+    assert as_cases is not None
+    assert grouped.cases == 20
+    assert grouped.mean == as_cases.mean == pytest.approx(alone.mean)
+    assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.05)
+    assert grouped.high - grouped.low > 1.8 * (as_cases.high - as_cases.low)
+
+
+def test_one_patient_with_many_scans_is_no_evidence() -> None:
+    interval = mean_interval(values(np.ones((5, 1))), patients={f"case{n}": "p" for n in range(5)})
+    assert interval is not None
+    assert interval.ends is None
+    assert not interval.excludes_zero

@@ -1,0 +1,134 @@
+"""Facts about a training for the card of its model: patients, groups, intervals, machine, versions.
+
+No fact names a case or a patient, because a model may be shared.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segkit.dataset.dataset import Case, Dataset
+from segkit.evaluation.summary import Row, half_width
+
+PACKAGES = ("torch", "lightning", "numpy")
+"""Packages whose versions are recorded, besides that of segkit."""
+
+
+def dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    """Return name, hash of the content and, if the dataset states one, license."""
+    facts = {"name": dataset.name, "hash": dataset.content_hash()}
+    return {**facts, **({"license": dataset.license} if dataset.license else {})}
+
+
+def group_facts(cases: Sequence[Case]) -> dict[str, Any]:
+    """Return the number of cases of each group (site, scanner, protocol), under ``groups``.
+
+    A group of a single patient is counted under ``unnamed_groups`` and not named: its name may be
+    that of the patient. Without groups the result is empty.
+
+    >>> cases = [Case("a", (), group="Site 1"), Case("b", (), group="Site 1"), Case("c", ())]
+    >>> group_facts(cases)
+    {'groups': {'Site 1': 2}}
+    """
+    cases_of: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        if case.group:
+            cases_of[case.group].append(case)
+    named = {
+        name: len(members)
+        for name, members in sorted(cases_of.items())
+        if len({case.patient or case.id for case in members}) > 1
+    }
+    unnamed = len(cases_of) - len(named)
+    return {
+        **({"groups": named} if named else {}),
+        **({"unnamed_groups": unnamed} if unnamed else {}),
+    }
+
+
+def patient_count(cases: Sequence[Case]) -> int | None:
+    """Return the number of patients; None if the dataset names no patient of these cases.
+
+    A case without a patient counts as a patient of its own where others have one.
+
+    >>> patient_count([Case("a", (), patient="x"), Case("b", (), patient="x"), Case("c", ())])
+    2
+    """
+    if not any(case.patient for case in cases):
+        return None
+    return len({case.patient or case.id for case in cases})
+
+
+def dice_by_label(rows: Iterable[Row]) -> dict[str, list[float]]:
+    """Return the Dice of the cases, by label, among the rows of an evaluation."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.metric == "dice":
+            values[row.label].append(row.value)
+    return dict(values)
+
+
+def dice_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return number of cases and 95 % interval of the mean Dice of each label.
+
+    The interval is that of Student's t over the cases, cut at 0 and 1; a single case has none.
+
+    >>> dice_intervals({"liver": [0.8, 0.9, 1.0], "spleen": [0.5]})
+    {'liver': {'cases': 3, 'low': 0.6516, 'high': 1.0}, 'spleen': {'cases': 1}}
+
+    Args:
+        values: Dice of each case that has the label, by label.
+    """
+    return {name: _interval(list(dice)) for name, dice in values.items() if dice}
+
+
+def _interval(dice: Sequence[float]) -> dict[str, Any]:
+    middle, half = sum(dice) / len(dice), half_width(dice)
+    if half is None:
+        return {"cases": len(dice)}
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return {"cases": len(dice), "low": round(low, 4), "high": round(high, 4)}
+
+
+def machine_facts(device: torch.device, processes: int = 1) -> dict[str, Any]:
+    """Return kind and model of the processors and the system, without the name of the machine.
+
+    Args:
+        device: where the training runs.
+        processes: number of processes of the training.
+    """
+    is_gpu = device.type == "cuda"
+    return {
+        "device": device.type,
+        "processor": torch.cuda.get_device_name(device) if is_gpu else _cpu_name(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "processes": processes,
+        "system": platform.system(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of `PACKAGES`."""
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def _cpu_name() -> str:
+    """Return the model of the processor as the system states it, or its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, names), "") or platform.processor() or platform.machine()
