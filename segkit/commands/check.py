@@ -135,7 +135,8 @@ def _rows(problems: Sequence[Problem]) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for row, problem in zip(cells, problems, strict=True):
         first, *more = textwrap.wrap(problem.message, width) or [""]
-        rows += [[*row, first], *(["", "", "", "", line] for line in more)]
+        rows.append([*row, first])
+        rows += [["", "", "", "", line] for line in more]
     return rows
 
 

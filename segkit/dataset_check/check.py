@@ -10,7 +10,7 @@ from pathlib import Path
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.case_details import CaseDetails, case_details
 from segkit.dataset_check.checks import BY_NAME, CHECKS
-from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
+from segkit.dataset_check.problem import MeasuredDataset, Problem, Severity, dataset_warning
 from segkit.dataset_check.reading import reading_problems
 from segkit.errors import InputError
 from segkit.fingerprint.case_facts import (
@@ -26,7 +26,7 @@ from segkit.progress import CaseProgress
 
 SAMPLED_VOXELS = 500
 """Number of labeled voxels of a case whose values are sampled."""
-SEVERITIES = ("error", "warning", "note")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """Severities, the worst first."""
 
 See = Callable[[Case, CaseVoxels], None]
