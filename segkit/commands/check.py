@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 WHOLE_DATASET = "(dataset)"
 """Text in the column of cases for a problem of the whole dataset."""
-COLUMNS = ("case", "severity", "check", "file", "problem")
-NARROWEST = 40
+COLUMNS = ("case", "severity", "check")
+NARROWEST = 30
 """Least width of a wrapped message on a terminal, in characters."""
 NAME_KEYS = {"dataset.channels", "dataset.labels", "dataset.regions", "dataset.ignore"}
 """Overrides that name the channels and label values of the files."""
@@ -114,30 +114,28 @@ def as_text(examined: Examined) -> str:
     problems, dataset = examined.problems, examined.measured.dataset
     parts = [_described(dataset)]
     if problems:
-        parts += [text_table(COLUMNS, _rows(problems)), "", "What to do:"]
+        parts += [_table(problems), "", "What to do:"]
         remedies = {problem.check: problem.remedy for problem in problems}
         parts += [f"  {check}: {remedy}" for check, remedy in remedies.items()]
     return "\n".join([*parts, verdict(problems)])
 
 
-def _rows(problems: Sequence[Problem]) -> list[list[Cell]]:
-    """Return a row for each problem; on a terminal, long messages continue in rows below."""
-    cells = [
-        [problem.case or WHOLE_DATASET, problem.severity, problem.check, problem.file or None]
-        for problem in problems
-    ]
-    if not sys.stdout.isatty():
-        return [[*row, each.message] for row, each in zip(cells, problems, strict=True)]
-    widths = [
-        max(len(str(cell or "-")) for cell in column) + 2 for column in zip(*cells, strict=True)
-    ]
-    width = max(NARROWEST, shutil.get_terminal_size().columns - sum(widths))
+def _table(problems: Sequence[Problem]) -> str:
+    """Return a row for each problem; on a terminal, messages are wrapped below their file."""
+    cells = [[each.case or WHOLE_DATASET, each.severity, each.check] for each in problems]
     rows: list[list[Cell]] = []
+    if not sys.stdout.isatty():
+        for row, problem in zip(cells, problems, strict=True):
+            rows.append([*row, problem.file or None, problem.message])
+        return text_table([*COLUMNS, "file", "problem"], rows)
+    used = sum(max(map(len, column)) + 2 for column in zip(*cells, COLUMNS, strict=True))
+    width = max(NARROWEST, shutil.get_terminal_size().columns - used)
     for row, problem in zip(cells, problems, strict=True):
-        first, *more = textwrap.wrap(problem.message, width) or [""]
+        parts = [problem.file, *textwrap.wrap(problem.message, width)]
+        first, *more = [part for part in parts if part]
         rows.append([*row, first])
-        rows += [["", "", "", "", line] for line in more]
-    return rows
+        rows += [["", "", "", line] for line in more]
+    return text_table([*COLUMNS, "problem"], rows)
 
 
 def _dataset(path: str, overrides: Sequence[str]) -> Dataset:

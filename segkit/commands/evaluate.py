@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.commands.evaluate_compare import add_flags, check_flags, run_comparison
 from segkit.commands.flags import Parser
-from segkit.dataset.groups import COLUMN, table_groups
+from segkit.dataset.groups import COLUMN, table_groups, table_patients
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
@@ -61,8 +62,11 @@ def metric_lines() -> str:
 def run(arguments: Sequence[str]) -> int:
     """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
+    check_flags(given)
     _check_group_flags(given)
     _check_report_flags(given)
+    if given.compare:
+        return run_comparison(given, _labels(given.labels))
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -71,7 +75,8 @@ def run(arguments: Sequence[str]) -> int:
         tolerance_mm=given.tolerance_mm,
     )
     if given.by:
-        evaluation = by_group(evaluation, groups_of_cases(given))
+        patients = table_patients(given.groups) if given.groups else {}
+        evaluation = by_group(evaluation, groups_of_cases(given), patients)
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
@@ -193,6 +198,7 @@ def _parser() -> Parser:
     _add_options(parser)
     _add_report(parser)
     _add_groups(parser)
+    add_flags(parser)
     return parser
 
 
@@ -257,7 +263,8 @@ def _add_groups(parser: Parser) -> None:
         "--groups",
         type=Path,
         metavar="FILE",
-        help="CSV file with the columns case and group (default: the column group of the dataset, "
+        help="CSV file with the columns case and group, and patient if several cases are of one "
+        "patient and no dataset says so (default: the column group of the dataset, "
         "else the groups in predictions.json, as a model that harmonizes has found them)",
     )
     parser.add_argument(

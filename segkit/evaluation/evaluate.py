@@ -45,11 +45,11 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class CaseResult:
     """Result of one case."""
 
     case: str
-    results: dict[str, LabelResult]
+    labels: dict[str, LabelResult]
     grid: Grid
     predicts_ignore: bool
     """True if the prediction contains the ignore value."""
@@ -105,19 +105,12 @@ def evaluate(
     >>> round(result.summary["labels"]["liver"]["dice"], 3)
     0.667
     """
-    if not tolerance_mm >= 0:
-        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
-    _check_labels(labels)
+    check_settings(labels, tolerance_mm)
     pairs = find_pairs(predictions, references, labels, ignore)
-
-    def compare(pair: Pair) -> _Comparison:
-        return _compare(pair, pairs, tolerance=tolerance_mm)
-
-    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        comparisons = list(pool.map(compare, pairs.pairs))
-    _warn(comparisons, pairs.ignore, tolerance_mm)
-    results = {comparison.case: comparison.results for comparison in comparisons}
-    units = sorted({comparison.grid.unit for comparison in comparisons})
+    measured = measure_pairs(pairs, tolerance=tolerance_mm)
+    warn_of_tolerance(tolerance_mm, [result.grid for result in measured])
+    results = {result.case: result.labels for result in measured}
+    units = sorted({result.grid.unit for result in measured})
     summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
@@ -137,7 +130,14 @@ def _volumes(results: Results) -> Volumes:
     }
 
 
-def _check_labels(labels: Mapping[str, Structure] | None) -> None:
+def check_settings(labels: Mapping[str, Structure] | None, tolerance: float) -> None:
+    """Check the labels to compare and the tolerance of surface Dice.
+
+    Raises:
+        UsageError: the tolerance is below 0, or labels have the value 0 or equal values.
+    """
+    if not tolerance >= 0:
+        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance}")
     structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
     invalid = any(0 in values or not values for values in structures)
     if invalid or len(set(structures)) < len(structures):
@@ -147,19 +147,30 @@ def _check_labels(labels: Mapping[str, Structure] | None) -> None:
         )
 
 
-# -- warnings --------------------------------------------------------------------------------------
+def measure_pairs(pairs: Pairs, *, tolerance: float) -> list[CaseResult]:
+    """Return the result of every pair, several at a time; suspicious label values are logged.
+
+    Args:
+        pairs: the files, and the names of the labels.
+        tolerance: tolerance of surface Dice in mm (px for pictures without spacing).
+
+    Raises:
+        InputError: a file cannot be read, or two label maps are on different grids.
+    """
+
+    def measure(pair: Pair) -> CaseResult:
+        return _measure(pair, pairs, tolerance=tolerance)
+
+    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(measure, pairs.pairs))
+    if pairs.ignore is not None:
+        warn_of_ignored([result.case for result in results if result.predicts_ignore], pairs.ignore)
+    numbered = [result.case for result in results if result.other_numbers]
+    warn_of_other_numbers(numbered, len(results))
+    return results
 
 
-def _warn(comparisons: Sequence[_Comparison], ignore: int | None, tolerance: float) -> None:
-    _warn_of_tolerance(tolerance, [comparison.grid for comparison in comparisons])
-    if ignore is not None:
-        cases = [comparison.case for comparison in comparisons if comparison.predicts_ignore]
-        warn_of_ignored(cases, ignore)
-    cases = [comparison.case for comparison in comparisons if comparison.other_numbers]
-    warn_of_other_numbers(cases, len(comparisons))
-
-
-def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
+def warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
     """Warn if a surface that is off by one voxel is outside the tolerance in every direction."""
     edges = [min(grid.spacing) for grid in grids]
     coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
@@ -179,7 +190,7 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 # -- one case --------------------------------------------------------------------------------------
 
 
-def _compare(pair: Pair, pairs: Pairs, *, tolerance: float) -> _Comparison:
+def _measure(pair: Pair, pairs: Pairs, *, tolerance: float) -> CaseResult:
     maps = read_maps(pair, pairs)
     results = measure_labels(
         maps.predicted.array[0],
@@ -193,7 +204,7 @@ def _compare(pair: Pair, pairs: Pairs, *, tolerance: float) -> _Comparison:
     other_numbers = not pairs.only_named and _numbered_otherwise(
         maps.predicted, maps.reference, results
     )
-    return _Comparison(
+    return CaseResult(
         pair.case,
         results,
         maps.reference.grid,
