@@ -77,8 +77,7 @@ def read_dataset(
         regions: name -> values in the label files that make up the region, large regions first;
             given instead of ``labels``.
         ignore: value of voxels that were not annotated; by default that of the layout.
-        strict_split: refuse a column split that puts a patient into several folds; `segkit check`
-            lists such patients with the other problems.
+        strict_split: refuse a column split that puts a patient into several folds.
 
     Returns:
         The dataset. No voxel has been read, but every file is known to exist.
@@ -250,9 +249,6 @@ def _with_json_names(
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
     channels = content.get("channel_names", content.get("modality", {}))
     return channels_of_json(folder / "dataset.json", channels)
-
-
-# -- requirements on every layout ------------------------------------------------------------------
 
 
 def _check_cases(description: _Description) -> None:
