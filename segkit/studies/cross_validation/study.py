@@ -281,7 +281,7 @@ def _write_ensemble(
             "dice": {name: metrics["dice"] for name, metrics in summary["labels"].items()},
             "mean_dice": summary["mean"]["dice"],
             "cases": len(summary["cases"]),
-            "intervals": dice_intervals(dice_by_label(evaluation.rows)),
+            "intervals": dice_intervals(dice_by_label(evaluation.rows), setup.dataset.cases),
         },
         **joint_agreement([bundle.card for bundle in bundles]),
         **joint_overlap_dice([bundle.card for bundle in bundles]),

@@ -103,5 +103,5 @@ class RunSaver:
             "sd_over_cases": score.sd_over_cases,
             "cases": score.cases,
             "step": self.validation.score_step,
-            "intervals": dice_intervals(score.per_label()),
+            "intervals": dice_intervals(score.per_label(), self.bundle_writer.split.validation),
         }
