@@ -8,7 +8,7 @@ that was fitted to other cases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit
 
 from segkit.evaluation.calibration import NO_VOXELS, Reliability, reliability
+from segkit.evaluation.probability_maps import MARGIN
 from segkit.labels.voxel_values import probabilities, softmax
 from segkit.plans.plan import Plan
 from segkit.quality.accuracy import MAX_GROUPS, MIN_CASES
@@ -26,8 +27,6 @@ from segkit.volume import Box
 TEMPERATURES = tuple(2 ** (step / 4) for step in range(-4, 13))
 """Temperatures to choose from, 0.5 to 8, in steps of 19 %."""
 ONE = TEMPERATURES.index(1.0)
-MARGIN = 10.0
-"""Distance in mm (px) from the box around a label up to which voxels count, as in evaluation."""
 MAX_VOXELS = 1 << 17
 """Largest number of voxels of a case that count, evenly chosen, so that many labels stay fast."""
 
@@ -65,9 +64,10 @@ def case_calibration(
     if not boxes:
         return None
     voxels = _voxels(boxes.values(), annotated)
-    chosen, right = scores[:, *voxels], truth_masks[:, *voxels]
-    inside = {name: _are_inside(voxels, box) for name, box in boxes.items()}
-    losses, labels = [], {name: [] for name in boxes}
+    chosen, right = scores.reshape(len(scores), -1)[:, voxels], _flat(truth_masks)[:, voxels]
+    inside = {name: _are_inside(voxels, box, reference.shape) for name, box in boxes.items()}
+    losses: list[NDArray[np.float64]] = []
+    labels: dict[str, list[Reliability]] = {name: [] for name in boxes}
     for temperature in TEMPERATURES:
         divided = np.float32(1 / temperature) * chosen
         losses.append(_loss(divided, right, regions=bool(plan.regions)))
@@ -102,22 +102,26 @@ def _box(mask: NDArray[np.bool_], plan: Plan) -> Box | None:
     return sides[0], sides[1], sides[2]
 
 
-def _voxels(boxes: Any, annotated: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
-    """Return the indices of annotated voxels in any of the boxes, evenly chosen."""
+def _flat(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return masks.reshape(len(masks), -1)
+
+
+def _voxels(boxes: Iterable[Box], annotated: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the flat indices of annotated voxels in any of the boxes, evenly chosen."""
     counted = np.zeros_like(annotated)
     for box in boxes:
         counted[box] = annotated[box]
     flat = np.flatnonzero(counted)
     if flat.size > MAX_VOXELS:
         flat = flat[np.linspace(0, flat.size - 1, MAX_VOXELS).astype(np.int64)]
-    return np.unravel_index(flat, annotated.shape)
+    return flat
 
 
-def _are_inside(voxels: Sequence[NDArray[np.intp]], box: Box) -> NDArray[np.bool_]:
-    inside = [
-        (side.start <= index) & (index < side.stop) for index, side in zip(voxels, box, strict=True)
-    ]
-    return np.logical_and.reduce(inside)
+def _are_inside(voxels: NDArray[np.int64], box: Box, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Return whether each of the voxels, by flat index, is in a box."""
+    inside = np.zeros(shape, np.bool_)
+    inside[box] = True
+    return inside.ravel()[voxels]
 
 
 def _loss(
@@ -125,7 +129,8 @@ def _loss(
 ) -> NDArray[np.float64]:
     """Return the negative log-likelihood of scores (K, n): (1,) of labels, (K,) of regions."""
     if regions:
-        return -log_expit(np.where(right, scores, -scores).astype(np.float64)).sum(axis=1)
+        signed = np.where(right, scores, -scores).astype(np.float64)
+        return np.asarray(-log_expit(signed).sum(axis=1))
     classes = np.where(right.any(axis=0), 1 + right.argmax(axis=0), 0)
     shifted = (scores - scores.max(axis=0)).astype(np.float64)
     of_class = np.take_along_axis(shifted, classes[None], axis=0)[0]
@@ -160,7 +165,7 @@ def fitted_calibration(cases: Sequence[CaseCalibration], plan: Plan) -> dict[str
 def _best(cases: Sequence[CaseCalibration]) -> NDArray[np.intp]:
     """Return the index of the temperature with the smallest loss over all cases, (G,)."""
     total: NDArray[np.float64] = np.sum([one.loss for one in cases], axis=0)
-    return total.argmin(axis=0)
+    return np.asarray(total.argmin(axis=0))
 
 
 def _by_label(indices: NDArray[np.intp], plan: Plan) -> dict[str, int]:
