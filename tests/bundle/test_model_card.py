@@ -172,6 +172,19 @@ def test_notes_survive_and_are_shared(folder: Path, tmp_path: Path) -> None:
     assert read_bundle(packed).hash == read_bundle(folder).hash
 
 
+def test_notes_of_an_unpacked_model_can_be_changed_and_removed(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "notes.md").write_text("old")
+    zipfile.ZipFile(pack_bundle(folder, tmp_path / "m.segkit")).extractall(tmp_path / "unpacked")
+    notes = tmp_path / "unpacked" / "notes.md"
+    notes.write_text("new")
+    assert read_notes(pack_bundle(notes.parent, tmp_path / "new.segkit")) == "new"
+    notes.unlink()
+    assert read_notes(pack_bundle(notes.parent, tmp_path / "none.segkit")) == ""
+    assert read_bundle(tmp_path / "none.segkit").networks()
+
+
 def test_an_older_bundle_gets_a_card_when_it_is_packed(folder: Path, tmp_path: Path) -> None:
     assert not (folder / "card.md").exists()
     packed = pack_bundle(folder, tmp_path / "m.segkit")
