@@ -77,7 +77,7 @@ def test_what_data_and_labels_it_was_trained_on() -> None:
     lines = text_of(dataset=dataset, training=TRAINING).splitlines()
     for line in (
         "- CTs, trained on 40 cases of 20 patients",
-        "- Validated on 10 cases (which patients: not recorded)",
+        "- Validated on 10 cases (patients: not recorded)",
         "- License of the data: CC0",
         "- Sites or scanners, with training cases: A (30), B (9), 1 of a single patient each, "
         "not named",
@@ -92,11 +92,11 @@ def test_what_data_and_labels_it_was_trained_on() -> None:
 
 def test_results_have_intervals_and_numbers_of_cases() -> None:
     found = text_of(training=TRAINING, metrics=METRICS)
-    assert "(10 cases; fold: 0), on the grid of the network\n" in found
+    assert "(10 cases; fold: 0), on its grid\n" in found
     assert "- bright: Dice 0.900 (95 % interval 0.880 to 0.920, 10 cases)" in found
     assert "- dark: Dice 0.600 (no interval, 1 case)" in found
     earlier = text_of(training=TRAINING, metrics={**METRICS, "step": 600})
-    assert "on the grid of the network, after step 600 of 800\n" in earlier
+    assert "on its grid, after step 600 of 800\n" in earlier
 
 
 def test_out_of_fold_results_say_so() -> None:
