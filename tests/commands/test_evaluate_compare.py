@@ -247,3 +247,14 @@ def test_from_python_two_files() -> None:
     found = segkit.compare("a/c0.nii.gz", "b/c0.nii.gz", "r/c0.nii.gz", labels={"liver": 1})
     assert found.verdict.startswith("one case cannot tell; the mean difference is +0.01")
     assert [row.change for row in found.rows if row.metric == "dice"] == ["better"]
+
+
+def test_further_metrics_are_compared_too() -> None:
+    flags = ["--lesions", "--lesion-iou", "0.65", "--subvoxel"]
+    assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out", *flags]) == 0
+    # The IoU of n of 50 voxels is n / 50: from 33 voxels on a lesion is found, in six cases of B.
+    assert entry(metric="lesions_found")["difference"] == pytest.approx(6 / 8)
+    assert entry(metric="lesions_found")["better"] == 6
+    assert entry(metric="lesions_missed")["difference"] == pytest.approx(-6 / 8)
+    assert entry(metric="subvoxel_surface_dice")["difference"] > 0
+    assert json.loads(Path("out/comparison.json").read_text())["lesion_iou"] == 0.65
