@@ -34,7 +34,7 @@ plan: {patch: [16, 16, 16], spacing: [4, 4, 4]}
 trainer: {max_steps: 1, precision: float32, layout: contiguous, threads: 1, validations: 1}
 """
 TRAINING = ("train", "study", "plan")
-FIRST = ("training", "prediction", "evaluation", "dicom", "own_parts")
+FIRST = ("check", "training", "prediction", "evaluation", "dicom", "own_parts")
 """Pages of which the first block runs."""
 WHOLE = ("hpc",)
 """Pages of which every block of commands runs that is not marked."""
@@ -73,7 +73,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scan = next((folder / "DATASET" / "imagesTs").iterdir())
     shutil.copy(scan, folder / "scan.nii.gz")
     shutil.copytree(folder / "DATASET" / "imagesTr", folder / "scans")
-    for name in ("PREDICTIONS", "REFERENCES", "results"):
+    for name in ("PREDICTIONS", "REFERENCES", "A", "B", "results"):
         shutil.copytree(folder / "DATASET" / "labelsTr", folder / name)
     write_models(folder)
     return folder
@@ -110,6 +110,10 @@ def run_page(name: str) -> None:
 def run_lines(lines: Iterable[list[str]]) -> None:
     for words in lines:
         assert main(quickened(words)) == 0, " ".join(words)
+
+
+def test_check(here: Path) -> None:
+    run_page("check")
 
 
 def test_train(here: Path) -> None:
