@@ -29,6 +29,7 @@ from segkit.report.tables import csv_text, html_table
 STYLE = """
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
 @media (max-width: 40rem) {
+  table { font-size: .85rem; }
   th, td { padding: .25rem .3rem; min-width: 0; }
   td:first-child { overflow-wrap: anywhere; min-width: 5.5rem; }
 }
