@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.commands.evaluate_compare import add_flags, check_flags, run_comparison
+from segkit.commands.evaluate_metrics import (
+    add_metric_flags,
+    families_of,
+    lesion_table,
+    metric_lines,
+)
 from segkit.commands.flags import Parser
 from segkit.dataset.groups import COLUMN, table_groups, table_patients
 from segkit.dataset.layouts import read_dataset
@@ -16,7 +21,6 @@ from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.by_group import by_group
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.metrics import RULES, definitions
 from segkit.evaluation.pairs import is_dataset
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
@@ -31,8 +35,6 @@ from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.tables import narrow_tables, text_table
 
 PICTURES = ReportOptions().pictures
-LINE = 100
-"""Length of a line of the help."""
 DETAILS = """\
 REFERENCES is a label map, a folder of label maps, or a dataset. With a dataset, its label names and
 regions are used, voxels with its ignore label are left out, and only cases with a prediction count.
@@ -43,20 +45,6 @@ A prediction and a reference belong together if their file names are equal witho
 CASE_seg belongs to CASE as well. One of the two may be a DICOM-SEG, which is put on the grid of the
 other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their names.
 """
-
-
-def metric_lines() -> str:
-    """Return the definitions of the metrics and their rules as lines of at most 100 characters."""
-    entries = definitions("--tolerance-mm")
-    width = max(map(len, entries)) + 2
-    lines = [
-        textwrap.fill(f"{name:<{width}}{text}", LINE, subsequent_indent=" " * width)
-        for name, text in entries.items()
-    ]
-    without_spacing = (
-        "For pictures without spacing, distances and volumes are in px instead of mm and ml."
-    )
-    return "\n".join([*lines, "", textwrap.fill(f"{RULES} {without_spacing}", LINE)])
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -74,6 +62,8 @@ def run(arguments: Sequence[str]) -> int:
         labels=_labels(given.labels),
         ignore=given.ignore,
         tolerance_mm=given.tolerance_mm,
+        extras=families_of(given),
+        lesion_iou=given.lesion_iou or 0.0,
     )
     if given.by:
         patients = table_patients(given.groups) if given.groups else {}
@@ -109,6 +99,9 @@ def table(evaluation: Evaluation) -> str:
         count = f"{cases} case{'s' if cases != 1 else ''}"
     means = narrow_tables(*label_rows(evaluation), keep=2)
     parts = [f"{count}; means over the cases:", means]
+    lesions = lesion_table(evaluation)
+    if lesions:
+        parts += ["", "Lesions of all cases:", lesions]
     if "groups" in evaluation.summary:
         parts += ["", f"Dice by group, with {INTERVAL}:", text_table(*group_rows(evaluation))]
     absences = absence_rows(evaluation)
@@ -197,6 +190,7 @@ def _parser() -> Parser:
         help="the correct label map, a folder of them, or a dataset",
     )
     _add_options(parser)
+    add_metric_flags(parser)
     _add_report(parser)
     _add_groups(parser)
     add_flags(parser)

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segkit.commands.evaluate_metrics import families_of
 from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation.by_group import MEAN
@@ -101,6 +102,8 @@ def run_comparison(
         tolerance_mm=given.tolerance_mm,
         patients=patients_in_table(given.patients) if given.patients else None,
         margins=margins(given.margin),
+        extras=families_of(given),
+        lesion_iou=given.lesion_iou or 0.0,
     )
     print(printable(text_of(comparison), lines=True))
     if given.output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from segkit.evaluation.evaluate import (
     measure_pairs,
     warn_of_tolerance,
 )
+from segkit.evaluation.extras import Extras, checked_extras
 from segkit.evaluation.measure import Structure, values_of
-from segkit.evaluation.metrics import METRICS, UNITS
+from segkit.evaluation.metrics import METRICS, UNITS, Family
 from segkit.evaluation.paired import PairedValue, compared_name, paired_values
 from segkit.evaluation.pairs import Pairs, find_pairs
 from segkit.evaluation.summary import Results
@@ -59,6 +60,8 @@ def compare(
     tolerance_mm: float = 1.0,
     patients: Mapping[str, str] | None = None,
     margins: Mapping[str, float] | None = None,
+    extras: Collection[Family] = (),
+    lesion_iou: float = 0.0,
 ) -> Comparison:
     """Compare two sets of predictions with the same references, case by case.
 
@@ -77,12 +80,15 @@ def compare(
             and tests are then over patients instead of cases.
         margins: largest difference of a metric that is irrelevant, such as ``{"dice": 0.01}``; the
             verdict then says whether both are equivalent.
+        extras: as of `segkit.evaluate`.
+        lesion_iou: as of `segkit.evaluate`.
 
     Raises:
         InputError: as `segkit.evaluate`; or A and B have no case in common.
         UsageError: as `segkit.evaluate`; or a margin is not above 0 or of an unknown metric.
     """
     check_settings(labels, tolerance_mm)
+    wanted = checked_extras(extras, lesion_iou)
     _check_margins(margins or {})
     pairs = _with_common_names(
         find_pairs(a, references, labels, ignore), find_pairs(b, references, labels, ignore)
@@ -90,7 +96,7 @@ def compare(
     cases = _cases(pairs, Path(a), Path(b))
     pairs = (_chosen(pairs[0], cases.both), _chosen(pairs[1], cases.both))
     first, second = (
-        _measured(part, path, tolerance=tolerance_mm)
+        _measured(part, path, tolerance=tolerance_mm, extras=wanted)
         for part, path in zip(pairs, (a, b), strict=True)
     )
     warn_of_tolerance(tolerance_mm, [result.grid for result in first])
@@ -106,6 +112,8 @@ def compare(
         "tolerance": tolerance_mm,
         "ignore": pairs[0].ignore,
         "unit": sorted({result.grid.unit for result in first}),
+        "families": list(wanted.families),
+        "lesion_iou": wanted.lesion_iou if "lesions" in wanted.families else None,
         **summary_of(differences, cases, known, margins or {}, names=short_names(a, b)),
         "cautions": cautions(cases, results, rows, known, is_one_folder=_is_one(a, b)),
     }
@@ -213,9 +221,11 @@ def _chosen(pairs: Pairs, cases: Sequence[str]) -> Pairs:
     return replace(pairs, pairs=tuple(pair for pair in pairs.pairs if pair.case in wanted))
 
 
-def _measured(pairs: Pairs, path: str | Path, *, tolerance: float) -> list[CaseResult]:
+def _measured(
+    pairs: Pairs, path: str | Path, *, tolerance: float, extras: Extras
+) -> list[CaseResult]:
     log.info("measuring %s", path)
-    return measure_pairs(pairs, tolerance=tolerance)
+    return measure_pairs(pairs, tolerance=tolerance, extras=extras)
 
 
 def _patients(cases: Cases, pairs: Pairs, patients: Mapping[str, str] | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 from segkit.evaluation.agreement import agreements
 from segkit.evaluation.distribution import distributions
 from segkit.evaluation.evaluate import Evaluation
-from segkit.evaluation.metrics import RULES, definitions
+from segkit.evaluation.metrics import ALWAYS, RULES, definitions
 from segkit.files.atomic import write_text
 from segkit.report.evaluation.case_table import case_section
 from segkit.report.evaluation.cases import case_facts
@@ -213,7 +213,8 @@ def definition_list(summary: Mapping[str, Any]) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
     tolerance, units = summary["tolerance"], summary["unit"]
     unit: Unit = "px" if units == ["px"] else "mm"
-    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
+    families = (*ALWAYS, *summary.get("families", ()))
+    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit, families)
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )

@@ -308,3 +308,14 @@ def test_regions_of_a_dataset_are_compared_as_regions() -> None:
     # All: 30 of 70 voxels with A, 60 of 70 with B. Core: 30 of 50 with A, all with B.
     assert ("all", 2 * 30 / 100, 2 * 60 / 130) in values
     assert ("core", 2 * 30 / 80, 1.0) in values
+
+
+def test_further_metrics_are_compared_too() -> None:
+    flags = ["--lesions", "--lesion-iou", "0.65", "--subvoxel"]
+    assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out", *flags]) == 0
+    # The IoU of n of 50 voxels is n / 50: from 33 voxels on a lesion is found, in six cases of B.
+    assert entry(metric="lesions_found")["difference"] == pytest.approx(6 / 8)
+    assert entry(metric="lesions_found")["better"] == 6
+    assert entry(metric="lesions_missed")["difference"] == pytest.approx(-6 / 8)
+    assert entry(metric="subvoxel_surface_dice")["difference"] > 0
+    assert json.loads(Path("out/comparison.json").read_text())["lesion_iou"] == 0.65
