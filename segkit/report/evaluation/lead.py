@@ -8,6 +8,7 @@ from typing import Any
 
 from segkit.report.evaluation.case_table import anchor, number_text
 from segkit.report.evaluation.cases import CaseFacts
+from segkit.report.evaluation.missing import without_prediction
 from segkit.report.evaluation.results import interval_text
 
 NAMED = 5
@@ -36,8 +37,10 @@ def lead(
         for counts in summary["counts"].values()
     )
     if missing or one_empty:
-        words = f"{missing} without a prediction, {one_empty} empty masks of a label"
-        parts.append(f'Not everything could be measured: {words} (<a href="#missing">why</a>).')
+        words = [without_prediction(missing)] if missing else []
+        words += [f"{one_empty} times a label is in only one of the two masks"] * bool(one_empty)
+        sentence = f"Not everything could be measured: {', and '.join(words)}"
+        parts.append(f'{sentence} (<a href="#missing">which</a>).')
     return [f"<p><strong>{parts[0]}</strong></p>", *(f"<p>{part}</p>" for part in parts[1:])]
 
 
