@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,13 @@ from typing import Any
 
 from segkit.errors import UsageError
 from segkit.evaluation.case_maps import read_maps
+from segkit.evaluation.extras import NO_EXTRAS, Extras, checked_extras
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
-from segkit.evaluation.metrics import METRICS
+from segkit.evaluation.metrics import Family
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
+from segkit.evaluation.pooled import pooled
+from segkit.evaluation.probability_maps import calibration_of, check_maps
 from segkit.evaluation.summary import Results, Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
 from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_numbers
@@ -45,11 +48,11 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class CaseResult:
     """Result of one case."""
 
     case: str
-    results: dict[str, LabelResult]
+    labels: dict[str, LabelResult]
     grid: Grid
     predicts_ignore: bool
     """True if the prediction contains the ignore value."""
@@ -64,6 +67,8 @@ def evaluate(
     labels: Mapping[str, Structure] | None = None,
     ignore: int | None = None,
     tolerance_mm: float = 1.0,
+    extras: Collection[Family] = (),
+    lesion_iou: float = 0.0,
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
@@ -80,6 +85,10 @@ def evaluate(
         ignore: value in the references of voxels that were not annotated and are excluded; by
             default the ignore value of the dataset.
         tolerance_mm: tolerance of surface Dice in mm (px for pictures without spacing).
+        extras: families of metrics besides those that are always measured: "subvoxel", "lesions",
+            "calibration".
+        lesion_iou: smallest IoU of two components that are one lesion; 0 if a shared voxel is
+            enough.
 
     Returns:
         Every metric of `segkit.evaluation.metrics` for every case and label, and the means. A label
@@ -105,24 +114,19 @@ def evaluate(
     >>> round(result.summary["labels"]["liver"]["dice"], 3)
     0.667
     """
-    if not tolerance_mm >= 0:
-        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
-    _check_labels(labels)
+    check_settings(labels, tolerance_mm)
+    wanted = checked_extras(extras, lesion_iou)
     pairs = find_pairs(predictions, references, labels, ignore)
-
-    def compare(pair: Pair) -> _Comparison:
-        return _compare(pair, pairs, tolerance=tolerance_mm)
-
-    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        comparisons = list(pool.map(compare, pairs.pairs))
-    _warn(comparisons, pairs.ignore, tolerance_mm)
-    results = {comparison.case: comparison.results for comparison in comparisons}
-    units = sorted({comparison.grid.unit for comparison in comparisons})
-    summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
+    measured = measure_pairs(pairs, tolerance=tolerance_mm, extras=wanted)
+    warn_of_tolerance(tolerance_mm, [result.grid for result in measured])
+    results = {result.case: result.labels for result in measured}
+    units = sorted({result.grid.unit for result in measured})
+    summary = summarize(results, [metric.key(unit) for unit in units for metric in wanted.metrics])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = pairs.ignore
     summary["unit"] = units
+    summary |= pooled(results, wanted)
     summary["references_in_all"] = pairs.total
     summary["references_without_prediction"] = list(pairs.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary, _volumes(results), pairs)
@@ -137,7 +141,14 @@ def _volumes(results: Results) -> Volumes:
     }
 
 
-def _check_labels(labels: Mapping[str, Structure] | None) -> None:
+def check_settings(labels: Mapping[str, Structure] | None, tolerance: float) -> None:
+    """Check the labels to compare and the tolerance of surface Dice.
+
+    Raises:
+        UsageError: the tolerance is below 0, or labels have the value 0 or equal values.
+    """
+    if not tolerance >= 0:
+        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance}")
     structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
     invalid = any(0 in values or not values for values in structures)
     if invalid or len(set(structures)) < len(structures):
@@ -147,19 +158,36 @@ def _check_labels(labels: Mapping[str, Structure] | None) -> None:
         )
 
 
-# -- warnings --------------------------------------------------------------------------------------
+def measure_pairs(
+    pairs: Pairs, *, tolerance: float, extras: Extras = NO_EXTRAS
+) -> list[CaseResult]:
+    """Return the result of every pair, several at a time; suspicious label values are logged.
+
+    Args:
+        pairs: the files, and the names of the labels.
+        tolerance: tolerance of surface Dice in mm (px for pictures without spacing).
+        extras: metrics besides those that are always measured.
+
+    Raises:
+        InputError: a file cannot be read, two label maps are on different grids, or calibration is
+            asked for and no prediction has probabilities.
+    """
+    if "calibration" in extras.families:
+        check_maps(pairs.pairs)
+
+    def measure(pair: Pair) -> CaseResult:
+        return _measure(pair, pairs, tolerance=tolerance, extras=extras)
+
+    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(measure, pairs.pairs))
+    if pairs.ignore is not None:
+        warn_of_ignored([result.case for result in results if result.predicts_ignore], pairs.ignore)
+    numbered = [result.case for result in results if result.other_numbers]
+    warn_of_other_numbers(numbered, len(results))
+    return results
 
 
-def _warn(comparisons: Sequence[_Comparison], ignore: int | None, tolerance: float) -> None:
-    _warn_of_tolerance(tolerance, [comparison.grid for comparison in comparisons])
-    if ignore is not None:
-        cases = [comparison.case for comparison in comparisons if comparison.predicts_ignore]
-        warn_of_ignored(cases, ignore)
-    cases = [comparison.case for comparison in comparisons if comparison.other_numbers]
-    warn_of_other_numbers(cases, len(comparisons))
-
-
-def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
+def warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
     """Warn if a surface that is off by one voxel is outside the tolerance in every direction."""
     edges = [min(grid.spacing) for grid in grids]
     coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
@@ -179,8 +207,11 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 # -- one case --------------------------------------------------------------------------------------
 
 
-def _compare(pair: Pair, pairs: Pairs, *, tolerance: float) -> _Comparison:
+def _measure(pair: Pair, pairs: Pairs, *, tolerance: float, extras: Extras) -> CaseResult:
     maps = read_maps(pair, pairs)
+    calibrate = None
+    if "calibration" in extras.families:
+        calibrate = calibration_of(pair, maps.reference, maps.labels, maps.annotated)
     results = measure_labels(
         maps.predicted.array[0],
         maps.reference.array[0],
@@ -189,11 +220,13 @@ def _compare(pair: Pair, pairs: Pairs, *, tolerance: float) -> _Comparison:
         unit=maps.reference.unit,
         tolerance=tolerance,
         annotated=maps.annotated,
+        extras=extras,
+        calibrate=calibrate,
     )
     other_numbers = not pairs.only_named and _numbered_otherwise(
         maps.predicted, maps.reference, results
     )
-    return _Comparison(
+    return CaseResult(
         pair.case,
         results,
         maps.reference.grid,

@@ -14,7 +14,7 @@ from typing import Any
 from segkit.evaluation.agreement import agreements
 from segkit.evaluation.distribution import distributions
 from segkit.evaluation.evaluate import Evaluation
-from segkit.evaluation.metrics import RULES, definitions
+from segkit.evaluation.metrics import ALWAYS, RULES, definitions
 from segkit.files.atomic import write_text
 from segkit.report.evaluation.case_table import case_section
 from segkit.report.evaluation.cases import case_facts
@@ -169,7 +169,7 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
         "missing": missing_section(evaluation) + _absences(evaluation),
         "provenance": provenance_section(summary, facts, options.command),
         "definitions": '<h2 id="definitions">What the numbers mean</h2>\n'
-        + definition_list(evaluation),
+        + definition_list(summary),
     }
     parts = [
         "<h1>Evaluation</h1>",
@@ -177,12 +177,13 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
         *lead(summary, facts, worst.pictures),
         _contents(sections),
         *sections.values(),
-        f"<script>{_asset('sorting.js')}</script>",
+        f"<script>{asset('sorting.js')}</script>",
     ]
-    return html_page("Evaluation", parts, style=_asset("report.css"))
+    return html_page("Evaluation", parts, style=asset("report.css"))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return the text of a file that is part of the page."""
     return resources.files("segkit.report.evaluation").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -208,11 +209,12 @@ def _chart(evaluation: Evaluation, metric: str, title: str) -> str:
     return distribution_chart(values, found, title)
 
 
-def definition_list(evaluation: Evaluation) -> str:
+def definition_list(summary: Mapping[str, Any]) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
-    tolerance, units = evaluation.summary["tolerance"], evaluation.summary["unit"]
+    tolerance, units = summary["tolerance"], summary["unit"]
     unit: Unit = "px" if units == ["px"] else "mm"
-    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
+    families = (*ALWAYS, *summary.get("families", ()))
+    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit, families)
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )

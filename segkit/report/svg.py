@@ -105,6 +105,11 @@ def points(places: Sequence[tuple[float, float]], names: Sequence[str]) -> str:
     )
 
 
+def scatter(name: str) -> float:
+    """Return the distance of a dot from the middle of its row, the same each time for a name."""
+    return sum(map(ord, name)) * 7 % 13 - 6
+
+
 def horizontal(axis: Axis, y: float, title: str, *, top: float) -> str:
     """Return a horizontal axis at the height ``y``, with a grid up to ``top`` and its title."""
     parts = [line(axis.start, y, axis.end, y, "axis")]

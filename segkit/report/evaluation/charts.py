@@ -20,6 +20,7 @@ from segkit.report.svg import (
     horizontal,
     line,
     points,
+    scatter,
     text,
     vertical,
 )
@@ -94,7 +95,7 @@ def _row(axis: Axis, top: float, label: str, by_case: ByCase, found: Mapping[str
     shown = by_case
     if len(by_case) > POINTS_DRAWN:
         shown = {case: value for case, value in by_case.items() if not low <= value <= high}
-    places = [(axis.at(value), middle + _scatter(case)) for case, value in shown.items()]
+    places = [(axis.at(value), middle + scatter(case)) for case, value in shown.items()]
     names = [f"{case}: {number_text(value)}" for case, value in shown.items()]
     left, right = axis.at(found["q1"]), axis.at(found["q3"])
     median, mean = axis.at(found["median"]), axis.at(found["mean"])
@@ -124,11 +125,6 @@ def whiskers(values: Sequence[float], q1: float, q3: float) -> tuple[float, floa
         min([value for value in values if value >= q1 - reach], default=q1),
         max([value for value in values if value <= q3 + reach], default=q3),
     )
-
-
-def _scatter(case: str) -> float:
-    """Return the distance of a dot from the middle of its row, the same each time for a case."""
-    return sum(map(ord, case)) * 7 % 13 - 6
 
 
 # -- volumes ---------------------------------------------------------------------------------------
