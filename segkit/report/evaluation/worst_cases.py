@@ -25,7 +25,7 @@ PLANES = (
     " The planes are those in which the two differ most; only the part around the labels is shown."
     " The patient's right is on your left."
 )
-"""What the explanation adds for volumes."""
+"""Further sentences for volumes."""
 
 
 @dataclass(frozen=True)
