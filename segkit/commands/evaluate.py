@@ -55,8 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     check_flags(given)
     _check_group_flags(given)
     _check_report_flags(given)
+    command = shlex.join(["segkit", "evaluate", *arguments])
     if given.compare:
-        return run_comparison(given, _labels(given.labels))
+        return run_comparison(given, _labels(given.labels), command)
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -75,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         options = ReportOptions(
             scans=given.scans,
             pictures=PICTURES if given.pictures is None else given.pictures,
-            command=shlex.join(["segkit", "evaluate", *arguments]),
+            command=command,
         )
         paths = write_evaluation(evaluation, given.output, options)
         for name, path in zip(names, paths, strict=True):

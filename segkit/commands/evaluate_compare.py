@@ -15,8 +15,9 @@ from segkit.evaluation.compare import Comparison, compare
 from segkit.evaluation.comparison_summary import MAIN_METRIC
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.patients import patients_in_table
-from segkit.report.comparison_page import headline, scope, write_comparison
+from segkit.report.comparison_page import write_comparison
 from segkit.report.comparison_tables import difference_table
+from segkit.report.comparison_words import headline, scope
 from segkit.report.tables import text_table
 
 LINE = 100
@@ -81,8 +82,16 @@ def check_flags(given: argparse.Namespace) -> None:
         )
 
 
-def run_comparison(given: argparse.Namespace, labels: Mapping[str, Structure] | None) -> int:
-    """Compare, print the verdict, write the files, and return the exit code."""
+def run_comparison(
+    given: argparse.Namespace, labels: Mapping[str, Structure] | None, command: str
+) -> int:
+    """Compare, print the verdict, write the files, and return the exit code.
+
+    Args:
+        given: values of the flags.
+        labels: labels to compare, if the user named some.
+        command: what was typed, for the report.
+    """
     a, b = given.compare[0], given.predictions
     comparison = compare(
         a,
@@ -100,7 +109,8 @@ def run_comparison(given: argparse.Namespace, labels: Mapping[str, Structure] | 
     if given.output:
         names = ("differences:", "numbers:", "report:")
         print()
-        for name, path in zip(names, write_comparison(comparison, given.output), strict=True):
+        paths = write_comparison(comparison, given.output, command)
+        for name, path in zip(names, paths, strict=True):
             print(f"{name:<13}{path}")
     _check_complete(comparison.summary["cases"], accept=given.allow_missing)
     return 0
