@@ -22,7 +22,7 @@ from segkit.report.tables import text_table
 
 LINE = 100
 """Length of a line of text."""
-OWN = ("patients", "margin")
+OWN = ("margin",)
 """Flags that belong to --compare."""
 OTHERS = ("by", "groups", "column", "scans", "pictures")
 """Flags that do not go with --compare."""
@@ -30,6 +30,13 @@ OTHERS = ("by", "groups", "column", "scans", "pictures")
 
 def add_flags(parser: Parser) -> None:
     """Add --compare and the flags that belong to it."""
+    parser.add_argument(
+        "--patients",
+        type=Path,
+        metavar="FILE",
+        help="CSV file with the columns case and patient, so that scans of one patient count as "
+        "one piece of evidence in intervals (default: the column patient of the dataset)",
+    )
     group = parser.add_argument_group("comparison of two sets of predictions")
     group.add_argument(
         "--compare",
@@ -39,13 +46,6 @@ def add_flags(parser: Parser) -> None:
         help="compare PREDICTIONS (B) with the predictions A of the same cases: segkit evaluate "
         "--compare A B REFERENCES prints paired differences with intervals, a test and a verdict; "
         "-o DIR then gets differences.csv, comparison.json and comparison.html",
-    )
-    group.add_argument(
-        "--patients",
-        type=Path,
-        metavar="FILE",
-        help="CSV file with the columns case and patient, so that scans of one patient count as "
-        "one piece of evidence (default: the column patient of the dataset)",
     )
     group.add_argument(
         "--margin",

@@ -188,7 +188,7 @@ def test_patients_regions_and_ignored_voxels_of_a_dataset(capsys: Capture) -> No
     ("words", "message"),
     [
         (["--margin", "dice=0.1", "b", "r"], "--margin belongs to --compare"),
-        (["--patients", "p.csv", "b", "r"], "--patients belongs to --compare"),
+        (["--patients", "p.csv", "b", "r"], "--patients is about intervals: add -o DIR"),
         (["--compare", "a", "--compare", "a", "b", "r"], "Exactly two sets of predictions"),
         (["--compare", "a", "b", "r", "--by", "group"], "--by does not go with --compare"),
         (["--compare", "a", "b", "r", "--margin", "dice"], "'dice' is not METRIC=VALUE"),
