@@ -111,7 +111,7 @@ def check_cases(
 def _difference(stored: Harmonization, now: Harmonization) -> str:
     """Return in words how the cases of a fit differ from those of the training; "" if not."""
     if not (stored.cases and stored.images):
-        return "no record of its cases"
+        return "no record of its cases, images and groups"
     if stored.cases != now.cases:
         return "other cases, such as those of another fold"
     if stored.groups != now.groups:
