@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ LOSS_DIFFERENCE: Limits = (-2.0, 2.0)
 
 LEVEL = 0.95
 DRAWS = 10_000
+BLOCKS = 10
+"""Number of parts in which samples are drawn."""
 _SEED = 20_070
 
 
@@ -235,9 +237,10 @@ def _by_patient(table: NDArray[np.float64], patients: Sequence[str]) -> NDArray[
 def _interval(table: NDArray[np.float64], level: float) -> Interval:
     """Return mean and interval of an array (cases, seeds)."""
     mean = float(table.mean())
-    random = np.random.default_rng(_SEED)
     sides = [table.mean(axis=axis) for axis in (1, 0) if table.shape[1 - axis] > 1]
-    drawn = sum((_drawn_means(side, random) for side in sides), np.zeros(DRAWS))
+    varied = [side for side in sides if side.min() < side.max()]
+    resamples = _resamples(tuple(map(len, varied)))
+    drawn = sum(map(_drawn_means, varied, resamples), np.zeros(DRAWS))
     drawn = mean + _expansion(sides, level) * drawn
     tail = 50 * (1 - level)
     low, high = (float(value) for value in np.percentile(drawn, [tail, 100 - tail]))
@@ -280,13 +283,42 @@ def _expansion(sides: Sequence[NDArray[np.float64]], level: float) -> float:
     return float(stdtrit(shared, tail) / ndtri(tail))
 
 
-def _drawn_means(values: NDArray[np.float64], random: Any) -> NDArray[np.float64]:
-    """Return deviations of the mean of bootstrap samples of ``values`` from their mean."""
+def _drawn_means(values: NDArray[np.float64], resamples: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return deviations of the mean of bootstrap samples of ``values`` from their mean.
+
+    Args:
+        values: the values, (N,).
+        resamples: how often each value is in each sample, (DRAWS, N).
+    """
     count = len(values)
-    if values.min() == values.max():
-        return np.zeros(DRAWS)
     deviations = (values - values.mean()) * math.sqrt(count / (count - 1))
     # In blocks, so that a thousand cases take little memory.
-    blocks = [deviations[random.integers(count, size=(DRAWS // 10, count))] for _ in range(10)]
-    means: NDArray[np.float64] = np.concatenate([block.mean(axis=1) for block in blocks])
-    return means
+    sums = [block.astype(np.float64) @ deviations for block in np.split(resamples, BLOCKS)]
+    return np.asarray(np.concatenate(sums) / count, dtype=np.float64)
+
+
+@lru_cache(maxsize=4)
+def _resamples(sizes: tuple[int, ...]) -> tuple[NDArray[np.uint8], ...]:
+    """Return bootstrap samples of several sets: how often each value is in each of them.
+
+    They are the same at any time, and kept, since tables have many metrics and labels of the same
+    cases; a thousand cases take 10 MB.
+
+    >>> [len(samples) for samples in _resamples((3, 2))]
+    [10000, 10000]
+
+    Args:
+        sizes: number of values of each set.
+    """
+    random = np.random.default_rng(_SEED)
+    return tuple(
+        np.concatenate([_counts(random, size, DRAWS // BLOCKS) for _ in range(BLOCKS)])
+        for size in sizes
+    )
+
+
+def _counts(random: np.random.Generator, size: int, samples: int) -> NDArray[np.uint8]:
+    """Return how often each of ``size`` values is in each of ``samples`` samples of that size."""
+    drawn = random.integers(size, size=(samples, size)) + size * np.arange(samples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=samples * size)
+    return counts.reshape(samples, size).astype(np.uint8)
