@@ -99,12 +99,12 @@ def _people(cases: Any, patients: Any) -> str:
     """Return numbers of cases and patients in words.
 
     >>> _people(160, 80), _people(3, None)
-    ('160 cases of 80 patients', '3 cases (which patients: not recorded)')
+    ('160 cases of 80 patients', '3 cases (patients: not recorded)')
     """
     if not is_number(cases):
         return f"an unknown number of cases ({UNKNOWN})"
     named = f" of {count_words(patients, 'patient')}" if is_number(patients) else ""
-    return count_words(cases, "case") + (named or " (which patients: not recorded)" * bool(cases))
+    return count_words(cases, "case") + (named or " (patients: not recorded)" * bool(cases))
 
 
 def _labels(content: Mapping[str, Any]) -> Iterator[str]:
@@ -142,8 +142,8 @@ def _measured(results: Mapping[str, Any], steps: Any) -> str:
     if is_number(results["step"]) and results["step"] != steps:
         when = f", after step {results['step']} of {_word(steps)}"
     fold = _word(results["fold"])
-    where = f"on the validation cases of the training ({cases}; fold: {fold})"
-    return f"Measured {where}, on the grid of the network{when}"
+    where = f"on the validation cases, which did not train the network ({cases}; fold: {fold})"
+    return f"Measured {where}, on its grid{when}"
 
 
 def _training(training: Mapping[str, Any]) -> Iterator[str]:

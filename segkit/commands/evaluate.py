@@ -20,8 +20,10 @@ from segkit.dataset.layouts import read_dataset
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.by_group import by_group
+from segkit.evaluation.distribution import with_patients
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import is_dataset
+from segkit.evaluation.patients import patients_in_table
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
@@ -53,8 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     check_flags(given)
     _check_group_flags(given)
     _check_report_flags(given)
+    command = shlex.join(["segkit", "evaluate", *arguments])
     if given.compare:
-        return run_comparison(given, _labels(given.labels))
+        return run_comparison(given, _labels(given.labels), command)
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -64,16 +67,16 @@ def run(arguments: Sequence[str]) -> int:
         extras=families_of(given),
         lesion_iou=given.lesion_iou or 0.0,
     )
+    evaluation = with_patients(evaluation, _patients(given))
     if given.by:
-        patients = table_patients(given.groups) if given.groups else {}
-        evaluation = by_group(evaluation, groups_of_cases(given), patients)
+        evaluation = by_group(evaluation, groups_of_cases(given))
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
         options = ReportOptions(
             scans=given.scans,
             pictures=PICTURES if given.pictures is None else given.pictures,
-            command=shlex.join(["segkit", "evaluate", *arguments]),
+            command=command,
         )
         paths = write_evaluation(evaluation, given.output, options)
         for name, path in zip(names, paths, strict=True):
@@ -132,6 +135,13 @@ def groups_of_cases(given: argparse.Namespace) -> dict[str, str]:
     return {case: outcome.get("group") or "" for case, outcome in outcomes}
 
 
+def _patients(given: argparse.Namespace) -> dict[str, str]:
+    """Return the patient of each case, as far as a table says so."""
+    if given.patients is not None:
+        return patients_in_table(given.patients)
+    return table_patients(given.groups) if given.groups else {}
+
+
 def _check_group_flags(given: argparse.Namespace) -> None:
     if given.groups is not None and not given.by:
         raise UsageError("--groups says what the groups of --by group are: add that")
@@ -142,6 +152,8 @@ def _check_group_flags(given: argparse.Namespace) -> None:
 def _check_report_flags(given: argparse.Namespace) -> None:
     if given.output is None and (given.scans is not None or given.pictures is not None):
         raise UsageError("--scans and --pictures are about the report: add -o DIR")
+    if given.patients is not None and not (given.compare or given.by or given.output):
+        raise UsageError("--patients is about intervals: add -o DIR, --by group, or --compare A")
     if given.pictures is not None and given.pictures < 0:
         raise UsageError(f"--pictures must be 0 or more, not {given.pictures}")
     if given.scans is not None and not given.scans.is_dir():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.agreement import agreements
-from segkit.evaluation.distribution import distributions
+from segkit.evaluation.distribution import distributions, patients_of
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.metrics import ALWAYS, RULES, definitions
 from segkit.files.atomic import write_text
@@ -21,6 +21,7 @@ from segkit.report.evaluation.cases import case_facts
 from segkit.report.evaluation.charts import distribution_chart, lowest_labels
 from segkit.report.evaluation.lead import lead
 from segkit.report.evaluation.missing import missing_section
+from segkit.report.evaluation.pooled import calibration_section, lesion_section
 from segkit.report.evaluation.provenance import provenance_section
 from segkit.report.evaluation.results import dice_section, other_metrics
 from segkit.report.evaluation.viewer import viewer_section
@@ -165,6 +166,8 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
         "cases": case_section(facts, list(summary["labels"]), worst.pictures),
         "volumes": volume_section(evaluation, summary),
         "metrics": other_metrics(summary, titles, charts),
+        "lesions": lesion_section(summary),
+        "calibration": calibration_section(summary),
         "groups": groups_section(evaluation),
         "missing": missing_section(evaluation) + _absences(evaluation),
         "provenance": provenance_section(summary, facts, options.command),
@@ -174,7 +177,7 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
     parts = [
         "<h1>Evaluation</h1>",
         paragraph(_comparison(summary)),
-        *lead(summary, facts, worst.pictures),
+        *lead(summary, facts, worst.pictures, patients_of(evaluation)),
         _contents(sections),
         *sections.values(),
         f"<script>{asset('sorting.js')}</script>",

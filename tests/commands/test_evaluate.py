@@ -82,6 +82,10 @@ def test_scans_and_number_of_pictures(
     ("words", "message"),
     [
         (["--pictures", "3"], "--scans and --pictures are about the report: add -o DIR"),
+        (
+            ["--patients", "x"],
+            "--patients is about intervals: add -o DIR, --by group, or --compare",
+        ),
         (["-o", "out", "--pictures", "-1"], "--pictures must be 0 or more, not -1"),
         (["-o", "out", "--scans", "no"], "--scans must be a folder of scans, and no is none"),
     ],

@@ -104,7 +104,9 @@ def test_a_missed_label_is_explained_and_counted(folders: dict[str, Path]) -> No
     text = report(folders)
     assert "cyst was missed in 1 case of 2 (bad)" in text
     assert "cyst: hd95_mm, assd_mm are infinite in 1 case" in text
-    assert "0 without a prediction, 1 empty masks of a label" in text
+    assert (
+        "Not everything could be measured: 1 times a label is in only one of the two masks" in text
+    )
 
 
 def test_a_failed_prediction_says_why(folders: dict[str, Path]) -> None:
@@ -150,6 +152,7 @@ def test_a_picture_is_drawn_but_not_viewed(tmp_path: Path) -> None:
     assert text.count("data:image/png") == 1
     assert "<canvas" not in text
     assert "limits of agreement (px)" in text
+    assert "planes" not in text.split("Worst cases</h2>")[1].split("<figure")[0]
 
 
 def test_the_page_asks_the_network_for_nothing(folders: dict[str, Path]) -> None:
