@@ -40,11 +40,10 @@ def recorded_scan(record: dict[str, Any]) -> Path | None:
     """
     files = record.get("input")
     first = files[0] if isinstance(files, list) and files else None
-    name = first.get("file") if isinstance(first, dict) else None
-    if not isinstance(files, list) or not isinstance(name, str) or not Path(name).is_file():
+    if not isinstance(files, list) or not isinstance(first, dict):
         return None
-    path = Path(name)
-    if file_hash(path) != first.get("sha256"):
+    path = Path(str(first.get("file")))
+    if not path.is_file() or file_hash(path) != first.get("sha256"):
         return None
     return path.parent if len(files) > 1 and is_dicom(path) else path
 
