@@ -52,7 +52,7 @@ class DrawnCase:
         image = draw_comparison(
             self.scan, self.predicted, self.reference, self.names, outline_reference=True
         )
-        image.save(stream, format="PNG", optimize=True)
+        image.save(stream, format="PNG")
         return stream.getvalue()
 
 
