@@ -21,11 +21,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
+
+from segkit.evaluation.resamples import DRAWS, deviations_of_means, resamples
 
 Values = Mapping[tuple[str, int], float]
 """A value, such as Dice, for each case and seed."""
@@ -41,10 +42,6 @@ LOSS_DIFFERENCE: Limits = (-2.0, 2.0)
 """Limits of a difference of two such differences."""
 
 LEVEL = 0.95
-DRAWS = 10_000
-BLOCKS = 10
-"""Number of parts in which samples are drawn."""
-_SEED = 20_070
 
 
 @dataclass(frozen=True)
@@ -239,8 +236,8 @@ def _interval(table: NDArray[np.float64], level: float) -> Interval:
     mean = float(table.mean())
     sides = [table.mean(axis=axis) for axis in (1, 0) if table.shape[1 - axis] > 1]
     varied = [side for side in sides if side.min() < side.max()]
-    resamples = _resamples(tuple(map(len, varied)))
-    drawn = sum(map(_drawn_means, varied, resamples), np.zeros(DRAWS))
+    samples = resamples(tuple(map(len, varied)))
+    drawn = sum(map(deviations_of_means, varied, samples), np.zeros(DRAWS))
     drawn = mean + _expansion(sides, level) * drawn
     tail = 50 * (1 - level)
     low, high = (float(value) for value in np.percentile(drawn, [tail, 100 - tail]))
@@ -281,44 +278,3 @@ def _expansion(sides: Sequence[NDArray[np.float64]], level: float) -> float:
     shared = variances.sum() ** 2 / (variances**2 / degrees).sum()
     tail = (1 + level) / 2
     return float(stdtrit(shared, tail) / ndtri(tail))
-
-
-def _drawn_means(values: NDArray[np.float64], resamples: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return deviations of the mean of bootstrap samples of ``values`` from their mean.
-
-    Args:
-        values: the values, (N,).
-        resamples: how often each value is in each sample, (DRAWS, N).
-    """
-    count = len(values)
-    deviations = (values - values.mean()) * math.sqrt(count / (count - 1))
-    # In blocks, so that a thousand cases take little memory.
-    sums = [block.astype(np.float64) @ deviations for block in np.split(resamples, BLOCKS)]
-    return np.asarray(np.concatenate(sums) / count, dtype=np.float64)
-
-
-@lru_cache(maxsize=4)
-def _resamples(sizes: tuple[int, ...]) -> tuple[NDArray[np.uint8], ...]:
-    """Return bootstrap samples of several sets: how often each value is in each of them.
-
-    They are the same at any time, and kept, since tables have many metrics and labels of the same
-    cases; a thousand cases take 10 MB.
-
-    >>> [len(samples) for samples in _resamples((3, 2))]
-    [10000, 10000]
-
-    Args:
-        sizes: number of values of each set.
-    """
-    random = np.random.default_rng(_SEED)
-    return tuple(
-        np.concatenate([_counts(random, size, DRAWS // BLOCKS) for _ in range(BLOCKS)])
-        for size in sizes
-    )
-
-
-def _counts(random: np.random.Generator, size: int, samples: int) -> NDArray[np.uint8]:
-    """Return how often each of ``size`` values is in each of ``samples`` samples of that size."""
-    drawn = random.integers(size, size=(samples, size)) + size * np.arange(samples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=samples * size)
-    return counts.reshape(samples, size).astype(np.uint8)
