@@ -88,28 +88,24 @@ def _truth(plan: Plan) -> NDArray[np.bool_]:
 
 def _boxes(scores: Tensor, reference: NDArray[np.integer[Any]], plan: Plan) -> dict[str, Box]:
     """Return the box around prediction and reference of each label, enlarged by `MARGIN`."""
+    count = len(plan.labels)
     if plan.regions:  # one mask at a time: they overlap
-        truth = _truth(plan)
-        pairs = (
-            (_only_box((score > 0).cpu().numpy()), _only_box(row[reference]))
-            for score, row in zip(scores, truth, strict=True)
-        )
+        ours = [_only_box((score > 0).cpu().numpy()) for score in scores]
+        theirs = [_only_box(row[reference]) for row in _truth(plan)]
     else:
-        count = len(plan.labels)
         ours = find_objects(scores.argmax(0).cpu().numpy(), max_label=count)
-        pairs = zip(ours, find_objects(reference, max_label=count), strict=True)
+        theirs = find_objects(reference, max_label=count)
     boxes = {}
-    for name, found in zip(plan.labels, pairs, strict=True):
+    for name, *found in zip(plan.labels, ours, theirs, strict=True):
         own = [box for box in found if box is not None]
         if own:
             boxes[name] = _around(own, reference.shape, plan)
     return boxes
 
 
-def _only_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    (box,) = find_objects(mask.astype(np.uint8), max_label=1)
-    found: tuple[slice, ...] | None = box
-    return found
+def _only_box(mask: NDArray[np.bool_]) -> Any:
+    """Return the box around a mask; None for an empty one."""
+    return find_objects(mask.astype(np.uint8), max_label=1)[0]
 
 
 def _around(boxes: Sequence[tuple[slice, ...]], shape: Sequence[int], plan: Plan) -> Box:
