@@ -16,7 +16,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
-from monai.metrics import DiceMetric, HausdorffDistanceMetric, SurfaceDiceMetric
+from monai.metrics import (
+    ConfusionMatrixMetric,
+    DiceMetric,
+    HausdorffDistanceMetric,
+    SurfaceDiceMetric,
+)
 from torchmetrics.segmentation import DiceScore, GeneralizedDiceScore, MeanIoU
 
 import segkit
@@ -67,7 +72,14 @@ def _monai(cases):
     }
     for metric in metrics.values():
         metric(predicted, reference)
-    return {name: f"{float(metric.aggregate()):.4g}" for name, metric in metrics.items()}
+    values = {name: f"{float(metric.aggregate()):.4g}" for name, metric in metrics.items()}
+    for kind in (torch.float32, torch.bool):
+        metric = ConfusionMatrixMetric(include_background=False, metric_name="sensitivity")
+        metric(predicted.to(kind), reference.to(kind))
+        values[f"MONAI ConfusionMatrixMetric sensitivity, {kind}"] = (
+            f"{float(metric.aggregate()[0])}"
+        )
+    return values
 
 
 def _torchmetrics(cases):

@@ -91,7 +91,7 @@ def _ranges(data: Mapping[str, Any]) -> Iterator[str]:
 def _groups(data: Mapping[str, Any]) -> str:
     groups = [f"{printable(name)} ({count})" for name, count in (data["groups"] or {}).items()]
     if is_number(data["unnamed_groups"]):
-        groups.append(f"{data['unnamed_groups']} of a single patient each, not named")
+        groups.append(f"not named, of a single patient each: {data['unnamed_groups']}")
     return ", ".join(groups) or UNKNOWN
 
 
@@ -128,9 +128,26 @@ def _results(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"{printable(name)}: {dice_words(result)}"
     if is_number(results["mean"]):
         yield f"Mean over the labels: Dice {results['mean']:.3f}"
+    if results["expected_dice"]:
+        yield _expected(results["expected_dice"])
     yield (
         "The cases are of the same dataset as those of the training, and intervals are over cases:"
         " on scans from elsewhere it may be worse"
+    )
+
+
+def _expected(accuracy: Mapping[str, Any]) -> str:
+    """Return in words how far the expected Dice of a scan is off.
+
+    >>> _expected({"cases": 20, "error": 0.03, "error_of_mean": 0.04})
+    'Expected Dice of a scan (predict --stats): off by 0.030 on average over 20 cases left out of \
+the fit; the mean Dice of the label is off by 0.040'
+    """
+    usual = accuracy.get("error_of_mean")
+    compared = f"; the mean Dice of the label is off by {usual:.3f}" if is_number(usual) else ""
+    return (
+        f"Expected Dice of a scan (predict --stats): off by {accuracy['error']:.3f} on average over"
+        f" {count_words(accuracy['cases'], 'case')} left out of the fit{compared}"
     )
 
 

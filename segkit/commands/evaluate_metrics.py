@@ -80,6 +80,8 @@ def _definitions(families: list[Family] | tuple[Family, ...]) -> str:
     entries = definitions("--tolerance-mm", families=families)
     width = max(map(len, entries)) + 2
     return "\n".join(
-        textwrap.fill(f"{name:<{width}}{text}", LINE, subsequent_indent=" " * width)
+        textwrap.fill(
+            f"{name:<{width}}{text}", LINE, subsequent_indent=" " * width, break_on_hyphens=False
+        )
         for name, text in entries.items()
     )

@@ -71,5 +71,5 @@ class MaskPair:
         return self._volume(self.overlap.voxel_difference())
 
     def _volume(self, voxels: float) -> float:
-        volume = math.prod(self.spacing) * voxels
+        volume = float(math.prod(self.spacing)) * voxels
         return volume / MM3_PER_ML if self.unit == "mm" else volume

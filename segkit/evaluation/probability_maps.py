@@ -60,7 +60,7 @@ def map_beside(prediction: Path) -> ProbabilityMap | None:
     Raises:
         InputError: the file with the labels of its channels is missing or cannot be used.
     """
-    stem = prediction.name.removesuffix(prediction.name[-len(suffix_of(prediction)) :])
+    stem = prediction.name[: len(prediction.name) - len(suffix_of(prediction))]
     paths = [prediction.with_name(f"{stem}{PROBABILITIES}{suffix}") for suffix in (*NIFTI, *ITK)]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:

@@ -69,7 +69,8 @@ def write_evaluation(
         page(evaluation, options or ReportOptions()),
     )
     for path, text in zip(paths, texts, strict=True):
-        write_text(path, text)
+        # The name of a file need not be valid UTF-8.
+        write_text(path, text.encode("utf-8", "backslashreplace").decode())
     return paths
 
 

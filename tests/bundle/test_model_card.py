@@ -79,8 +79,8 @@ def test_what_data_and_labels_it_was_trained_on() -> None:
         "- CTs, trained on 40 cases of 20 patients",
         "- Validated on 10 cases (patients: not recorded)",
         "- License of the data: CC0",
-        "- Sites or scanners, with training cases: A (30), B (9), 1 of a single patient each, "
-        "not named",
+        "- Sites or scanners, with training cases: A (30), B (9), "
+        "not named, of a single patient each: 1",
         "- Voxel size over 50 labeled cases: X 1, Y 1, Z 2 to 3 mm",
         "- Field of view: X 300 to 400, Y 300 to 400, Z 200 to 500 mm",
         "- Channel CT: lowest value of a scan -1,024 to -1,000, highest 1,500 to 3,071",
@@ -97,6 +97,13 @@ def test_results_have_intervals_and_numbers_of_cases() -> None:
     assert "- dark: Dice 0.600 (no interval, 1 case)" in found
     earlier = text_of(training=TRAINING, metrics={**METRICS, "step": 600})
     assert "on its grid, after step 600 of 800\n" in earlier
+
+
+def test_the_accuracy_of_the_expected_dice_is_stated() -> None:
+    accuracy = {"cases": 20, "as_they_are": {"error": 0.03, "error_of_mean": 0.04}}
+    found = text_of(metrics=METRICS, expected_dice={"accuracy": accuracy})
+    assert "off by 0.030 on average over 20 cases left out of the fit" in found
+    assert "Expected Dice" not in text_of(metrics=METRICS)
 
 
 def test_out_of_fold_results_say_so() -> None:

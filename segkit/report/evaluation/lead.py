@@ -86,5 +86,5 @@ def _counts(overall: Mapping[str, Any], labels: Collection[str]) -> str:
 def _link(fact: CaseFacts, shown: Collection[str]) -> str:
     name = html.escape(fact.case)
     if fact.case in shown:
-        name = f'<a href="#{html.escape(anchor(fact.case))}">{name}</a>'
+        name = f'<a href="#{anchor(fact.case)}">{name}</a>'
     return f"{name} ({number_text(fact.mean)})"

@@ -14,6 +14,7 @@ from segkit.report.evaluation.cases import MODEL_FACTS, CaseFacts
 from segkit.report.tables import html_table
 
 LIBRARIES = ("numpy", "scipy")
+NO_COMMAND = "not recorded; the evaluation was started from Python or by a study"
 UNKNOWN = "not recorded; segkit predict --stats records it beside each label map"
 MOST = 6
 """Number of different models or settings that the table lists."""
@@ -35,7 +36,7 @@ def provenance_section(summary: Mapping[str, Any], facts: Sequence[CaseFacts], c
         ("predicted with", _counted(map(_versions, sources))),
         ("settings", _counted(map(_settings, sources))),
         ("predicted on", _dates(facts)),
-        *origin_rows(command or "segkit.evaluate, from Python"),
+        *origin_rows(command or NO_COMMAND),
     ]
     return f'<h2 id="provenance">Where the numbers come from</h2>\n{html_table(["", ""], rows)}'
 

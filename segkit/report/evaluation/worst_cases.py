@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +71,7 @@ def draw_worst_cases(
             figures[fact.case] = paragraph(f"{fact.case} cannot be drawn: {error}")
             continue
         note = f" It is {drawn.note}." if drawn.note else ""
-        identity = html.escape(anchor(fact.case))
+        identity = anchor(fact.case)
         figures[fact.case] = (
             f'<div id="{identity}" class="case">{picture(drawn.png(), words + note)}</div>'
         )
