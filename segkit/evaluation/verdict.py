@@ -74,6 +74,7 @@ def verdict(
     counts = f"{difference.units} {unit}s" if difference.units > 1 else f"one {unit}"
     if found == "equal":
         every = "the only case" if difference.cases == 1 else f"all {difference.cases} cases"
+        every += " that can be compared" if difference.not_compared else ""
         return f"no difference at all: {a} and {b} have equal values in {every}"
     if difference.units < FEW:
         few = "cannot tell" if difference.units == 1 else "are too few to tell"
