@@ -130,6 +130,8 @@ def _in_order(problems: Sequence[Problem], dataset: Dataset) -> list[Problem]:
     complete = [
         dataclasses.replace(
             problem,
+            # A page that is passed on should not name the folders of this machine.
+            message=problem.message.replace(f"{dataset.root}/", ""),
             remedy=BY_NAME[problem.check].remedy,
             file=_file(problem, cases.get(problem.case), dataset.root),
         )

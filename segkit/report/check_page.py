@@ -35,6 +35,8 @@ TITLES = {
 CSS = """
 <style>
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
+h2, h3 { break-after: avoid; }
+figure { break-inside: avoid; }
 .card { border: 1px solid #ccc; border-radius: 6px; padding: .5rem; break-inside: avoid; }
 .card h3 { margin: .2rem 0; font-size: 1rem; }
 .card ul { margin: .3rem 0; padding-left: 1.1rem; font-size: .9rem; }
