@@ -13,7 +13,7 @@ from segkit.dataset_check.problem import (
     case_or_dataset_warnings,
     dataset_warning,
 )
-from segkit.dataset_check.stray_components import Stray
+from segkit.dataset_check.stray_components import MOST, Stray
 from segkit.errors import first_few
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.preprocessing.labels import FULL, MANY_VALUES
@@ -167,10 +167,10 @@ def _stray_text(name: str, strays: Sequence[Stray]) -> str:
         f"{stray.position} {f'in {stray.around}' if stray.around else 'in the background'}"
         for stray in sorted(strays, key=lambda stray: -stray.voxels)
     ]
-    return (
-        f"{voxels} voxel{'s' if voxels > 1 else ''} of label {name} far from the rest of it, at"
-        f" voxel {first_few(places)} (x, y, z in the file, from 0)"
-    )
+    least = "at least " if len(strays) == MOST else ""
+    count = f"{least}{voxels} voxel{'s' if voxels > 1 else ''}"
+    where = f"at voxel {first_few(places)} (x, y, z in the file, from 0)"
+    return f"{count} of label {name} far from the rest of it, {where}"
 
 
 def labels_at_edge(measured: MeasuredDataset) -> Iterator[Problem]:

@@ -23,7 +23,7 @@ from segkit.report.page import html_page, paragraph, picture
 from segkit.report.tables import Cell, csv_text
 
 MOST_PICTURES = 300
-"""Largest number of cases with a picture, so that the page stays below about 5 MB."""
+"""Largest number of cases with a picture, so that the page stays below about 10 MB."""
 MOST_LABELS = 60
 """Largest number of labels in the legend."""
 TITLES = {
