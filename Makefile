@@ -7,7 +7,7 @@ PEERS := .venv-peers
 
 TOOLS := .tools
 
-.PHONY: help demo test coverage test-slow test-tools lint format reference docs release-check image peers clean
+.PHONY: help demo test coverage test-slow test-tools lint format reference docs viewer release-check image peers clean
 
 help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
@@ -19,6 +19,7 @@ help:
 	@echo "make format     let ruff format the code"
 	@echo "make reference  write docs/reference.md: verbs, flags and overrides, from the code"
 	@echo "make docs       pages of the API in build/api, from the docstrings"
+	@echo "make viewer     fetch NiiVue, the viewer of the reports, from the npm registry (needs npm)"
 	@echo "make release-check  build wheel and sdist, install into an empty environment, list licenses"
 	@echo "make image      the container image, with docker"
 	@echo "make peers      an environment with segkit, nnU-Net and MONAI, for benchmarks/"
@@ -60,6 +61,10 @@ reference: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python tools/api_pages.py build/api
+
+# The version and its checksum are in tools/fetch_niivue.py; the result is part of the repository.
+viewer: $(STAMP)
+	$(BIN)/python tools/fetch_niivue.py
 
 release-check: $(STAMP)
 	$(BIN)/python tools/release_check.py

@@ -16,21 +16,27 @@ The held-out group is unknown to a spline, which maps its scans by their own qua
 else is equal: patch, network, steps, seeds. Dice is that of all cases of the held-out group, at the
 end of the training. With the default setting a training takes about a minute on two cores, 27 of
 them half an hour. The command can be stopped and typed again: finished trainings are not repeated,
-and an unfinished one continues. Print a table in Markdown, and write results.csv into the folder.
+and an unfinished one continues. More seeds and methods may be given; another dataset, other groups,
+features or steps need another folder (settings.json there says which it has). Print a table in
+Markdown, and write results.csv into the folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 
 import segkit
 from segkit.bundle.bundle import read_bundle
 from segkit.config.compose import load
+from segkit.dataset.dataset import Dataset
 from segkit.dataset.split import split_cases
 from segkit.files.atomic import write_text
 from segkit.planning.harmonization import measured_values
@@ -50,6 +56,7 @@ def main() -> None:
     config = load([*_data(given), f"dataset.store={given.out / 'prepared'}"])
     dataset = open_dataset(config)
     groups = sorted({case.group for case in dataset.cases})
+    keep_settings(given.out / "settings.json", settings_of(dataset, given))
     dice: dict[Key, dict[str, float]] = {}
     for fold, group in enumerate(groups):
         for seed in given.seeds:
@@ -57,6 +64,39 @@ def main() -> None:
                 dice[method, group, seed] = _trained(given, method, fold=fold, seed=seed)
                 _write(given.out / "results.csv", dice)
     print(_table(dice, given.methods, groups))
+
+
+def settings_of(dataset: Dataset, given: argparse.Namespace) -> dict[str, Any]:
+    """Return what determines all trainings besides method, held-out group and seed."""
+    groups = json.dumps({case.id: case.group for case in dataset.cases}, sort_keys=True)
+    return {
+        "dataset": dataset.content_hash(),
+        "groups": hashlib.sha256(groups.encode()).hexdigest()[:12],
+        "features": given.features,
+        "steps": given.steps,
+    }
+
+
+def keep_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new folder; in one with trainings, check that they are the same.
+
+    Raises:
+        SystemExit: trainings with other settings, or without a record of them.
+    """
+    if path.is_file():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    elif any(path.parent.glob("fold*")):
+        stored = {}
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(settings, indent=2) + "\n")
+        return
+    other = [name for name, value in settings.items() if stored.get(name) != value]
+    if other:
+        raise SystemExit(
+            f"{path.parent} has trainings with other settings ({', '.join(other)}): "
+            "give another --out"
+        )
 
 
 def _data(given: argparse.Namespace) -> list[str]:

@@ -3,8 +3,8 @@
 The public names are imported on first use, so that ``import segkit`` takes no time.
 
 >>> import segkit
->>> sorted(segkit.__all__)
-['Prediction', 'Volume', 'evaluate', 'load', 'plan', 'read_volume', 'train', 'write_labels']
+>>> [name for name in sorted(segkit.__all__) if name.islower()]
+['compare', 'evaluate', 'load', 'plan', 'read_volume', 'train', 'write_labels']
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from segkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from segkit.evaluation import evaluate
+    from segkit.evaluation import compare, evaluate
     from segkit.inference import load
     from segkit.inference.prediction import Prediction
     from segkit.io import read_volume, write_labels
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prediction",
     "Volume",
+    "compare",
     "evaluate",
     "load",
     "plan",
@@ -37,6 +38,7 @@ __all__ = [
 _HOMES = {
     "Prediction": "segkit.inference.prediction",
     "Volume": "segkit.volume",
+    "compare": "segkit.evaluation",
     "evaluate": "segkit.evaluation",
     "load": "segkit.inference",
     "plan": "segkit.planning.plan_dataset",

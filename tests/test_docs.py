@@ -32,7 +32,7 @@ def folder_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "tests" / "data" / "bundle_v1", "model")
     array = np.random.default_rng(0).integers(-100, 100, (20, 18, 3)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 2, 3, 1])), "scan.nii.gz")
-    for folder in ("results", "references"):
+    for folder in ("results", "references", "old", "new"):
         Path(folder).mkdir()
         nibabel.save(
             nibabel.Nifti1Image((array > 50).astype(np.uint8), np.diag([1.0, 2, 3, 1])),

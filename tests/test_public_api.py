@@ -9,7 +9,17 @@ import pytest
 
 import segkit
 
-NAMES = ["Prediction", "Volume", "evaluate", "load", "plan", "read_volume", "train", "write_labels"]
+NAMES = [
+    "Prediction",
+    "Volume",
+    "compare",
+    "evaluate",
+    "load",
+    "plan",
+    "read_volume",
+    "train",
+    "write_labels",
+]
 
 
 def test_public_names_are_exactly_these() -> None:

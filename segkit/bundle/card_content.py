@@ -104,7 +104,7 @@ def _results(model: ModelCard) -> dict[str, Any] | None:
     mean = metrics.get("mean_dice", metrics.get("dice"))  # the first models had one number
     if not measured and not is_number(mean):
         return None
-    nothing: dict[str, Any] = {"cases": None, "low": None, "high": None}
+    nothing = dict.fromkeys(("cases", "patients", "low", "high"))
     return {
         "metric": "Dice",
         "cases": metrics.get("cases"),

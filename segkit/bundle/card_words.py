@@ -80,9 +80,10 @@ def volume_words(volume: Sequence[float], unit: str) -> str:
 def dice_words(result: Mapping[str, Any]) -> str:
     """Return a Dice with its interval and the number of cases.
 
-    >>> dice_words({"dice": 0.871, "low": 0.861, "high": 0.881, "cases": 40})
+    >>> measured = {"dice": 0.871, "low": 0.861, "high": 0.881, "cases": 40, "patients": None}
+    >>> dice_words(measured)
     'Dice 0.871 (95 % interval 0.861 to 0.881, 40 cases)'
-    >>> dice_words({"dice": 0.871, "low": None, "high": None, "cases": 1})
+    >>> dice_words({**measured, "low": None, "high": None, "cases": 1})
     'Dice 0.871 (no interval, 1 case)'
     """
     low, high = result["low"], result["high"]
@@ -90,4 +91,6 @@ def dice_words(result: Mapping[str, Any]) -> str:
     if is_number(low) and is_number(high):
         interval = f"95 % interval {low:.3f} to {high:.3f}"
     cases = "" if result["cases"] is None else f", {count_words(result['cases'], 'case')}"
+    if is_number(result["patients"]):
+        cases += f" of {count_words(result['patients'], 'patient')}"
     return f"Dice {result['dice']:.3f} ({interval}{cases})"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.commands.evaluate_compare import add_flags, check_flags, run_comparison
 from segkit.commands.flags import Parser
-from segkit.dataset.groups import COLUMN, table_groups
+from segkit.dataset.groups import COLUMN, table_groups, table_patients
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
@@ -19,10 +21,16 @@ from segkit.evaluation.pairs import is_dataset
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
-from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
+from segkit.report.evaluation_page import (
+    ReportOptions,
+    absence_rows,
+    label_rows,
+    write_evaluation,
+)
 from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.tables import narrow_tables, text_table
 
+PICTURES = ReportOptions().pictures
 LINE = 100
 """Length of a line of the help."""
 DETAILS = """\
@@ -54,7 +62,11 @@ def metric_lines() -> str:
 def run(arguments: Sequence[str]) -> int:
     """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
+    check_flags(given)
     _check_group_flags(given)
+    _check_report_flags(given)
+    if given.compare:
+        return run_comparison(given, _labels(given.labels))
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -63,11 +75,18 @@ def run(arguments: Sequence[str]) -> int:
         tolerance_mm=given.tolerance_mm,
     )
     if given.by:
-        evaluation = by_group(evaluation, groups_of_cases(given))
+        patients = table_patients(given.groups) if given.groups else {}
+        evaluation = by_group(evaluation, groups_of_cases(given), patients)
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
-        for name, path in zip(names, write_evaluation(evaluation, given.output), strict=True):
+        options = ReportOptions(
+            scans=given.scans,
+            pictures=PICTURES if given.pictures is None else given.pictures,
+            command=shlex.join(["segkit", "evaluate", *arguments]),
+        )
+        paths = write_evaluation(evaluation, given.output, options)
+        for name, path in zip(names, paths, strict=True):
             print(f"{name:<9}{path}")
         if given.by:
             print(f"groups:  {write_groups(evaluation, given.output)}")
@@ -127,6 +146,15 @@ def _check_group_flags(given: argparse.Namespace) -> None:
         raise UsageError("--column names a column of the file of --groups: add it, or leave it out")
 
 
+def _check_report_flags(given: argparse.Namespace) -> None:
+    if given.output is None and (given.scans is not None or given.pictures is not None):
+        raise UsageError("--scans and --pictures are about the report: add -o DIR")
+    if given.pictures is not None and given.pictures < 0:
+        raise UsageError(f"--pictures must be 0 or more, not {given.pictures}")
+    if given.scans is not None and not given.scans.is_dir():
+        raise UsageError(f"--scans must be a folder of scans, and {given.scans} is none")
+
+
 def _labels(text: str | None) -> dict[str, Structure] | None:
     """Read ``liver=5,spleen=1``; a region of several values is ``tumor=1+2+3``.
 
@@ -168,7 +196,9 @@ def _parser() -> Parser:
         help="the correct label map, a folder of them, or a dataset",
     )
     _add_options(parser)
+    _add_report(parser)
     _add_groups(parser)
+    add_flags(parser)
     return parser
 
 
@@ -206,6 +236,22 @@ def _add_options(parser: Parser) -> None:
     )
 
 
+def _add_report(parser: Parser) -> None:
+    parser.add_argument(
+        "--scans",
+        type=Path,
+        metavar="FOLDER",
+        help="with -o: folder with the scans, named as the cases, to draw the worst cases on "
+        "(default: those of the dataset, or those that predict --stats recorded)",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        metavar="N",
+        help=f"with -o: number of cases to draw, the worst first (default: {PICTURES})",
+    )
+
+
 def _add_groups(parser: Parser) -> None:
     parser.add_argument(
         "--by",
@@ -217,7 +263,8 @@ def _add_groups(parser: Parser) -> None:
         "--groups",
         type=Path,
         metavar="FILE",
-        help="CSV file with the columns case and group (default: the column group of the dataset, "
+        help="CSV file with the columns case and group, and patient if several cases are of one "
+        "patient and no dataset says so (default: the column group of the dataset, "
         "else the groups in predictions.json, as a model that harmonizes has found them)",
     )
     parser.add_argument(

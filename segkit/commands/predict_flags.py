@@ -201,7 +201,8 @@ def _add_more_files(parser: Parser) -> None:
         "--stats",
         action="store_true",
         help="write OUT.json: volume and intensities of each label, and how it was computed; for "
-        "several scans CASE.json and stats.csv",
+        "several scans CASE.json, stats.csv and look_first.html; with the expected Dice, if the "
+        "model can tell it",
     )
     group.add_argument(
         "--rtstruct",

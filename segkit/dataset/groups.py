@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 COLUMN = "group"
 """Usual column of the group in a CSV file."""
+PATIENT = "patient"
+"""Column of the patient in such a file."""
 DICOM = "dicom"
 """Source of groups that is no file: DICOM attributes."""
 INTENSITIES = "intensities"
@@ -48,8 +50,18 @@ def groups_of(
     return {case.id: table[case.id] for case in cases if case.id in table}
 
 
-def table_groups(path: Path, column: str) -> dict[str, str]:
+def table_groups(
+    path: Path,
+    column: str,
+    *,
+    remedy: str = "Correct the first line, or name the column with --column.",
+) -> dict[str, str]:
     """Return the group of each case in a CSV file with the columns case and ``column``.
+
+    Args:
+        path: the file.
+        column: name of the column of the group.
+        remedy: what to do about a column that is not there.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or gives one case two groups.
@@ -61,7 +73,7 @@ def table_groups(path: Path, column: str) -> dict[str, str]:
             path,
             expected=f"the columns case and {column}",
             found=", ".join(columns) or "none",
-            remedy="Correct the first line, or name the column with --column.",
+            remedy=remedy,
         )
     groups: dict[str, str] = {}
     for row in rows.values():
@@ -69,11 +81,27 @@ def table_groups(path: Path, column: str) -> dict[str, str]:
         if groups.setdefault(case, group) != group:
             raise InputError(
                 path,
-                expected="one group for each case",
+                expected=f"one {column} for each case",
                 found=f"{groups[case]!r} and {group!r} for {case}",
                 remedy="Correct one of the lines.",
             )
     return groups
+
+
+def table_patients(path: Path) -> dict[str, str]:
+    """Return the patient of each case in a table of groups; {} if it has no column patient.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    columns, rows = read_rows(path)
+    if not {"case", PATIENT} <= set(columns):
+        return {}
+    return {
+        unicodedata.normalize("NFC", row["case"]): row[PATIENT]
+        for row in rows.values()
+        if row[PATIENT]
+    }
 
 
 def dicom_group(path: Path, tags: tuple[str, ...], header: Any = None) -> str:

@@ -55,18 +55,28 @@ def one_patient_hints(cases: Sequence[Case]) -> list[str]:
     """
     if any(case.patient or case.split for case in cases):
         return []
+    groups = names_of_one_patient([case.id for case in cases])
+    return [_hint(relation, patients) for relation, patients in groups.items()]
+
+
+def names_of_one_patient(cases: Sequence[str]) -> dict[str, list[list[str]]]:
+    """Return the names that suggest a common patient, by their relation, patient by patient.
+
+    >>> names_of_one_patient(["a_left", "a_right", "b_left"])
+    {'two sides of one patient': [['a_left', 'a_right']]}
+    """
     groups: dict[str, list[list[str]]] = defaultdict(list)
     for pattern, relation, certain in _PATTERNS:
         patients = defaultdict(list)
         for case in cases:
-            match = pattern.fullmatch(case.id)
-            patients[match[1] if match else case.id].append(case.id)
+            match = pattern.fullmatch(case)
+            patients[match[1] if match else case].append(case)
         several = [names for names in patients.values() if len(names) > 1]
         # If a vague pattern leaves the same name for all cases, they are merely numbered.
         if certain or len(patients) > 1:
             listed = {name for names in groups[relation] for name in names}
             groups[relation] += [names for names in several if listed.isdisjoint(names)]
-    return [_hint(relation, patients) for relation, patients in groups.items() if patients]
+    return {relation: patients for relation, patients in groups.items() if patients}
 
 
 def _hint(relation: str, patients: list[list[str]]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segkit.errors import InputError, first_few
+from segkit.evaluation.distribution import distribution, patients_of
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.metrics import metric_of
-from segkit.evaluation.summary import half_width, mean
 
 MEAN = "mean"
 """Label of the rows about the mean over the labels of a case."""
@@ -29,18 +28,23 @@ class GroupMean:
     metric: str
     cases: int
     """Number of cases with a finite value."""
+    patients: int
+    """Number of patients of these cases; a case without a known patient counts as one."""
     mean: float | None
     low: float | None
-    """Lower end of the interval; None for fewer than two cases."""
+    """Lower end of the interval; None for fewer than two patients."""
     high: float | None
 
 
-def by_group(evaluation: Evaluation, groups: Mapping[str, str]) -> Evaluation:
+def by_group(
+    evaluation: Evaluation, groups: Mapping[str, str], patients: Mapping[str, str] | None = None
+) -> Evaluation:
     """Return the evaluation with the means of each group under ``groups`` in its summary.
 
     Args:
         evaluation: rows and means of all cases.
         groups: group of each case; those without one form the group NONE.
+        patients: patient of each case, as far as the dataset of the evaluation does not name it.
 
     Raises:
         InputError: no case has a group.
@@ -53,32 +57,36 @@ def by_group(evaluation: Evaluation, groups: Mapping[str, str]) -> Evaluation:
             found=f"none for {first_few(cases)}",
             remedy="Give --groups FILE, a CSV file with the columns case and group.",
         )
-    means = group_means(evaluation, {case: groups.get(case) or NONE for case in cases})
+    known = {**(patients or {}), **patients_of(evaluation)}
+    means = group_means(evaluation, {case: groups.get(case) or NONE for case in cases}, known)
     summary = {**evaluation.summary, "groups": [dataclasses.asdict(row) for row in means]}
     return dataclasses.replace(evaluation, summary=summary)
 
 
-def group_means(evaluation: Evaluation, groups: Mapping[str, str]) -> list[GroupMean]:
+def group_means(
+    evaluation: Evaluation, groups: Mapping[str, str], patients: Mapping[str, str]
+) -> list[GroupMean]:
     """Return the mean of every metric of every label in every group, with its interval.
 
-    The interval is that of Student's t over the cases of the group, cut at the ends of the range of
-    the metric. Infinite distances are left out, as in all means of an evaluation.
+    The interval is that of `segkit.evaluation.intervals` over the patients of the group, cut at the
+    ends of the range of the metric. Infinite distances are left out, as in all means of an
+    evaluation.
 
     Args:
         evaluation: rows and means of all cases.
         groups: group of each case.
+        patients: patient of each case of which it is known.
     """
-    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    values: dict[tuple[str, str, str], dict[str, float | None]] = defaultdict(dict)
     for row in evaluation.rows:
-        values[groups[row.case], row.label, row.metric].append(row.value)
+        values[groups[row.case], row.label, row.metric][row.case] = row.value
     for case, means in evaluation.summary["cases"].items():
         for metric, value in means.items():
-            if value is not None:
-                values[groups[case], MEAN, metric].append(value)
+            values[groups[case], MEAN, metric][case] = value
     labels = [*evaluation.summary["labels"], MEAN]
     metrics = list(evaluation.summary["mean"])
     return [
-        _group_mean(group, label, metric, values[group, label, metric])
+        _group_mean(group, label, metric, values[group, label, metric], patients)
         for group in sorted(set(groups.values()), key=_last)
         for label in labels
         for metric in metrics
@@ -90,21 +98,16 @@ def _last(group: str) -> tuple[bool, str]:
     return group == NONE, group
 
 
-def _group_mean(group: str, label: str, metric: str, values: Iterable[float]) -> GroupMean:
-    finite = [value for value in values if math.isfinite(value)]
-    middle, half = mean(finite), half_width(finite)
-    if middle is None or half is None:
-        return GroupMean(group, label, metric, len(finite), middle, None, None)
-    low, high = metric_of(metric).limits
-    return GroupMean(
-        group,
-        label,
-        metric,
-        len(finite),
-        middle,
-        max(low, middle - half),
-        min(high, middle + half),
-    )
+def _group_mean(
+    group: str,
+    label: str,
+    metric: str,
+    values: Mapping[str, float | None],
+    patients: Mapping[str, str],
+) -> GroupMean:
+    found = distribution(values, patients, metric_of(metric).limits)
+    ends = found.mean, found.low, found.high
+    return GroupMean(group, label, metric, found.values, found.patients, *ends)
 
 
 def rows_of_metric(evaluation: Evaluation, metric: str = "dice") -> Sequence[GroupMean]:

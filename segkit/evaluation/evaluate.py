@@ -6,19 +6,17 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from segkit.errors import UsageError
-from segkit.evaluation.label_maps import read_pair
+from segkit.evaluation.case_maps import read_maps
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
 from segkit.evaluation.metrics import METRICS
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
-from segkit.evaluation.summary import Row, rows_of, summarize
+from segkit.evaluation.summary import Results, Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
 from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_numbers
 from segkit.volume import Grid, Volume
@@ -30,20 +28,28 @@ MAX_WORKERS = 4
 """Number of threads; each keeps two label maps and a few masks in memory."""
 
 
+Volumes = Mapping[tuple[str, str], tuple[float, float]]
+"""Volumes of prediction and reference, by case and label."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics for every case and label, and the content of summary.json (see `summarize`)."""
 
     rows: tuple[Row, ...]
     summary: dict[str, Any]
+    volumes: Volumes = field(default_factory=dict)
+    """Volumes of prediction and reference, in ml or px, by case and label that has any."""
+    pairs: Pairs | None = None
+    """Files of the cases, by which a report finds what it draws; None without files."""
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class CaseResult:
     """Result of one case."""
 
     case: str
-    results: dict[str, LabelResult]
+    labels: dict[str, LabelResult]
     grid: Grid
     predicts_ignore: bool
     """True if the prediction contains the ignore value."""
@@ -88,6 +94,7 @@ def evaluate(
     In this example two voxels are predicted and one of them is correct: Dice is 2 * 1 / (2 + 1).
 
     >>> import tempfile
+    >>> import numpy as np
     >>> from segkit.io import write_labels
     >>> predicted = np.array([1, 1, 0], np.uint8).reshape(1, 3, 1, 1)
     >>> reference = np.array([0, 1, 0], np.uint8).reshape(1, 3, 1, 1)
@@ -98,19 +105,12 @@ def evaluate(
     >>> round(result.summary["labels"]["liver"]["dice"], 3)
     0.667
     """
-    if not tolerance_mm >= 0:
-        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
-    _check_labels(labels)
+    check_settings(labels, tolerance_mm)
     pairs = find_pairs(predictions, references, labels, ignore)
-
-    def compare(pair: Pair) -> _Comparison:
-        return _compare(pair, pairs, only_named=labels is not None, tolerance=tolerance_mm)
-
-    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        comparisons = list(pool.map(compare, pairs.pairs))
-    _warn(comparisons, pairs.ignore, tolerance_mm)
-    results = {comparison.case: comparison.results for comparison in comparisons}
-    units = sorted({comparison.grid.unit for comparison in comparisons})
+    measured = measure_pairs(pairs, tolerance=tolerance_mm)
+    warn_of_tolerance(tolerance_mm, [result.grid for result in measured])
+    results = {result.case: result.labels for result in measured}
+    units = sorted({result.grid.unit for result in measured})
     summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
@@ -118,10 +118,26 @@ def evaluate(
     summary["unit"] = units
     summary["references_in_all"] = pairs.total
     summary["references_without_prediction"] = list(pairs.without_prediction)
-    return Evaluation(tuple(rows_of(results)), summary)
+    return Evaluation(tuple(rows_of(results)), summary, _volumes(results), pairs)
 
 
-def _check_labels(labels: Mapping[str, Structure] | None) -> None:
+def _volumes(results: Results) -> Volumes:
+    return {
+        (case, label): result.volumes
+        for case, by_label in results.items()
+        for label, result in by_label.items()
+        if result.presence != "neither"
+    }
+
+
+def check_settings(labels: Mapping[str, Structure] | None, tolerance: float) -> None:
+    """Check the labels to compare and the tolerance of surface Dice.
+
+    Raises:
+        UsageError: the tolerance is below 0, or labels have the value 0 or equal values.
+    """
+    if not tolerance >= 0:
+        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance}")
     structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
     invalid = any(0 in values or not values for values in structures)
     if invalid or len(set(structures)) < len(structures):
@@ -131,19 +147,30 @@ def _check_labels(labels: Mapping[str, Structure] | None) -> None:
         )
 
 
-# -- warnings --------------------------------------------------------------------------------------
+def measure_pairs(pairs: Pairs, *, tolerance: float) -> list[CaseResult]:
+    """Return the result of every pair, several at a time; suspicious label values are logged.
+
+    Args:
+        pairs: the files, and the names of the labels.
+        tolerance: tolerance of surface Dice in mm (px for pictures without spacing).
+
+    Raises:
+        InputError: a file cannot be read, or two label maps are on different grids.
+    """
+
+    def measure(pair: Pair) -> CaseResult:
+        return _measure(pair, pairs, tolerance=tolerance)
+
+    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(measure, pairs.pairs))
+    if pairs.ignore is not None:
+        warn_of_ignored([result.case for result in results if result.predicts_ignore], pairs.ignore)
+    numbered = [result.case for result in results if result.other_numbers]
+    warn_of_other_numbers(numbered, len(results))
+    return results
 
 
-def _warn(comparisons: Sequence[_Comparison], ignore: int | None, tolerance: float) -> None:
-    _warn_of_tolerance(tolerance, [comparison.grid for comparison in comparisons])
-    if ignore is not None:
-        cases = [comparison.case for comparison in comparisons if comparison.predicts_ignore]
-        warn_of_ignored(cases, ignore)
-    cases = [comparison.case for comparison in comparisons if comparison.other_numbers]
-    warn_of_other_numbers(cases, len(comparisons))
-
-
-def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
+def warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
     """Warn if a surface that is off by one voxel is outside the tolerance in every direction."""
     edges = [min(grid.spacing) for grid in grids]
     coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
@@ -163,56 +190,27 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 # -- one case --------------------------------------------------------------------------------------
 
 
-def _compare(pair: Pair, pairs: Pairs, *, only_named: bool, tolerance: float) -> _Comparison:
-    predicted, reference, file_names = read_pair(
-        pair, pairs.labels or {}, values=pairs.values, only_named=only_named
-    )
-    annotated, predicts_ignore = None, False
-    if pair.ignore is not None:
-        predicts_ignore = bool((predicted.array == pair.ignore).any())
-        annotated = reference.array != pair.ignore
-        predicted = predicted.with_array(predicted.array * annotated)
-        reference = reference.with_array(reference.array * annotated)
+def _measure(pair: Pair, pairs: Pairs, *, tolerance: float) -> CaseResult:
+    maps = read_maps(pair, pairs)
     results = measure_labels(
-        predicted.array[0],
-        reference.array[0],
-        reference.spacing,
-        labels=_labels_to_compare(pairs, file_names, predicted, reference, only_named=only_named),
-        unit=reference.unit,
+        maps.predicted.array[0],
+        maps.reference.array[0],
+        maps.reference.spacing,
+        labels=maps.labels,
+        unit=maps.reference.unit,
         tolerance=tolerance,
-        annotated=None if annotated is None else annotated[0],
+        annotated=maps.annotated,
     )
-    return _Comparison(
+    other_numbers = not pairs.only_named and _numbered_otherwise(
+        maps.predicted, maps.reference, results
+    )
+    return CaseResult(
         pair.case,
         results,
-        reference.grid,
-        predicts_ignore=predicts_ignore,
-        other_numbers=not only_named and _numbered_otherwise(predicted, reference, results),
+        maps.reference.grid,
+        predicts_ignore=maps.predicts_ignore,
+        other_numbers=other_numbers,
     )
-
-
-def _labels_to_compare(
-    pairs: Pairs,
-    file_names: Mapping[str, int],
-    predicted: Volume,
-    reference: Volume,
-    *,
-    only_named: bool,
-) -> dict[str, Structure]:
-    """Return the labels to compare in one case: those with names, and other values that occur."""
-    named: Mapping[str, Structure] = pairs.labels or ({} if file_names else pairs.record_names)
-    if only_named:
-        return dict(named)
-    more = {name: value for name, value in file_names.items() if name not in named}
-    return _with_unnamed({**named, **more}, predicted, reference)
-
-
-def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:
-    """Return the named labels, and ``label_5`` for every other value that occurs."""
-    values = {int(value) for volume in volumes for value in np.unique(volume.array)}
-    named = {value for structure in names.values() for value in values_of(structure)}
-    unnamed = sorted(values - {0} - named)
-    return {**names, **{f"label_{value}": value for value in unnamed}}
 
 
 def _numbered_otherwise(

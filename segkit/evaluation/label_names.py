@@ -5,11 +5,9 @@ Run records are the JSON files that `segkit predict --stats` writes next to labe
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.dataset_yaml import find_yaml, read_names
@@ -17,14 +15,12 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import check_same_values, common_names, with_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure, values_of
-from segkit.files.names import DICOM, records_of, suffix_of
+from segkit.evaluation.run_records import read_record
+from segkit.files.names import DICOM, suffix_of
 from segkit.io.segment_names import names_in
 from segkit.labels.scheme import LabelScheme
 
 log = logging.getLogger(__name__)
-MAX_RECORD_BYTES = 16 << 20
-"""Largest size in bytes of a run record that is read; one with 1,000 labels has 1 MB."""
-
 
 # -- names of a dataset ----------------------------------------------------------------------------
 
@@ -218,28 +214,15 @@ def _warn_of_other_values(
 
 def _names_in_record(label_map: Path) -> dict[str, Structure]:
     """Return the names in the run record of a label map; {} if there is none."""
-    for record in records_of(label_map):
-        content = _content(record)
-        labels, regions = content.get("labels"), content.get("regions")
-        if isinstance(labels, dict) and "versions" in content:
-            region_values = regions if isinstance(regions, dict) else {}
-            structures = {
-                name: _structure(region_values.get(name), label.get("value"))
-                for name, label in labels.items()
-                if isinstance(label, dict)
-            }
-            return {name: value for name, value in structures.items() if value is not None}
-    return {}
-
-
-def _content(record: Path) -> dict[str, Any]:
-    try:
-        if record.stat().st_size > MAX_RECORD_BYTES:
-            return {}
-        content = json.loads(record.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    record = read_record(label_map)
+    regions = record.get("regions")
+    region_values = regions if isinstance(regions, dict) else {}
+    structures = {
+        name: _structure(region_values.get(name), label.get("value"))
+        for name, label in record.get("labels", {}).items()
+        if isinstance(label, dict)
+    }
+    return {name: value for name, value in structures.items() if value is not None}
 
 
 def _structure(region: object, label: object) -> Structure | None:

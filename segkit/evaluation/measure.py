@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segkit.evaluation.metrics import METRICS, MaskPair
-from segkit.evaluation.overlap import Mask
+from segkit.evaluation.overlap import MM3_PER_ML, Mask
 from segkit.volume import Box, Unit
 
 Structure = int | Sequence[int]
@@ -29,6 +29,8 @@ class LabelResult:
     """Metric -> value, without metrics that are undefined; empty if both masks are empty."""
     undefined: tuple[str, ...] = ()
     """Metrics without a value although the label is in at least one mask."""
+    volumes: tuple[float, float] = (0.0, 0.0)
+    """Volumes of the prediction and of the reference in ml, or in px for pictures."""
 
 
 def measure_masks(
@@ -95,11 +97,15 @@ def measure_labels(
         predicted_box = _union(predicted_boxes[rank] for rank in ranks)
         reference_box = _union(reference_boxes[rank] for rank in ranks)
         box = _with_margin(_union((predicted_box, reference_box)))
-        metrics = {}
+        metrics, volumes = {}, (0.0, 0.0)
         if box:
-            metrics = measure_masks(
+            masks = (
                 np.isin(predicted_ranks[box], ranks + 1),
                 np.isin(reference_ranks[box], ranks + 1),
+            )
+            volumes = (_volume(masks[0], spacing, unit), _volume(masks[1], spacing, unit))
+            metrics = measure_masks(
+                *masks,
                 spacing,
                 unit=unit,
                 tolerance=tolerance,
@@ -107,7 +113,8 @@ def measure_labels(
             )
         measured = {metric: value for metric, value in metrics.items() if not math.isnan(value)}
         undefined = tuple(metric for metric in metrics if metric not in measured)
-        results[name] = LabelResult(_presence(predicted_box, reference_box), measured, undefined)
+        presence = _presence(predicted_box, reference_box)
+        results[name] = LabelResult(presence, measured, undefined, volumes)
     return results
 
 
@@ -118,6 +125,12 @@ def values_of(structure: Structure) -> tuple[int, ...]:
     ((3,), (1, 2))
     """
     return (structure,) if isinstance(structure, int) else tuple(structure)
+
+
+def _volume(mask: Mask, spacing: Sequence[float], unit: Unit) -> float:
+    """Return the volume of a mask in ml, or in px if the unit is px."""
+    volume = np.count_nonzero(mask) * math.prod(spacing)
+    return volume / MM3_PER_ML if unit == "mm" else volume
 
 
 def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:

@@ -27,6 +27,9 @@ SUFFIXES: dict[Quantity, dict[Unit, str]] = {
 }
 """Suffix of a metric's name that gives its unit, for scans in mm and for pictures in px."""
 
+UNITS: tuple[Unit, ...] = ("mm", "px")
+"""Units of lengths: of scans, and of pictures without spacing."""
+
 RULES = (
     "The surface of a mask consists of its voxels that share a face with a voxel outside it."
     " Distances run between voxel centers. A label in neither mask has no value. If a label is in"
@@ -189,8 +192,7 @@ def metric_of(key: str) -> Metric:
     return _BY_KEY[key]
 
 
-_UNITS: tuple[Unit, ...] = ("mm", "px")
-_BY_KEY = {metric.key(unit): metric for metric in METRICS for unit in _UNITS}
+_BY_KEY = {metric.key(unit): metric for metric in METRICS for unit in UNITS}
 
 
 def definitions(tolerance: str, unit: Unit = "mm") -> dict[str, str]:

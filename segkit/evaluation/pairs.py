@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segkit.errors import InputError, first_few
+from segkit.evaluation.candidates import best_format, files_by_case, is_beside, label_files
 from segkit.evaluation.label_names import (
     named_dataset,
     names_in_references,
@@ -17,19 +18,13 @@ from segkit.evaluation.label_names import (
     with_record_names,
 )
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
+from segkit.evaluation.run_records import failures
+from segkit.evaluation.swapped_folders import SHOWN, check_order, warn_of_missing
 from segkit.files.left_out import count_text, foreign_scans, paths_text
 from segkit.files.names import (
-    BESIDE,
-    DICOM,
     ENDING,
-    PICTURE,
-    RTSTRUCT,
     case_id,
-    must_exist,
     readable_files,
-    scan_paths,
-    suffix_of,
 )
 
 log = logging.getLogger(__name__)
@@ -46,6 +41,8 @@ class Pair:
     """Value in the reference of voxels that were not annotated."""
     scan: Path | None = None
     """First image of the case, if the references are those of a dataset."""
+    patient: str = ""
+    """Patient of the case, if the references are those of a dataset that names patients."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,8 @@ class Pairs:
     """Names in run records, used if neither ``labels`` nor the label maps have any."""
     values: Mapping[str, int] | None = None
     """Value for each name in label files, if a dataset gives one; see `Dataset.value_names`."""
+    only_named: bool = False
+    """True if only ``labels`` are compared, because the user named them."""
 
 
 def find_pairs(
@@ -93,13 +92,10 @@ def find_pairs(
     check_order(predictions, references, references_are_dataset=from_dataset)
     _warn_of_foreign_files(predictions, references)
     if from_dataset:
-        return _pairs_of_dataset(predictions, references, labels, ignore)
-    scheme = scheme_beside(references)
-    names = dict(labels or structures_of(scheme))
-    ignore = scheme.ignore if ignore is None else ignore
-    if predictions.is_file() and references.is_file():
-        return _pair_of_files(predictions, references, names, ignore)
-    return _pairs_of_folders(predictions, references, names, ignore)
+        found = _pairs_of_dataset(predictions, references, labels, ignore)
+    else:
+        found = _pairs_of_label_maps(predictions, references, labels, ignore)
+    return replace(found, only_named=labels is not None)
 
 
 def is_dataset(path: Path) -> bool:
@@ -125,6 +121,20 @@ def _warn_of_foreign_files(*paths: Path) -> None:
 # -- a dataset, two files, two folders -------------------------------------------------------------
 
 
+def _pairs_of_label_maps(
+    predictions: Path,
+    references: Path,
+    labels: Mapping[str, Structure] | None,
+    ignore: int | None,
+) -> Pairs:
+    scheme = scheme_beside(references)
+    names = dict(labels or structures_of(scheme))
+    ignore = scheme.ignore if ignore is None else ignore
+    if predictions.is_file() and references.is_file():
+        return _pair_of_files(predictions, references, names, ignore)
+    return _pairs_of_folders(predictions, references, names, ignore)
+
+
 def _pairs_of_dataset(
     predictions: Path,
     references: Path,
@@ -133,15 +143,18 @@ def _pairs_of_dataset(
 ) -> Pairs:
     dataset, is_made_up = named_dataset(references, labels, ignore)
     annotated = {case.id: case.label for case in dataset.cases if case.label}
-    scans = {case.id: case.images[0] for case in dataset.cases}
+    cases = {case.id: case for case in dataset.cases}
     matched = _match(
-        _by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
+        files_by_case(predictions), annotated, predictions, dataset.root, ignore=dataset.ignore
     )
-    pairs = tuple(replace(pair, scan=scans[pair.case]) for pair in matched)
+    pairs = tuple(
+        replace(pair, scan=cases[pair.case].images[0], patient=cases[pair.case].patient)
+        for pair in matched
+    )
     names = labels or structures_of(dataset)
     names, in_records = with_record_names(names, _files(pairs), is_made_up=is_made_up)
     paired = {pair.case for pair in pairs}
-    missing = tuple(sorted((annotated.keys() & failed_cases(predictions)) - paired))
+    missing = tuple(sorted((annotated.keys() & failures(predictions).keys()) - paired))
     if missing:
         log.warning(
             "cases of the dataset that failed to be predicted: %s", first_few(missing, SHOWN)
@@ -169,9 +182,9 @@ def _pairs_of_folders(
     predictions: Path, references: Path, names: dict[str, Structure], ignore: int | None
 ) -> Pairs:
     """Return the pairs of two folders, or of a folder and a file."""
-    files = {case_id(path): path for path in _label_files(references)}
-    label_maps = {case: path for case, path in files.items() if not _is_beside(case, files)}
-    pairs = _match(_by_case(predictions), label_maps, predictions, references, ignore=ignore)
+    files = {case_id(path): path for path in label_files(references)}
+    label_maps = {case: path for case, path in files.items() if not is_beside(case, files)}
+    pairs = _match(files_by_case(predictions), label_maps, predictions, references, ignore=ignore)
     names = names or names_in_references(references, _files(pairs))
     paired = {pair.case for pair in pairs}
     missing = tuple(case for case in label_maps if case not in paired)
@@ -191,40 +204,7 @@ def _files(pairs: Sequence[Pair]) -> list[tuple[Path, Path]]:
     return [(pair.prediction, pair.reference) for pair in pairs]
 
 
-# -- files by case ---------------------------------------------------------------------------------
-
-
-def _by_case(predictions: Path) -> dict[str, list[Path]]:
-    """Return the files of each case id; a folder may hold previews next to the label maps."""
-    if predictions.is_dir():
-        paths = [*readable_files(predictions), *_dicom_files(predictions)]
-    else:
-        must_exist(predictions)
-        paths = [predictions]
-    files: dict[str, list[Path]] = {}
-    for path in paths:
-        files.setdefault(case_id(path), []).append(path)
-    return files
-
-
-def _label_files(references: Path) -> list[Path]:
-    """Return the label maps in a folder, or the one file."""
-    dicom_files = _dicom_files(references) if references.is_dir() else []
-    if dicom_files:
-        return [*readable_files(references), *dicom_files]
-    return scan_paths(references)
-
-
-def _dicom_files(folder: Path) -> list[Path]:
-    """Return the DICOM-SEG files in a folder: .dcm files that are not an RTSTRUCT of predict."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if suffix_of(path) == DICOM
-        and path.is_file()
-        and not path.name.startswith(".")
-        and not path.stem.endswith(RTSTRUCT)
-    )
+# -- matching ------------------------------------------------------------------------------------
 
 
 def _match(
@@ -241,9 +221,9 @@ def _match(
         # If there is CASE_seg, the output of predict, then the file named CASE is the scan.
         files = predictions.get(case + ENDING) or predictions.get(case)
         if files:
-            pairs.append(Pair(case, _best_format(files, reference), reference, ignore))
+            pairs.append(Pair(case, best_format(files, reference), reference, ignore))
     if not pairs:
-        cases = [case for case in predictions if not _is_beside(case, predictions)]
+        cases = [case for case in predictions if not is_beside(case, predictions)]
         raise InputError(
             prediction_path,
             expected=f"predictions named as the cases of {reference_path}:"
@@ -267,7 +247,7 @@ def _warn_of_unpaired(
         case
         for case, files in predictions.items()
         if files[0] not in paired
-        and not _is_beside(case, predictions)
+        and not is_beside(case, predictions)
         and case + ENDING not in predictions
     ]
     if unpaired:
@@ -278,19 +258,3 @@ def _warn_of_unpaired(
             prediction_path,
             reference_path,
         )
-
-
-def _is_beside(case: str, cases: Collection[str]) -> bool:
-    """Return whether a file's name shows that it accompanies the label map of another case."""
-    return any(case.endswith(end) and case.removesuffix(end) in cases for end in BESIDE)
-
-
-def _best_format(files: Sequence[Path], reference: Path) -> Path:
-    """Return the file with the reference's suffix, else a volume, a DICOM-SEG, or a picture.
-
-    A picture comes last because it may be a preview.
-    """
-    same = [path for path in files if suffix_of(path) == suffix_of(reference)]
-    volumes = [path for path in files if suffix_of(path) not in (*PICTURE, DICOM)]
-    dicom = [path for path in files if suffix_of(path) == DICOM]
-    return [*same, *volumes, *dicom, *files][0]

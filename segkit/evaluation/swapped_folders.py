@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,25 +94,6 @@ def warn_of_other_numbers(cases: Sequence[str], total: int) -> None:
             total,
             first_few(cases, SHOWN),
         )
-
-
-def failed_cases(predictions: Path) -> set[str]:
-    """Return the cases that failed, from predictions.json in a folder (one per shard)."""
-    records = sorted(predictions.glob("predictions*.json")) if predictions.is_dir() else []
-    return {case for record in records for case in _failed_in_record(record)}
-
-
-def _failed_in_record(record: Path) -> set[str]:
-    try:
-        content = json.loads(record.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return set()
-    cases = content.items() if isinstance(content, dict) else ()
-    return {
-        case
-        for case, outcome in cases
-        if isinstance(outcome, dict) and outcome.get("status") == "failed"
-    }
 
 
 def _is_dataset_with_images(path: Path) -> bool:

@@ -26,6 +26,13 @@ _MAY_DIFFER: dict[str, Any] = {
     "training": None,
 }
 """Fields of a plan that may differ within an ensemble, and the value that replaces them."""
+HARMONIZED = (
+    "Each training fits its own harmonization to its training cases, and an ensemble prepares a "
+    "scan once for all its models. Predict with one of them (-m); or train one model on all cases "
+    "with fold=all; or fit once with 'segkit harmonize fit DATASET -o FILE --fold N' and train "
+    "models of this fold with several seeds and plan.harmonization=FILE."
+)
+"""Remedy for models that harmonize scans in different ways."""
 
 
 def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
@@ -44,7 +51,7 @@ def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
                     expected=f"the same {name} in every model of an ensemble "
                     f"({expected}, as {bundles[0].path} has)",
                     found=str(other[name]),
-                    remedy=_choice(bundles),
+                    remedy=HARMONIZED if name == "harmonization" else _choice(bundles),
                 )
     return bundles[0].plan
 

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from segkit.errors import SegkitError, printable
 from segkit.files.atomic import write_text
@@ -20,11 +20,12 @@ from segkit.inference.files.dicom_outputs import (
     write_structures,
 )
 from segkit.inference.files.finalize import FinalizeOptions, bytes_after, finalize
-from segkit.inference.files.label_statistics import label_figures
+from segkit.inference.files.look_first import check_look_first, write_look_first
 from segkit.inference.files.outcomes import Outcome, OutcomesFile, read_outcomes, skipped
 from segkit.inference.files.outputs import Job
+from segkit.inference.files.prediction_record import figures_of_labels, prediction_record
 from segkit.inference.files.probability_file import log_size, write_probabilities
-from segkit.inference.files.provenance import remove_record, run_record
+from segkit.inference.files.provenance import remove_record
 from segkit.inference.files.scan import Scan
 from segkit.inference.files.statistics_table import check_stats, write_stats
 from segkit.inference.prediction import Prediction, Wanted, group_of_scan
@@ -58,13 +59,15 @@ def predict_files(
             are pending.
 
     Raises:
-        UsageError: another file has the name of predictions.json or stats.csv.
+        UsageError: another file has the name of predictions.json, stats.csv or look_first.html.
         InputError: see `predict_job`; only where the request names no predictions.json.
         OutOfMemoryError: see `predict_job`; only where the request names no predictions.json.
     """
     file = OutcomesFile(request.outcomes_file) if request.outcomes_file else None
     if request.table:
         check_stats(request.table)
+    if request.page:
+        check_look_first(request.page)
     pending = request.pending
     outcomes = [_skipped(job) for job in request.skipped]
     if file:
@@ -78,6 +81,9 @@ def predict_files(
         yield outcome
     if request.table and request.outcomes_file:
         write_stats(request.table, read_outcomes(request.outcomes_file))
+    if request.page and request.outcomes_file:
+        cards = [model.card for model in predictor.bundles]
+        write_look_first(request.page, read_outcomes(request.outcomes_file), cards)
 
 
 def _skipped(job: Job) -> Outcome:
@@ -157,7 +163,11 @@ def predict_job(
     )
     labels = finalize(prediction.labels, predictor.plan, options)
     prediction = dataclasses.replace(prediction, labels=labels)
-    figures = _figures(predictor, job, options, scan, prediction) if "record" in job.extras else {}
+    figures = (
+        figures_of_labels(predictor, job, options, scan, prediction)
+        if "record" in job.extras
+        else {}
+    )
     start = time.perf_counter()
     _write_extras(predictor, job, options, scan, prediction)
     for path in job.records:
@@ -167,7 +177,7 @@ def predict_job(
     if "record" in job.extras:
         write_seconds = time.perf_counter() - start
         seconds = {"read": read_seconds, **prediction.seconds, "write": write_seconds}
-        record = _record(predictor, job, prediction, seconds, figures)
+        record = prediction_record(predictor, job, prediction, seconds, figures)
         write_text(job.record, json.dumps(record, indent=2) + "\n")
     return prediction
 
@@ -202,34 +212,8 @@ def _wanted(job: Job, options: FinalizeOptions) -> Wanted:
         uncertainty="uncertainty" in job.extras,
         probabilities=options.probabilities if "probabilities" in job.extras else None,
         scratch=job.output.parent,
+        expected_dice="record" in job.extras,
     )
-
-
-def _figures(
-    predictor: Predictor,
-    job: Job,
-    options: FinalizeOptions,
-    scan: Volume,
-    prediction: Prediction,
-) -> dict[str, Any]:
-    """Return the figures of each label; a channel that the scan lacks has no intensities."""
-    missing = [channel.name for channel in job.scan.missing]
-    names = [channel.name for channel in predictor.plan.channels]
-    channels = {
-        name: voxels for name, voxels in zip(names, scan.array, strict=True) if name not in missing
-    }
-    figures = label_figures(
-        prediction.labels,
-        options.labels,
-        predictor.plan.regions,
-        channels=channels,
-        uncertainty=None if prediction.uncertainty is None else prediction.uncertainty.array[0],
-        where=job.scan.where,
-    )
-    return {
-        name: {**label, "warning": prediction.label_warnings.get(name, "")}
-        for name, label in figures.items()
-    }
 
 
 def _write_extras(
@@ -258,29 +242,3 @@ def _write_label_map(
         write_segments(job, labels, predictor, options.labels, labelmap=options.labelmap)
     else:
         write_labels(job.output, labels, like=job.scan.where, names=options.labels)
-
-
-def _record(
-    predictor: Predictor,
-    job: Job,
-    prediction: Prediction,
-    seconds: Mapping[str, float],
-    figures: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the run record and the figures of labels, in JSON types."""
-    record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
-    record["channels_left_out"] = [channel.name for channel in job.scan.missing]
-    record["tile_mismatch"] = prediction.tile_mismatch
-    if job.scan.notes:
-        record["notes"] = list(job.scan.notes)
-    if job.scan.series:
-        record["series"] = job.scan.series
-    if prediction.harmonization:
-        record["group"] = prediction.harmonization.group
-    record["scan_warnings"] = list(prediction.scan_warnings)
-    record["labels"] = dict(figures)
-    regions = predictor.plan.regions
-    kept_regions = {name: list(values) for name, values in regions.items() if name in figures}
-    if kept_regions:
-        record["regions"] = kept_regions
-    return record

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,18 +15,20 @@ from segkit.errors import InputError
 from segkit.inference.files.measured_labels import label_warnings
 from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
 from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
-from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
+from segkit.inference.scoring.scan_scorer import ScanScorer, Scored, Scoring
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import Decision, bytes_after_scoring, decisions_of
-from segkit.inference.scoring.voxel_values import STEPS
 from segkit.io.scaled import ScaledArray
 from segkit.labels.postprocessing import apply_rules
+from segkit.labels.voxel_values import STEPS
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.harmonization import ScanHarmonization
 from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
 from segkit.preprocessing.scan_checks import comparable_labels, scan_warnings
+from segkit.quality.expected_dice import ExpectedDice, LabelQuality, expected
+from segkit.quality.features import label_features
 from segkit.volume import Box, Volume
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,8 @@ class ScanPredictor:
     """True logs no warnings about scans and labels, as for a coarse model, but unknown groups."""
     strict: bool = False
     """True refuses scans of a group that was not among those of the training scans."""
+    estimators: Sequence[ExpectedDice] = ()
+    """Estimator of the Dice of each model of the ensemble; none if one of them has none."""
 
     def predict(self, given: GivenScan, wanted: Wanted) -> Prediction:
         """Return the label map of a scan, and what else is wanted, on the scan's own grid.
@@ -82,8 +86,12 @@ class ScanPredictor:
                 box = self.locator.find(scan.upright, scan.parts, given)
                 scan_box = box_on_scan(box, scan.parts.inverse) if box else None
         decisions = decisions_of(self.plan, wanted)
-        scored = self.scorer.score(self._scoring(scan, decisions, box, given), stopwatch)
+        scoring = self._scoring(scan, decisions, box, given)
+        if wanted.expected_dice and self.estimators:
+            scoring = replace(scoring, soft_overlap=True)
+        scored = self.scorer.score(scoring, stopwatch)
         arrays = scored.arrays
+        quality = expected_dice(scored, scan, self.plan, self.estimators)
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
         label_warnings = self._label_warnings(arrays["labels"][0], scan, where)
@@ -99,6 +107,7 @@ class ScanPredictor:
             tile_mismatch=scored.tile_mismatch,
             scan_warnings=tuple(scan.warnings),
             label_warnings=label_warnings,
+            expected_dice=quality,
             harmonization=scan.parts.harmonization,
         )
 
@@ -171,6 +180,27 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
     of_group = parts.harmonization.warnings if parts.harmonization else ()
     warnings = [*given.other_modality.values(), *unusual, *of_group]
     return PreparedScan(upright, tilt, parts, warnings, comparable_labels(parts.grid, plan))
+
+
+def expected_dice(
+    scored: Scored, scan: PreparedScan, plan: Plan, estimators: Sequence[ExpectedDice]
+) -> dict[str, LabelQuality]:
+    """Return the expected Dice of each label before the model's postprocessing.
+
+    It is empty where the overlap with the probabilities was not added up.
+    """
+    overlap = scored.soft_overlap
+    if overlap is None:
+        return {}
+    features = label_features(
+        overlap,
+        scan.parts.inverse.view(scored.arrays["labels"][0]),
+        plan,
+        voxel_volume=scan.parts.grid.voxel_volume,
+        ranges=scan.training,
+    )
+    voxels = dict(zip(plan.labels, overlap.voxels.astype(int).tolist(), strict=True))
+    return expected(estimators, features, plan, voxels)
 
 
 def refuse_unknown_group(harmonization: ScanHarmonization | None, where: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypedDict
 from numpy.typing import ArrayLike
 
 from segkit.errors import UsageError
-from segkit.inference.scoring.voxel_values import Kind
 from segkit.io import from_object
+from segkit.labels.voxel_values import Kind
 from segkit.plans.plan import Plan
 from segkit.preprocessing.harmonization import (
     ScanHarmonization,
@@ -21,6 +21,7 @@ from segkit.preprocessing.harmonization import (
     planned_harmonization,
 )
 from segkit.progress import WindowProgress
+from segkit.quality.expected_dice import LabelQuality
 from segkit.volume import Box, Volume
 
 BACKGROUND = "background"
@@ -38,6 +39,8 @@ class Wanted:
     """Number type of the probabilities; None computes none."""
     scratch: Path | None = None
     """Folder for a temporary file that holds large probabilities; None holds them in memory."""
+    expected_dice: bool = False
+    """True also estimates the Dice of each label, if the model can (`segkit.quality`)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +67,8 @@ class Prediction:
     """Sentences on what is unusual about the scan."""
     label_warnings: Mapping[str, str] = field(default_factory=dict)
     """Sentence on each label that differs much from the training data, by name."""
+    expected_dice: Mapping[str, LabelQuality] = field(default_factory=dict)
+    """Expected Dice of each label, by name; empty if it is not wanted, or the model has none."""
     harmonization: ScanHarmonization | None = None
     """How the scan was harmonized, and its group; None if the model does not harmonize."""
 

@@ -19,6 +19,7 @@ from segkit.inference.prediction import Options, Prediction, Wanted, given_scan
 from segkit.inference.scoring.ready_networks import ready_networks
 from segkit.inference.scoring.scan_scorer import ScanScorer
 from segkit.plans.plan import Plan
+from segkit.quality.entry import estimators_of
 from segkit.volume import Volume
 
 FAST_OVERLAP = 0.25
@@ -86,9 +87,8 @@ class Predictor:
             max_memory=max_memory,
             count_mismatch=count_mismatch,
         )
-        rules = {self.plan.labels[k]: rule for k, rule in self.bundles[0].postprocessing.items()}
-        self._scans = ScanPredictor(
-            self.plan, self._scorer, rules, locator=self.locator, quiet=quiet, strict=strict
+        self._scans = scan_predictor(
+            self.bundles, self.plan, self._scorer, self.locator, quiet=quiet, strict=strict
         )
 
     @property
@@ -147,6 +147,21 @@ class Predictor:
         given = given_scan(scan, self.plan, **options)
         with cpu_threads(self._threads):
             return self._scans.predict(given, wanted)
+
+
+def scan_predictor(
+    bundles: Sequence[Bundle],
+    plan: Plan,
+    scorer: ScanScorer,
+    locator: Locator | None,
+    *,
+    quiet: bool,
+    strict: bool,
+) -> ScanPredictor:
+    """Return the predictor of scans with the rules of the first model, and estimators of all."""
+    rules = {plan.labels[label]: rule for label, rule in bundles[0].postprocessing.items()}
+    estimators = estimators_of([model.card for model in bundles])
+    return ScanPredictor(plan, scorer, rules, locator, quiet, strict, estimators)
 
 
 def overlap_of(bundles: Sequence[Bundle], overlap: Overlap, *, fast: bool) -> tuple[float, str]:

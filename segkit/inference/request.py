@@ -37,6 +37,8 @@ class Request:
     are still predicted. None raises the error of the first scan that fails."""
     table: Path | None = None
     """Path of stats.csv, written from the records of all scans; None writes none."""
+    page: Path | None = None
+    """Path of look_first.html, written from the same records; None writes none."""
 
     @property
     def skipped(self) -> list[Job]:
@@ -137,6 +139,7 @@ def request_for(files: Files, options: FinalizeOptions, bundles: Sequence[Bundle
         files.existing,
         outcomes_file=_path_of_part(files, "predictions.json"),
         table=table if writes_table else None,
+        page=_path_of_part(files, "look_first.html") if writes_table else None,
     )
 
 

@@ -12,16 +12,22 @@ from segkit.report.page import paragraph
 from segkit.report.tables import Cell, csv_text, html_table
 
 GROUPS = "groups.csv"
-INTERVAL = "the 95 % interval of the mean (Student's t over the cases)"
+INTERVAL = "the 95 % interval of the mean (bootstrap over the patients)"
 
 
 def group_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
     """Return header and rows of the Dice of each label in each group; mean is over the labels."""
+    means = rows_of_metric(evaluation)
+    header = ["group", "label", "cases", "patients", "dice", "from", "to"]
     rows: list[list[Cell]] = [
-        [row.group, row.label, row.cases, row.mean, row.low, row.high]
-        for row in rows_of_metric(evaluation)
+        [row.group, row.label, row.cases, row.patients, row.mean, row.low, row.high]
+        for row in means
     ]
-    return ["group", "label", "cases", "dice", "from", "to"], rows
+    if any(row.patients < row.cases for row in means):
+        return header, rows
+    column = header.index("patients")  # a case a patient
+    header.pop(column)
+    return header, [row[:column] + row[column + 1 :] for row in rows]
 
 
 def groups_section(evaluation: Evaluation) -> str:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import html
 import json
-import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from segkit.evaluation.agreement import agreements
+from segkit.evaluation.distribution import distributions
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.metrics import RULES, definitions
 from segkit.files.atomic import write_text
+from segkit.report.evaluation.case_table import case_section
+from segkit.report.evaluation.cases import case_facts
+from segkit.report.evaluation.charts import distribution_chart, lowest_labels
+from segkit.report.evaluation.lead import lead
+from segkit.report.evaluation.missing import missing_section
+from segkit.report.evaluation.provenance import provenance_section
+from segkit.report.evaluation.results import dice_section, other_metrics
+from segkit.report.evaluation.viewer import viewer_section
+from segkit.report.evaluation.volumes import volume_section
+from segkit.report.evaluation.worst_cases import draw_worst_cases
 from segkit.report.evaluation_groups import groups_section
 from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.page import html_page, paragraph
@@ -20,13 +33,28 @@ from segkit.report.tables import Cell, csv_text, html_table
 from segkit.volume import Unit
 
 
-def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
+@dataclass(frozen=True)
+class ReportOptions:
+    """Choices for a report: what it draws, and what it says about its origin."""
+
+    scans: Path | None = None
+    """Folder with the scans; None for those of the dataset or of the run records."""
+    pictures: int = 8
+    """Number of cases to draw, the worst first."""
+    command: str = ""
+    """Command that was typed; "" if the evaluation was started from Python."""
+
+
+def write_evaluation(
+    evaluation: Evaluation, folder: str | Path, options: ReportOptions | None = None
+) -> tuple[Path, Path, Path, Path]:
     """Write the four files of an evaluation and return their paths.
 
-    They are metrics.csv (all values), cases.csv (a row per case), summary.json (means) and
-    report.html.
+    They are metrics.csv (all values), cases.csv (a row per case), summary.json (means and
+    distributions) and report.html. Besides the numbers, one case at a time is in memory.
     """
     folder = Path(folder)
+    evaluation = with_statistics(evaluation)
     paths = (
         folder / "metrics.csv",
         folder / "cases.csv",
@@ -37,11 +65,17 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, 
         metrics_csv(evaluation),
         cases_csv(evaluation),
         json.dumps(evaluation.summary, indent=2, ensure_ascii=False) + "\n",
-        page(evaluation),
+        page(evaluation, options or ReportOptions()),
     )
     for path, text in zip(paths, texts, strict=True):
         write_text(path, text)
     return paths
+
+
+def with_statistics(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation with distributions and agreement of volumes in its summary."""
+    statistics = {"distribution": distributions(evaluation), "agreement": agreements(evaluation)}
+    return replace(evaluation, summary={**evaluation.summary, **statistics})
 
 
 def metrics_csv(evaluation: Evaluation) -> str:
@@ -112,32 +146,72 @@ def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
     return rows
 
 
-def page(evaluation: Evaluation) -> str:
-    """Return the report as a self-contained HTML page."""
-    header, rows = label_rows(evaluation)
+def page(evaluation: Evaluation, options: ReportOptions) -> str:
+    """Return the report as a self-contained HTML page.
+
+    Args:
+        evaluation: the evaluation, with its statistics.
+        options: what to draw.
+    """
+    summary = evaluation.summary
+    facts = case_facts(evaluation)
+    worst = draw_worst_cases(evaluation, facts, most=options.pictures, scans=options.scans)
+    titles = dict(zip(summary["mean"], _titles(summary), strict=True))
+    charts = {metric: _chart(evaluation, metric, title) for metric, title in titles.items()}
+    sections = {
+        "labels": dice_section(summary, charts["dice"]) if "dice" in titles else "",
+        "worst": worst.section(),
+        "view": viewer_section(worst.viewed),
+        "cases": case_section(facts, list(summary["labels"]), worst.pictures),
+        "volumes": volume_section(evaluation, summary),
+        "metrics": other_metrics(summary, titles, charts),
+        "groups": groups_section(evaluation),
+        "missing": missing_section(evaluation) + _absences(evaluation),
+        "provenance": provenance_section(summary, facts, options.command),
+        "definitions": '<h2 id="definitions">What the numbers mean</h2>\n'
+        + definition_list(summary),
+    }
     parts = [
         "<h1>Evaluation</h1>",
-        paragraph(_comparison(evaluation.summary)),
-        paragraph(_left_over(evaluation)),
-        "<h2>Means per label</h2>",
-        html_table(header, rows),
-        groups_section(evaluation),
-        _absences(evaluation),
-        "<h2>Spread over the cases</h2>",
-        html_table(
-            ["label", "metric", "values", "mean", "sd", "min", "max"], _spread_rows(evaluation)
-        ),
-        "<h2>Cases, worst first</h2>",
-        html_table(*_case_rows(evaluation)),
-        "<h2>What the numbers mean</h2>",
-        definition_list(evaluation),
+        paragraph(_comparison(summary)),
+        *lead(summary, facts, worst.pictures),
+        _contents(sections),
+        *sections.values(),
+        f"<script>{asset('sorting.js')}</script>",
     ]
-    return html_page("Evaluation", parts)
+    return html_page("Evaluation", parts, style=asset("report.css"))
 
 
-def definition_list(evaluation: Evaluation) -> str:
+def asset(name: str) -> str:
+    """Return the text of a file that is part of the page."""
+    return resources.files("segkit.report.evaluation").joinpath(name).read_text(encoding="utf-8")
+
+
+def _contents(sections: Mapping[str, str]) -> str:
+    """Return links to the sections that there are."""
+    links = [
+        f'<a href="#{name}">{found[1]}</a>'
+        for name, section in sections.items()
+        if (found := re.search(r"<h2 id=[^>]*>(.*?)</h2>", section))
+    ]
+    return f'<nav aria-label="Sections">{" ".join(links)}</nav>'
+
+
+def _chart(evaluation: Evaluation, metric: str, title: str) -> str:
+    """Return the chart of the distribution of a metric over the cases, as HTML."""
+    summary = evaluation.summary
+    labels = lowest_labels(summary)
+    values: dict[str, dict[str, float]] = {label: {} for label in labels}
+    for row in evaluation.rows:
+        if row.metric == metric and row.label in values:
+            values[row.label][row.case] = row.value
+    found = {label: summary["distribution"]["labels"][label][metric] for label in labels}
+    return distribution_chart(values, found, title)
+
+
+def definition_list(summary: Mapping[str, Any]) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
-    tolerance, units = evaluation.summary["tolerance"], evaluation.summary["unit"]
+    tolerance, units = summary["tolerance"], summary["unit"]
     unit: Unit = "px" if units == ["px"] else "mm"
     entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
     items = "\n".join(
@@ -162,52 +236,13 @@ def _comparison(summary: Mapping[str, Any]) -> str:
     return f"{summary['predictions']} against {summary['references']}: {counts}.{ignored}"
 
 
-def _left_over(evaluation: Evaluation) -> str:
-    missing = evaluation.summary["references_without_prediction"]
-    return f"References without a prediction: {', '.join(missing)}." if missing else ""
-
-
 def _absences(evaluation: Evaluation) -> str:
     rows = absence_rows(evaluation)
     header = ["label", "in the reference only", "in the prediction only", "in neither"]
     tables = [("Number of cases with missing labels", header, rows)]
     tables.append((TITLE.removesuffix(":"), HEADER, left_out_rows(evaluation.summary)))
     return "\n".join(
-        f"<h2>{title}</h2>\n{html_table(columns, cells)}"
+        f"<h3>{title}</h3>\n{html_table(columns, cells)}"
         for title, columns, cells in tables
         if cells
     )
-
-
-def _spread_rows(evaluation: Evaluation) -> list[list[Cell]]:
-    return [
-        [
-            label,
-            metric,
-            spread["n"],
-            evaluation.summary["labels"][label][metric],
-            *(spread[key] for key in ("sd", "min", "max")),
-        ]
-        for label, by_metric in evaluation.summary["spread"].items()
-        for metric, spread in by_metric.items()
-    ]
-
-
-def _case_rows(evaluation: Evaluation) -> tuple[list[str], Sequence[Sequence[Cell]]]:
-    """Return the header and rows of each case and label, by mean Dice of the case, then by Dice."""
-    metrics = list(evaluation.summary["mean"])
-    values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for row in evaluation.rows:
-        values[row.case, row.label][row.metric] = row.value
-    means = evaluation.summary["cases"]
-
-    def worst_first(case_and_label: tuple[str, str]) -> tuple[float, str, float]:
-        case, _ = case_and_label
-        mean = means[case]["dice"]
-        return (math.inf if mean is None else mean), case, values[case_and_label]["dice"]
-
-    rows = [
-        [*key, *(values[key].get(metric) for metric in metrics)]
-        for key in sorted(values, key=worst_first)
-    ]
-    return ["case", "label", *_titles(evaluation.summary)], rows

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from segkit.files.atomic import atomic_path
 
@@ -27,6 +30,14 @@ STYLES = ("-", "--", ":")
 """Line styles; the next one is taken when all colors are in use."""
 PANEL_SIZE = (5.2, 3.6)
 """Width and height of a panel in inches."""
+
+
+BESIDE = 5
+"""Distance in points between lines that are drawn beside each other."""
+BELOW = 0.45
+"""Distance in inches from a panel to its legend, with room for the name of its axis."""
+MARK_WIDTH, LETTER_WIDTH = 0.5, 0.075
+"""Width in inches of a mark in a legend with its margins, and of a letter."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,11 @@ def draw_lines(
     y_label: str,
     title: str = "",
     log_x: bool = False,
+    bars: bool = False,
 ) -> None:
-    """Draw lines with their bands, and a legend if there are several.
+    """Draw lines with their bands, and a legend below the panel if there are several.
+
+    Lines of a single point, whose intervals are bars, are drawn beside each other.
 
     Args:
         axes: the panel.
@@ -80,23 +94,58 @@ def draw_lines(
         y_label: name and unit of the vertical axis.
         title: title of the panel.
         log_x: whether the horizontal axis is logarithmic; every x is then a tick.
+        bars: whether the intervals of all lines are bars, because bands would hide each other.
     """
+    beside = [line for line in lines if bars or len(line.x) == 1]
     for position, line in enumerate(lines):
-        _draw(axes, line, position if line.number is None else line.number)
+        number = position if line.number is None else line.number
+        if line in beside:
+            points = BESIDE * (beside.index(line) - (len(beside) - 1) / 2)
+            _draw_bars(axes, line, number, moved=points)
+        else:
+            _draw(axes, line, number)
     if log_x:
         _logarithmic(axes, lines)
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.grid(alpha=0.3)
     if len(lines) > 1:
-        axes.legend(fontsize="small", ncols=2 if len(lines) > 5 else 1)
+        add_legend(axes)
 
 
 def add_band_note(axes: Axes, text: str) -> None:
     """Add an entry to the legend that says what the bands and bars are."""
-    handles = axes.get_legend_handles_labels()[0]
-    handles.append(Patch(color="gray", alpha=0.3, label=text))
-    # Two columns of long names are wider than a panel.
-    axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 6 else 1)
+    add_legend(axes, Patch(color="gray", alpha=0.3, label=text))
+
+
+def add_legend(axes: Axes, *more: Artist) -> None:
+    """Add a legend below the panel, where it covers nothing, with as many columns as fit.
+
+    Args:
+        axes: the panel with its labels.
+        more: further entries.
+    """
+    handles = [*axes.get_legend_handles_labels()[0], *more]
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = int(PANEL_SIZE[0] / (MARK_WIDTH + LETTER_WIDTH * longest))
+    below = ScaledTranslation(0, -BELOW, figure_of(axes).dpi_scale_trans)
+    axes.legend(
+        handles=handles,
+        fontsize="small",
+        ncols=max(1, min(columns, len(handles))),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=axes.transAxes + below,
+        borderaxespad=0,
+        frameon=False,
+    )
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure of a panel."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("a panel without a figure")
+    return figure
 
 
 def save_figure(figure: Figure, stem: str | Path) -> Path:
@@ -137,20 +186,49 @@ def _draw(axes: Axes, line: Line, number: int) -> None:
     style = style_of(number)
     (drawn,) = axes.plot(line.x, line.y, label=plain_text(line.label), markersize=4, linewidth=1.5)
     drawn.set(**style)
-    if line.low is None or line.high is None:
-        return
-    if len(line.x) > 1:
+    if line.low is not None and line.high is not None:
         axes.fill_between(
             line.x, line.low, line.high, color=style["color"], alpha=0.15, linewidth=0
         )
-        return
-    # A band needs two ends: a single point gets a bar.
-    for x, low, high in zip(line.x, line.low, line.high, strict=True):
-        axes.plot([x, x], [low, high], color=style["color"], alpha=0.5, linewidth=4)
+
+
+def _draw_bars(axes: Axes, line: Line, number: int, *, moved: float) -> None:
+    """Draw a line with a bar at every point, moved to the right by so many points (1/72 inch).
+
+    A single point is moved with its bar; a longer line stays in its place.
+    """
+    aside = ScaledTranslation(moved / 72, 0, figure_of(axes).dpi_scale_trans)
+    place, style = axes.transData + aside, style_of(number)
+    _draw(axes, Line(line.label, line.x, line.y), number)
+    if len(line.x) == 1:
+        axes.lines[-1].set_transform(place)
+    for x, low, high in zip(line.x, line.low or (), line.high or (), strict=bool(line.low)):
+        color, ends = style["color"], [low, high]
+        (bar,) = axes.plot([x, x], ends, color=color, alpha=0.4, linewidth=3)
+        # Only now, or the bar would not count for the limits of the axes.
+        bar.set_transform(place)
 
 
 def _logarithmic(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set_xscale("log")
     ticks = sorted({x for line in lines for x in line.x})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    if len(ticks) == 1:
+        axes.set_xlim(ticks[0] / 2, ticks[0] * 2)
+    axes.minorticks_off()
+
+
+def logarithmic_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Make the horizontal axis logarithmic, with a few plain numbers as ticks.
+
+    Args:
+        axes: the panel.
+        values: what is drawn along the axis.
+    """
+    axes.set_xscale("log")
+    ratio = max(values) / min(values)
+    # Within a decade, there are too few powers of ten; over several, their multiples are too close.
+    locator = MaxNLocator(5) if ratio <= 10 else LogLocator(subs=(1, 2, 5) if ratio < 100 else (1,))
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
     axes.minorticks_off()

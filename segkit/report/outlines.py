@@ -16,6 +16,9 @@ from segkit.labels.colors import Color
 from segkit.preprocessing.orient_and_crop import border_values, differs
 
 OUTLINE_PIXELS = 2
+DASH_PIXELS = 5
+"""Length of a dash, and of the gap after it, in pixels along each axis."""
+WHITE: Color = (255, 255, 255)
 TINT = 0.4
 """Opacity of filled labels, low enough that the scan shows through."""
 SOFT_TISSUE_HU = (-160.0, 240.0)
@@ -85,6 +88,7 @@ def draw_outlines(
     colors: ColorOfValue,
     *,
     filled: NDArray[Any] | None = None,
+    dashes: bool = False,
     thickness: int = OUTLINE_PIXELS,
 ) -> Image.Image:
     """Return a plane of a scan with the outlines of labels.
@@ -95,19 +99,33 @@ def draw_outlines(
         size: width and height of the image in pixels.
         colors: color of each label value; other values are not drawn.
         filled: label values (rows, columns) to fill with a tint below the outlines.
+        dashes: also outline the filled labels, with white dashes.
         thickness: thickness of the outlines in pixels.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
     drawn = np.array(image)
     if filled is not None:
-        _fill(drawn, _enlarge(filled, size), colors)
-    enlarged = _enlarge(labels, size)
-    for value in np.unique(enlarged):
+        tinted = _enlarge(filled, size)
+        _fill(drawn, tinted, colors)
+        if dashes:
+            solid = drawn.copy()
+            _outline(solid, tinted, dict.fromkeys(colors, WHITE), thickness)
+            rows, columns = np.indices(tinted.shape)
+            is_dash = (rows + columns) // DASH_PIXELS % 2 == 0
+            drawn[is_dash] = solid[is_dash]
+    _outline(drawn, _enlarge(labels, size), colors, thickness)
+    return Image.fromarray(drawn)
+
+
+def _outline(
+    drawn: NDArray[np.uint8], labels: NDArray[Any], colors: ColorOfValue, thickness: int
+) -> None:
+    """Draw the inner edges of the labels into ``drawn``, in place."""
+    for value in np.unique(labels):
         if int(value) in colors:
-            mask = enlarged == value
+            mask = labels == value
             inside = scipy.ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
             drawn[mask & ~inside] = colors[int(value)]
-    return Image.fromarray(drawn)
 
 
 def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colors: ColorOfValue) -> None:

@@ -31,18 +31,19 @@ img { max-width: 100%; height: auto; }
 """
 
 
-def html_page(title: str, parts: Sequence[str]) -> str:
+def html_page(title: str, parts: Sequence[str], *, style: str = "") -> str:
     """Return a page as HTML.
 
     Args:
         title: title as plain text.
         parts: HTML of the body, in order; empty parts are left out.
+        style: further CSS.
     """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n"
-        f"<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<style>{STYLE}{style}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
@@ -55,6 +56,16 @@ def paragraph(text: str) -> str:
     '<p>x &lt; y</p>'
     """
     return f"<p>{html.escape(text)}</p>" if text else ""
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """Return a list of escaped sentences, or "" without any.
+
+    >>> bullets(["x < y"])
+    '<ul><li>x &lt; y</li></ul>'
+    """
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def picture(png: bytes, caption: str) -> str:

@@ -10,7 +10,7 @@ is needed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,7 @@ def draw_comparison(
     *,
     across: int | None = None,
     colors: Mapping[str, Color] | None = None,
+    outline_reference: bool = False,
 ) -> Image.Image:
     """Return an image of a scan with the prediction as outlines and the reference as filled areas.
 
@@ -111,12 +112,16 @@ def draw_comparison(
         across: axis (0, 1, 2 for X, Y, Z in RAS+) to which the only plane is perpendicular; by
             default there are three planes.
         colors: color of each name; by default it depends on the position among the names.
+        outline_reference: also outline the reference, with white dashes.
     """
     color_of_value = _color_of_value(names, colors)
     if scan.unit == "px":
-        planes = [_draw_picture(scan, predicted, color_of_value, reference)]
+        planes = [
+            _draw_picture(scan, predicted, color_of_value, reference, dashes=outline_reference)
+        ]
     else:
-        planes = _draw_planes(_scene(scan, predicted, color_of_value, reference), across)
+        scene = _scene(scan, predicted, color_of_value, reference)
+        planes = _draw_planes(replace(scene, dashes=outline_reference), across)
     return arrange([planes], _legend(names, color_of_value, predicted, reference))
 
 
@@ -134,7 +139,12 @@ def _legend(
 
 
 def _draw_picture(
-    scan: Volume, labels: Volume, colors: ColorOfValue, reference: Volume | None = None
+    scan: Volume,
+    labels: Volume,
+    colors: ColorOfValue,
+    reference: Volume | None = None,
+    *,
+    dashes: bool = False,
 ) -> Image.Image:
     channels = scan.array if scan.channels == 3 else scan.array[:1]
     if channels.dtype != np.uint8:
@@ -144,7 +154,9 @@ def _draw_picture(
     factor = PICTURE_PIXELS / max(scan.grid.shape)
     size = (max(1, round(scan.grid.shape[0] * factor)), max(1, round(scan.grid.shape[1] * factor)))
     filled = None if reference is None else reference.array[0, :, :, 0].T
-    return draw_outlines(pixels, labels.array[0, :, :, 0].T, size, colors, filled=filled)
+    return draw_outlines(
+        pixels, labels.array[0, :, :, 0].T, size, colors, filled=filled, dashes=dashes
+    )
 
 
 # -- volumes ---------------------------------------------------------------------------------------
@@ -164,6 +176,8 @@ class _Scene:
     colors: ColorOfValue
     axis_map: AxisMap
     """Map from the axes of the file to RAS+."""
+    dashes: bool = False
+    """True if the filled labels are outlined with dashes."""
 
     def draw(
         self, view: _View, position: int, longest: int, *, thickness: int = OUTLINE_PIXELS
@@ -186,6 +200,7 @@ class _Scene:
             (width, height),
             self.colors,
             filled=None if self.filled is None else _plane(self.filled, view, position),
+            dashes=self.dashes,
             thickness=thickness,
         )
 

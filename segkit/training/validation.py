@@ -46,10 +46,10 @@ class ValidationScore:
     per_case: dict[str, dict[str, float]] = field(default_factory=dict)
     """Dice by case id and label."""
 
-    def per_label(self) -> dict[str, list[float]]:
-        """Return the Dice of each label in the cases that have it."""
+    def per_label(self) -> dict[str, dict[str, float]]:
+        """Return the Dice by label and id of the cases that have the label."""
         return {
-            name: [dice[name] for dice in self.per_case.values() if name in dice]
+            name: {case: dice[name] for case, dice in self.per_case.items() if name in dice}
             for name in self.labels
         }
 
@@ -58,7 +58,7 @@ class ValidationScore:
 
         A label of fewer than two cases is absent.
         """
-        widths = {name: half_width(dice) for name, dice in self.per_label().items()}
+        widths = {name: half_width(list(dice.values())) for name, dice in self.per_label().items()}
         return {name: width for name, width in widths.items() if width is not None}
 
     def case_means(self) -> list[float]:

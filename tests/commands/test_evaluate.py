@@ -58,9 +58,39 @@ def test_values_that_the_means_leave_out_are_counted(
         ["here", "hd95_mm,", "assd_mm", "1", "0"],
         ["here", "precision", "0", "1"],
     ]
-    assert "<h2>Values left out of the means</h2>" in (tmp_path / "out/report.html").read_text()
+    assert "<h3>Values left out of the means</h3>" in (tmp_path / "out/report.html").read_text()
     counts = json.loads((tmp_path / "out" / "summary.json").read_text())["counts"]
     assert counts["here"]["infinite"] == {"hd95_mm": 1, "assd_mm": 1}
+
+
+def test_scans_and_number_of_pictures(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = Volume(np.arange(1000, dtype=np.float32).reshape(1, 10, 10, 10), np.diag([2.0, 2, 2, 1]))
+    write_image(tmp_path / "scans" / "r.nii.gz", scan)
+    words = ["evaluate", *files, "-o", str(tmp_path / "out"), "--scans", str(tmp_path / "scans")]
+    assert main(words) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "data:image/png" in page
+    assert "plain ground" not in page
+    assert "segkit evaluate" in page.split("<td>command</td>")[1]
+    assert main([*words, "--pictures", "0"]) == 0
+    assert "data:image/png" not in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--pictures", "3"], "--scans and --pictures are about the report: add -o DIR"),
+        (["-o", "out", "--pictures", "-1"], "--pictures must be 0 or more, not -1"),
+        (["-o", "out", "--scans", "no"], "--scans must be a folder of scans, and no is none"),
+    ],
+)
+def test_flags_of_the_report(
+    files: list[str], words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *files, *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_wide_table_is_cut_into_lines_of_100_characters(

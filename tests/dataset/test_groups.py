@@ -80,7 +80,7 @@ def test_groups_of_a_table(tmp_path: Path) -> None:
         "",
     ]
     table.write_text("case,site\nc0,Bern\nc0,Ulm\n")
-    with pytest.raises(InputError, match=r"one group for each case.*'Bern' and 'Ulm' for c0"):
+    with pytest.raises(InputError, match=r"one site for each case.*'Bern' and 'Ulm' for c0"):
         table_groups(table, "site")
     with pytest.raises(InputError, match=r"the columns case and group, found case, site"):
         table_groups(table, "group")

@@ -33,11 +33,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_files_of_predict_and_evaluate(here: Path) -> None:
     assert main(["predict", "scans", "-m", "model", "-o", "results", *EVERYTHING]) == 0
-    assert len(list((here / "results").iterdir())) == 14
+    assert len(list((here / "results").iterdir())) == 15
     assert files_without_row(here / "results", "Files of a prediction") == []
     assert main(["evaluate", "results", "results", "-o", "report"]) == 0
     assert len(list((here / "report").iterdir())) == 4
     assert files_without_row(here / "report", "Files of an evaluation") == []
+    assert main(["evaluate", "--compare", "results", "results", "results", "-o", "both"]) == 0
+    assert len(list((here / "both").iterdir())) == 3
+    assert files_without_row(here / "both", "Files of a comparison") == []
 
 
 def test_a_file_without_a_row_is_found(tmp_path: Path) -> None:

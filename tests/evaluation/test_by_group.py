@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,26 @@ def evaluation(**dice: float) -> Evaluation:
 def test_means_and_intervals() -> None:
     found = by_group(evaluation(a=0.8, b=0.9, c=1.0, d=0.5), {"a": "X", "b": "X", "c": "X"})
     liver, mean, alone, _ = rows_of_metric(found)
-    # The quantile of Student's t with 2 degrees of freedom is 4.303, and s is 0.1.
+    # The lowest mean of a bootstrap of three values is their lowest; it is expanded by sqrt(3 / 2)
+    # and by the ratio of Student's t with 2 degrees of freedom to the normal distribution.
     assert (liver.group, liver.label, liver.cases) == ("X", "liver", 3)
     assert liver.mean == pytest.approx(0.9)
-    assert liver.low == pytest.approx(0.9 - 4.303 * 0.1 / 3**0.5, abs=1e-4)
+    assert liver.low == pytest.approx(0.9 - 0.1 * 1.5**0.5 * 4.303 / 1.96, abs=1e-4)
     assert liver.high == 1.0
     assert (mean.label, mean.mean) == ("mean", pytest.approx(0.9))
     assert (alone.group, alone.mean, alone.low, alone.high) == ("(none)", 0.5, None, None)
+
+
+def test_scans_of_one_patient_are_no_independent_evidence() -> None:
+    scans = evaluation(a=0.9, b=0.9, c=0.6, d=0.6)
+    alike = dict.fromkeys("abcd", "X")
+    apart = rows_of_metric(by_group(scans, alike))[0]
+    found = rows_of_metric(by_group(scans, alike, {"a": "p", "b": "p", "c": "q", "d": "q"}))[0]
+    assert (found.cases, found.patients, found.mean) == (4, 2, 0.75)
+    assert (found.low, found.high) == (0, 1)  # 0.75 +- 12.7 * 0.15, with 1 degree of freedom
+    assert apart.patients == 4
+    assert apart.low is not None
+    assert apart.low > 0.4
 
 
 def test_no_group_at_all() -> None:
@@ -55,6 +69,7 @@ def test_csv(tmp_path: Path) -> None:
         "label": "liver",
         "metric": "dice",
         "cases": "1",
+        "patients": "1",
         "mean": "0.8",
         "low": "",
         "high": "",
@@ -101,6 +116,19 @@ def test_groups_of_the_dataset(folders: Path, capsys: pytest.CaptureFixture[str]
     Path("d.csv").write_text("\n".join(["case,image,label,group", *rows]))
     assert main(["evaluate", "p", "d.csv", "--by", "group"]) == 0
     assert "B      foreground      1  0.6667" in capsys.readouterr().out
+
+
+def test_patients_of_the_dataset_or_of_the_table(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{case},r/{case}.nii.gz,r/{case}.nii.gz,P,X" for case in "ab"]
+    Path("d.csv").write_text("\n".join(["case,image,label,patient,group", *rows]))
+    Path("g.csv").write_text("case,group,patient\na,X,P\nb,X,P\n")
+    for words in (["p", "d.csv"], ["p", "r", "--groups", "g.csv"]):
+        assert main(["evaluate", *words, "--by", "group"]) == 0
+        printed = capsys.readouterr().out
+        assert re.search(r"group +label +cases +patients +dice", printed)
+        assert re.search(r"X +\w+ +2 +1 +0\.8333", printed)
 
 
 @pytest.mark.parametrize(

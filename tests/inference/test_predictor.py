@@ -24,9 +24,9 @@ from segkit.inference.scoring.memory_plan import MemoryPlan, choose_memory_plan
 from segkit.inference.scoring.scan_scorer import Scored, Scoring, TimedScan, memory_needs
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import decisions_of
-from segkit.inference.scoring.voxel_values import entropy
 from segkit.io import read_volume
 from segkit.io.memory import resident_memory
+from segkit.labels.voxel_values import entropy
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 

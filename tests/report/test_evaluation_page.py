@@ -13,10 +13,12 @@ from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.summary import rows_of, summarize
 from segkit.report.evaluation_page import (
+    ReportOptions,
     _comparison,
     absence_rows,
     label_rows,
     page,
+    with_statistics,
     write_evaluation,
 )
 
@@ -57,13 +59,23 @@ def test_files(tmp_path: Path, evaluation: Evaluation) -> None:
 
 
 def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evaluation) -> None:
-    text = page(evaluation)
+    text = page(with_statistics(evaluation), ReportOptions())
     assert "<p>ours against &lt;theirs&gt;: 2 cases, 2 labels.</p>" in text
     assert "http" not in text
     assert "src=" not in text
-    assert text.index("<td>bad</td>") < text.index("<td>good</td>")
-    assert "References without a prediction: ugly" in text
+    assert "<canvas" not in text  # without files there is nothing to view
+    assert text.index('<th scope="row">bad</th>') < text.index('<th scope="row">good</th>')
+    assert "1 case of the references without a prediction: ugly." in text
     assert "within 1 mm of the other surface" in text
+
+
+def test_statistics_are_in_the_summary(tmp_path: Path, evaluation: Evaluation) -> None:
+    summary = json.loads(write_evaluation(evaluation, tmp_path)[2].read_text())
+    dice = summary["distribution"]["labels"]["liver"]["dice"]
+    assert (dice["values"], dice["mean"], dice["median"]) == (2, 0.45, 0.45)
+    assert (dice["low"], dice["high"]) == (0.0, 1.0)  # of two values; Dice ends at 0 and 1
+    assert summary["distribution"]["labels"]["cyst"]["dice"]["mean"] is None
+    assert summary["agreement"] == {}
 
 
 def test_one_case_and_one_label_are_no_plurals() -> None:

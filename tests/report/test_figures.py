@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from segkit.report.figures import (
     Line,
     add_band_note,
     draw_lines,
+    logarithmic_axis,
     new_figure,
     save_figure,
     style_of,
@@ -54,6 +57,51 @@ def test_a_single_point_has_a_bar_instead_of_a_band() -> None:
     draw_lines(axes, [Line("group", [1], [0.8], [0.7], [0.9])], x_label="", y_label="")
     assert list(axes.lines[1].get_ydata()) == [0.7, 0.9]
     assert not axes.collections
+
+
+def test_single_points_and_their_bars_lie_beside_each_other() -> None:
+    figure, (axes,) = new_figure()
+    lines = [Line(name, [2], [0.7], [0.6], [0.8]) for name in ("group", "batch")]
+    draw_lines(axes, lines, x_label="batch size", y_label="Dice", log_x=True)
+    figure.draw_without_rendering()
+    group, group_bar, batch, batch_bar = (line.get_window_extent() for line in axes.lines)
+    assert group.x0 == pytest.approx(group_bar.x0, abs=4)
+    assert batch.x0 - group.x0 == pytest.approx(5 / 72 * figure.dpi)
+    assert not batch_bar.overlaps(group_bar)
+    assert axes.get_ylim()[0] < 0.6
+    assert axes.get_ylim()[1] > 0.8
+
+
+def test_the_legend_covers_nothing() -> None:
+    figure, (axes,) = new_figure()
+    many = [replace(BAND, label=f"a rather long name {number}") for number in range(9)]
+    draw_lines(axes, many, x_label="batch size", y_label="Dice")
+    add_band_note(axes, "95 % interval over cases and seeds")
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend is not None
+    extent = legend.get_window_extent()
+    assert extent.y1 < axes.xaxis.get_label().get_window_extent().y0
+    assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+    assert extent.y0 >= 0
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0519, 0.0742], [0.2, 0.95], [1e-3, 4.7], [1, 70], [3e8, 3.1e8]]
+)
+def test_ticks_of_a_logarithmic_axis_do_not_touch(values: list[float]) -> None:
+    figure, (axes,) = new_figure()
+    draw_lines(axes, [Line("a", values, values)], x_label="cost", y_label="Dice")
+    logarithmic_axis(axes, values)
+    figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    shown = [
+        label.get_window_extent()
+        for tick, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if low <= tick <= high
+    ]
+    assert len(shown) > 1
+    assert all(left.x1 < right.x0 for left, right in pairwise(shown))
 
 
 def test_the_number_of_a_line_decides_its_looks() -> None:

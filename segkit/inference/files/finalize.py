@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from segkit.files.names import DICOM, PICTURE, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.scoring.to_scan_grid import block_bytes
-from segkit.inference.scoring.voxel_values import Kind, label_dtype
 from segkit.labels.postprocessing import has_label, keep_labels, merge_regions, remove_small_blobs
+from segkit.labels.voxel_values import Kind, label_dtype
 from segkit.plans.plan import Plan
 from segkit.volume import Volume
 

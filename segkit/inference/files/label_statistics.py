@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.inference.files.measured_labels import Images, MeasuredLabel, Values, measure_labels
 from segkit.labels.components import find_components
+from segkit.quality.measured_labels import Images, MeasuredLabel, Values, measure_labels
 from segkit.volume import Volume
 
 AXES = "xyz"
@@ -155,8 +155,7 @@ def _border(ends: Sequence[tuple[int, int]], labels: Volume) -> list[str]:
 def _components(label: MeasuredLabel, labels: Volume, values: Sequence[int]) -> dict[str, Any]:
     count, largest = 0, 0
     if label.voxels:
-        box = tuple(slice(first, last + 1) for first, last in label.ends)
-        sizes = find_components(labels.array[0][box], merged=values).voxels
+        sizes = find_components(labels.array[0][label.box], merged=values).voxels
         count, largest = sizes.size, int(sizes.max())
     return {"pieces": count, f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
 

@@ -9,9 +9,9 @@ from segkit.files.atomic import write_text
 from segkit.files.names import ITK, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.prediction import Prediction, channel_names
-from segkit.inference.scoring.voxel_values import STEPS, Kind
 from segkit.io import write_image
 from segkit.io.memory import MAPPED_FROM
+from segkit.labels.voxel_values import STEPS, Kind
 from segkit.plans.plan import Plan
 from segkit.units import size_text
 from segkit.volume import Grid

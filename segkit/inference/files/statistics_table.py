@@ -60,7 +60,7 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
     for case, outcome in outcomes.items():
         if not outcome.get("output"):
             continue
-        record = _record_of(path.parent / Path(outcome["output"]).name)
+        record = record_of(path.parent / Path(outcome["output"]).name)
         if record is None:
             without_record.append(case)
         else:
@@ -74,7 +74,8 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
     write_text(path, text.encode("utf-8", "backslashreplace").decode())
 
 
-def _record_of(label_map: Path) -> dict[str, Any] | None:
+def record_of(label_map: Path) -> dict[str, Any] | None:
+    """Return the record with figures beside a label map; None where there is none."""
     for path in records_of(label_map):
         record = _read_record(path)
         if record is not None:

@@ -20,11 +20,12 @@ from segkit.inference.scoring.constant_windows import ConstantWindowCache
 from segkit.inference.scoring.memory_plan import MemoryNeeds, MemoryPlan, choose_memory_plan
 from segkit.inference.scoring.stopwatch import Stopwatch
 from segkit.inference.scoring.to_scan_grid import Decision, Output, write_on_scan_grid
-from segkit.inference.scoring.voxel_values import Decide, Scores, check_finite_scores, decide_by
 from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.labels.voxel_values import Decide, Scores, check_finite_scores, decide_by
 from segkit.plans.plan import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
 from segkit.progress import WindowProgress
+from segkit.quality.soft_overlap import SoftOverlap
 from segkit.sliding_window.disagreement import TileMismatch
 from segkit.sliding_window.scores import score_slabs
 from segkit.sliding_window.windows import Network, margins
@@ -48,6 +49,8 @@ class Scoring:
     where: Path = Path("scan")
     """The scan's name in messages."""
     progress: WindowProgress | None = None
+    soft_overlap: bool = False
+    """True adds up how the label map overlaps with the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Scored:
     """Values (K, X, Y, Z) of each decision, on the grid of the scan that was prepared."""
     tile_mismatch: float | None = None
     """Fraction of voxels as in `segkit.sliding_window.disagreement`, where it was counted."""
+    soft_overlap: SoftOverlap | None = None
+    """Overlap of the label map with the probabilities, where it was added up."""
 
 
 class TimedScan:
@@ -186,10 +191,8 @@ class ScanScorer:
             count = memory_plan.count(image.shape)
             network = ReportingNetwork(network, scoring.progress, total=count)
         inverse, axis = scoring.scan.inverse, memory_plan.windows.axis
-        outputs = {
-            name: Output(decision.decide, decision.array(inverse, axis))
-            for name, decision in scoring.decisions.items()
-        }
+        overlap = overlap_to_add(scoring, self.plan)
+        outputs = empty_outputs(scoring, axis, overlap)
         scores_of = partial(finite_scores, self.windows, scoring.where)
         mismatch = TileMismatch(self._labels_of) if self.count_mismatch else None
         with torch.inference_mode():
@@ -213,7 +216,24 @@ class ScanScorer:
                     classes=self.windows.classes,
                 )
         arrays = {name: output.array for name, output in outputs.items()}
-        return Scored(arrays, mismatch.share if mismatch else None)
+        return Scored(arrays, mismatch.share if mismatch else None, overlap)
+
+
+def overlap_to_add(scoring: Scoring, plan: Plan) -> SoftOverlap | None:
+    """Return sums that are still empty, if the overlap with the probabilities is wanted."""
+    if not scoring.soft_overlap:
+        return None
+    return SoftOverlap(len(plan.labels), regions=bool(plan.regions))
+
+
+def empty_outputs(scoring: Scoring, axis: int, overlap: SoftOverlap | None) -> dict[Result, Output]:
+    """Return an output to fill for each decision; the labels also add to ``overlap``."""
+    outputs = {}
+    for name, decision in scoring.decisions.items():
+        adds = overlap is not None and name == "labels"
+        decide = overlap.adding(decision.decide) if overlap and adds else decision.decide
+        outputs[name] = Output(decide, decision.array(scoring.scan.inverse, axis))
+    return outputs
 
 
 def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.inference.prediction import Result, Wanted
-from segkit.inference.scoring.voxel_values import (
+from segkit.io.memory import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
+from segkit.labels.voxel_values import (
     FUNCTIONS,
     STEPS,
     Decide,
@@ -27,7 +28,6 @@ from segkit.inference.scoring.voxel_values import (
     entropy,
     label_dtype,
 )
-from segkit.io.memory import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.orient_and_crop import SliceShifts

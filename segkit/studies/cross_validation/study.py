@@ -36,6 +36,7 @@ from segkit.progress import CaseProgress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED
+from segkit.studies.cross_validation.expected_dice import pooled_expected_dice
 from segkit.studies.cross_validation.folds import (
     HARMONIZED,
     check_overrides,
@@ -279,10 +280,11 @@ def _write_ensemble(
             "dice": {name: metrics["dice"] for name, metrics in summary["labels"].items()},
             "mean_dice": summary["mean"]["dice"],
             "cases": len(summary["cases"]),
-            "intervals": dice_intervals(dice_by_label(evaluation.rows)),
+            "intervals": dice_intervals(dice_by_label(evaluation.rows), setup.dataset.cases),
         },
         **joint_agreement([bundle.card for bundle in bundles]),
         **joint_overlap_dice([bundle.card for bundle in bundles]),
+        **pooled_expected_dice([run.run_dir for run in runs]),
     }
     rules = {name: "largest" for name, gain in gains.items() if gain.adopted}
     if rules:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from segkit.report.figures import Line, draw_lines, new_figure, save_figure
+from segkit.report.figures import Line, draw_lines, logarithmic_axis, new_figure, save_figure
 from segkit.studies.scaling.settings import WAYS
 from segkit.studies.scaling.summary import COST_NAMES, Found, cost_by_name, front_of
 
 Picture = tuple[Path, str]
 """PNG and caption."""
-UNITS = {"multiply_adds": 1.0, "memory": 1e9, "step_seconds": 1.0, "seconds": 1.0}
+UNITS = {"multiply_adds": 1e9, "memory": 1e9, "step_seconds": 1.0, "seconds": 1.0}
 """Numbers by which costs are divided in the figure."""
 
 
@@ -25,19 +24,15 @@ def write_figures(folder: Path, found: Found) -> list[Picture]:
     figure, axes = new_figure(len(panels))
     for part, (cost, lines) in zip(axes, panels.items(), strict=True):
         _front(part, found, cost)
-        # Bands of several lines would hide each other.
-        plain = [_without_bands(line) for line in lines]
-        draw_lines(part, plain, x_label=COST_NAMES[cost], y_label="Dice")
-        for bar in itertools.chain(*map(_bars, lines)):
-            draw_lines(part, [bar], x_label=COST_NAMES[cost], y_label="Dice")
-        part.set_xscale("log")
+        draw_lines(part, lines, x_label=COST_NAMES[cost], y_label="Dice", bars=True)
+        logarithmic_axis(part, [x for line in lines for x in line.x])
     return [
         (
             save_figure(figure, folder / "pareto"),
             "Mean Dice over labels on held-out cases against what the networks cost, by the way in "
             "which they were made larger. Multiply-adds are counts; memory and seconds were "
-            "measured on this machine. Bars are 95 % intervals over cases and seeds, gray steps "
-            "the Pareto front of the means.",
+            "measured on this machine. Bars are 95 % intervals over cases and seeds, drawn "
+            "beside each other; gray steps are the Pareto front of the means.",
         )
     ]
 
@@ -57,18 +52,6 @@ def lines_of(found: Found, cost: str) -> list[Line]:
             x, y, low, high = (list(column) for column in zip(*points, strict=True))
             lines.append(Line(way, x, y, low, high, number=number))
     return lines
-
-
-def _without_bands(line: Line) -> Line:
-    return Line(line.label, line.x, line.y, number=line.number)
-
-
-def _bars(line: Line) -> list[Line]:
-    """Return every point of a line by itself, whose interval is drawn as a bar."""
-    points = zip(line.x, line.y, line.low or (), line.high or (), strict=True)
-    return [
-        Line(line.label, [x], [y], [low], [high], number=line.number) for x, y, low, high in points
-    ]
 
 
 def _front(axes: Axes, found: Found, cost: str) -> None:

@@ -180,7 +180,7 @@ def _count_certain(compared: Sequence[Comparison], sign: int) -> int:
 
 
 COST_NAMES = {
-    "multiply_adds": "multiply-adds of a window",
+    "multiply_adds": "billions of multiply-adds of a window",
     "memory": "memory of a step in GB",
     "step_seconds": "seconds of a step",
     "seconds": "seconds of a scan",

@@ -64,9 +64,10 @@ class RunSaver:
 
     def _write_outputs(self, module: SegmentationModule) -> None:
         with self.timing.part(SAVING):
-            overlaps = self.validation.overlaps.entry()
+            measured = {**self.validation.overlaps.entry(), **self.validation.quality.entry()}
             facts, metrics = self._training_facts(module), self._metrics()
-            self.bundle_writer.write(module, facts, metrics, overlaps)
+            self.bundle_writer.write(module, facts, metrics, measured)
+            self.validation.quality.write(self.folder)
             self.rows.write()
         if not module.schedule.remaining:
             self._write_report(module)
@@ -102,5 +103,5 @@ class RunSaver:
             "sd_over_cases": score.sd_over_cases,
             "cases": score.cases,
             "step": self.validation.score_step,
-            "intervals": dice_intervals(score.per_label()),
+            "intervals": dice_intervals(score.per_label(), self.bundle_writer.split.validation),
         }

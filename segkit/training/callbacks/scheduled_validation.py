@@ -13,6 +13,7 @@ from segkit.preprocessing.case_store import PreparedCase
 from segkit.progress import duration
 from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
+from segkit.training.outputs.expected_dice import ExpectedDiceFit
 from segkit.training.outputs.gallery import Gallery
 from segkit.training.outputs.overlap_dice import OverlapDice
 from segkit.training.signals import StopRequest
@@ -55,7 +56,8 @@ class ScheduledValidation:
         """Number of validations that were due so far."""
         self.gallery = Gallery(plan)
         self.overlaps = OverlapDice(plan, cases, budget=budget, stop=stop, ranks=ranks)
-        """Dice at smaller overlaps of windows, measured after the last validation."""
+        """Dice at smaller overlaps of windows; this and the next after the last validation."""
+        self.quality = ExpectedDiceFit(plan, cases, budget=budget, stop=stop, ranks=ranks)
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""
@@ -103,13 +105,12 @@ class ScheduledValidation:
                 duration(self.budget.case_seconds()),
             )
             return
-        self._validate(
-            module, self.cases, self.gallery.offer, keep_seconds=self.budget.overlap_reserve()
-        )
-        own_pictures = {picture.case: picture for picture in self.gallery.pictures}
-        self.gallery.keep_extremes(self.ranks.merged(own_pictures).values())
+        self._validate(module, self.cases, self.gallery.offer, keep=self.budget.reserve_after())
+        pictures = self.ranks.merged({one.case: one for one in self.gallery.pictures})
+        self.gallery.keep_extremes(pictures.values())
         if self.score:
             _log_missing(self.score.cases, len(self.cases), is_stopped=bool(self.stop.received))
+            self.quality.measure(module)
             self.overlaps.measure(module, self.score.per_case)
 
     def _validate(
@@ -118,9 +119,9 @@ class ScheduledValidation:
         cases: Sequence[PreparedCase],
         on_case: OnCase = ignore_case,
         *,
-        keep_seconds: float = 0.0,
+        keep: float = 0.0,
     ) -> None:
-        """Validate ``cases``, fewer if only ``keep_seconds`` would be left after the next one."""
+        """Validate ``cases``, fewer if only ``keep`` seconds would be left after the next one."""
         if not cases:
             return
         timing = self.budget.timing
@@ -128,7 +129,7 @@ class ScheduledValidation:
 
         def is_enough(done: int) -> bool:
             timing.case = (time.perf_counter() - start) / done
-            return bool(self.stop.received) or self.budget.left() < timing.case + keep_seconds
+            return bool(self.stop.received) or self.budget.left() < timing.case + keep
 
         with timing.part(VALIDATING):
             self.score = validate(

@@ -25,6 +25,7 @@ from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.outputs.bundle_writer import BundleWriter
 from segkit.training.outputs.checkpoint import random_state, restore_random_state
+from segkit.training.outputs.expected_dice import relative_time, spread_cases
 from segkit.training.outputs.overlap_dice import CasesToMeasure
 from segkit.training.signals import StopRequest
 from segkit.training.time_budget import Budget, Timing
@@ -76,6 +77,7 @@ def step_end_parts(
         windows=max((window_count(case, plan) for case in cases), default=0),
         batch_size=ranks.part_of(plan.batch_size),
         overlap_cases=CasesToMeasure.among(own_cases, plan).relative_times,
+        quality_cases=relative_time() * len(spread_cases(own_cases)),
     )
     validation = ScheduledValidation(
         plan, cases, count=config.validations, budget=budget, stop=stop, ranks=ranks

@@ -56,7 +56,7 @@ class BundleWriter:
         module: SegmentationModule,
         training: dict[str, Any],
         metrics: dict[str, Any],
-        overlaps: dict[str, Any],
+        measured: dict[str, Any],
     ) -> None:
         """Write folder/bundle with the averaged weights of ``module``.
 
@@ -64,14 +64,15 @@ class BundleWriter:
             module: the network at the current step.
             training: facts of the training so far, for the card.
             metrics: the last validation, for the card.
-            overlaps: entry of the Dice by overlap; empty if it is not measured.
+            measured: entries of the Dice by overlap and of the expected Dice; empty if they are not
+                measured.
         """
         card = {
             "name": self.folder.name,
             "dataset": {**self.dataset, **group_facts(self.split.training)},
             "training": {**training, **self._training_facts(module.device)},
             "metrics": metrics,
-            **overlaps,
+            **measured,
         }
         needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
         if needs:

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from segkit.dataset.dataset import Case, Dataset
-from segkit.evaluation.summary import Row, half_width
+from segkit.evaluation.intervals import SHARE, mean_interval
+from segkit.evaluation.summary import Row
 
 PACKAGES = ("torch", "lightning", "numpy")
 """Packages whose versions are recorded, besides that of segkit."""
@@ -67,35 +68,46 @@ def patient_count(cases: Sequence[Case]) -> int | None:
     return len({case.patient or case.id for case in cases})
 
 
-def dice_by_label(rows: Iterable[Row]) -> dict[str, list[float]]:
-    """Return the Dice of the cases, by label, among the rows of an evaluation."""
-    values: dict[str, list[float]] = defaultdict(list)
+def dice_by_label(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Return the Dice by label and case among the rows of an evaluation."""
+    values: dict[str, dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row.metric == "dice":
-            values[row.label].append(row.value)
+            values[row.label][row.case] = row.value
     return dict(values)
 
 
-def dice_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def dice_intervals(
+    values: Mapping[str, Mapping[str, float]], cases: Sequence[Case] = ()
+) -> dict[str, Any]:
     """Return number of cases and 95 % interval of the mean Dice of each label.
 
-    The interval is that of Student's t over the cases, cut at 0 and 1; a single case has none.
+    The interval is that of `segkit.evaluation.intervals.mean_interval`, over patients where cases
+    share one, whose number is then under ``patients``. A single case or patient has none.
 
-    >>> dice_intervals({"liver": [0.8, 0.9, 1.0], "spleen": [0.5]})
-    {'liver': {'cases': 3, 'low': 0.6516, 'high': 1.0}, 'spleen': {'cases': 1}}
+    >>> dice_intervals({"liver": {"a": 0.5, "b": 0.5}, "spleen": {"a": 0.5}})
+    {'liver': {'cases': 2, 'low': 0.5, 'high': 0.5}, 'spleen': {'cases': 1}}
 
     Args:
-        values: Dice of each case that has the label, by label.
+        values: Dice of each case that has the label, by label and case.
+        cases: the cases, for their patients.
     """
-    return {name: _interval(list(dice)) for name, dice in values.items() if dice}
+    patients = {case.id: case.patient for case in cases if case.patient}
+    return {name: _interval(dice, patients) for name, dice in values.items() if dice}
 
 
-def _interval(dice: Sequence[float]) -> dict[str, Any]:
-    middle, half = sum(dice) / len(dice), half_width(dice)
-    if half is None:
-        return {"cases": len(dice)}
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return {"cases": len(dice), "low": round(low, 4), "high": round(high, 4)}
+def _interval(dice: Mapping[str, float], patients: Mapping[str, str]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"cases": len(dice)}
+    values = {(case, 0): value for case, value in dice.items()}
+    found = mean_interval(values, limits=SHARE, patients=patients)
+    if found is None:
+        return facts
+    if found.cases < len(dice):
+        facts["patients"] = found.cases
+    if found.ends is None:
+        return facts
+    low, high = found.ends
+    return {**facts, "low": round(low, 4), "high": round(high, 4)}
 
 
 def machine_facts(device: torch.device, processes: int = 1) -> dict[str, Any]:

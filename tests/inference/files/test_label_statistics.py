@@ -171,7 +171,7 @@ def test_as_plain_numpy_has_it(shape: tuple[int, int, int], seed: int, block: in
     affine = np.eye(4)
     affine[:3] = random.normal(size=(3, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segkit.inference.files.measured_labels.BLOCK_VOXELS", block)
+        patch.setattr("segkit.quality.measured_labels.BLOCK_VOXELS", block)
         names = {"a": 1, "b": 2, "c": 3}
         found = label_figures(Volume(array[None], affine), names, channels={"T1": scan})
     for name, value in names.items():

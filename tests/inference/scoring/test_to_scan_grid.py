@@ -12,7 +12,7 @@ from segkit.inference.scoring.to_scan_grid import (
     Output,
     write_on_scan_grid,
 )
-from segkit.inference.scoring.voxel_values import decide_by, highest, label_dtype
+from segkit.labels.voxel_values import decide_by, highest, label_dtype
 from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.orient_and_crop import AxisMap
 from segkit.preprocessing.resample import axis_matrices, resample

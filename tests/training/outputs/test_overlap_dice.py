@@ -156,9 +156,9 @@ def test_time_is_kept_for_it() -> None:
             overlap_cases=8.0,
         )
 
-    assert budget(10).overlap_reserve() == 5.0  # 1.25 times 8 times 0.5 seconds
-    assert budget(10, case=2.0).overlap_reserve() == 12.0  # 2 % of the time
-    assert budget(10, case=61.0).overlap_reserve() == 0.0  # nothing is validated
-    assert budget(None).overlap_reserve() == 5.0
+    assert budget(10).reserve_after() == 5.0  # 1.25 times 8 times 0.5 seconds
+    assert budget(10, case=2.0).reserve_after() == 12.0  # 2 % of the time
+    assert budget(10, case=61.0).reserve_after() == 0.0  # nothing is validated
+    assert budget(None).reserve_after() == 5.0
     assert budget(10).reserve(0) == 12.5 + 5.0
     assert math.isinf(budget(None).seconds)

@@ -129,7 +129,7 @@ def probabilities(scores: Scores, *, regions: bool = False) -> NDArray[np.float3
         above_half = np.nextafter(_HALF, np.float32(1))
         np.maximum(values, above_half, out=values, where=scores > 0)
         return np.asarray(values)
-    values = _softmax(scores)
+    values = softmax(scores)
     best, voxels = _not_highest(values, scores)
     largest = np.moveaxis(values, 0, -1)[voxels].max(axis=-1)
     values[(best, *voxels)] = np.nextafter(largest, np.float32(1))
@@ -145,7 +145,7 @@ def steps(scores: Scores, *, regions: bool = False) -> NDArray[np.uint8]:
     >>> steps(np.log(np.array([1, 3], np.float32)).reshape(2, 1, 1, 1)).ravel().tolist()
     [64, 191]
     """
-    scaled = scipy.special.expit(scores) if regions else _softmax(scores)
+    scaled = scipy.special.expit(scores) if regions else softmax(scores)
     scaled *= STEPS
     values = np.rint(scaled, out=scaled).astype(np.uint8)
     if regions:
@@ -190,7 +190,12 @@ def entropy(scores: Scores, *, regions: bool = False) -> NDArray[np.float32]:
     return fraction
 
 
-def _softmax(scores: Scores) -> NDArray[np.float32]:
+def softmax(scores: Scores) -> NDArray[np.float32]:
+    """Return the probabilities (K, X, Y, Z) of scores of K labels that exclude each other.
+
+    >>> softmax(np.log(np.array([1, 3], np.float32)).reshape(2, 1, 1, 1)).ravel().tolist()
+    [0.25, 0.75]
+    """
     values: NDArray[np.float32] = scores - scores.max(axis=0)
     np.exp(values, out=values)
     values /= values.sum(axis=0)

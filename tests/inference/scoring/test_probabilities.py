@@ -13,8 +13,8 @@ from segkit.errors import InputError, UsageError
 from segkit.inference import Predictor
 from segkit.inference.prediction import Prediction, Wanted
 from segkit.inference.scoring.memory_plan import memory_plans
-from segkit.inference.scoring.voxel_values import highest, probabilities, steps
 from segkit.io.memory import is_mapped, map_scratch
+from segkit.labels.voxel_values import highest, probabilities, steps
 from segkit.volume import Volume
 
 Make = Callable[..., Bundle]

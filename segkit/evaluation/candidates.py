@@ -1,0 +1,67 @@
+"""Find the label maps in a folder by case id, and choose among several formats of one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from segkit.files.names import (
+    BESIDE,
+    DICOM,
+    PICTURE,
+    RTSTRUCT,
+    case_id,
+    must_exist,
+    readable_files,
+    scan_paths,
+    suffix_of,
+)
+
+
+def files_by_case(predictions: Path) -> dict[str, list[Path]]:
+    """Return the files of each case id; a folder may hold previews next to the label maps."""
+    if predictions.is_dir():
+        paths = [*readable_files(predictions), *_dicom_files(predictions)]
+    else:
+        must_exist(predictions)
+        paths = [predictions]
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        files.setdefault(case_id(path), []).append(path)
+    return files
+
+
+def label_files(references: Path) -> list[Path]:
+    """Return the label maps in a folder, or the one file."""
+    dicom_files = _dicom_files(references) if references.is_dir() else []
+    if dicom_files:
+        return [*readable_files(references), *dicom_files]
+    return scan_paths(references)
+
+
+def _dicom_files(folder: Path) -> list[Path]:
+    """Return the DICOM-SEG files in a folder: .dcm files that are not an RTSTRUCT of predict."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if suffix_of(path) == DICOM
+        and path.is_file()
+        and not path.name.startswith(".")
+        and not path.stem.endswith(RTSTRUCT)
+    )
+
+
+def is_beside(case: str, cases: Collection[str]) -> bool:
+    """Return whether a file's name shows that it accompanies the label map of another case."""
+    return any(case.endswith(end) and case.removesuffix(end) in cases for end in BESIDE)
+
+
+def best_format(files: Sequence[Path], reference: Path) -> Path:
+    """Return the file with the reference's suffix, else a volume, a DICOM-SEG, or a picture.
+
+    A picture comes last because it may be a preview.
+    """
+    same = [path for path in files if suffix_of(path) == suffix_of(reference)]
+    volumes = [path for path in files if suffix_of(path) not in (*PICTURE, DICOM)]
+    dicom = [path for path in files if suffix_of(path) == DICOM]
+    return [*same, *volumes, *dicom, *files][0]

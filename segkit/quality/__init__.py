@@ -1,0 +1,1 @@
+"""Quality of a label map without a reference: measured signs, expected Dice, calibration."""

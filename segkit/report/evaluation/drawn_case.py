@@ -1,0 +1,142 @@
+"""Scan, prediction and reference of one case, cropped around the labels, to draw and to view."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError, OutOfMemoryError, UsageError
+from segkit.evaluation.case_maps import CaseMaps, read_maps
+from segkit.evaluation.measure import Structure, values_of
+from segkit.evaluation.pairs import Pair, Pairs
+from segkit.evaluation.run_records import read_record, recorded_scan
+from segkit.files.names import READABLE
+from segkit.io.scans import open_source
+from segkit.labels.colors import Color, label_colors
+from segkit.report.preview import draw_comparison
+from segkit.volume import Box, Grid, Volume
+
+MARGIN_MM = 20.0
+"""Width of the surroundings of the labels that are shown, in mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnCase:
+    """Part of a case around its labels; label values are 1, 2, ... in the order of ``names``."""
+
+    case: str
+    scan: Volume
+    """The scan (C, X, Y, Z); zeros if there is none."""
+    predicted: Volume
+    reference: Volume
+    names: dict[str, int]
+    """Value of each label in both label maps."""
+    note: str
+    """Why the ground is plain; "" with a scan."""
+
+    @property
+    def colors(self) -> dict[str, Color]:
+        """Color of each label."""
+        return label_colors(self.names)
+
+    def png(self) -> bytes:
+        """Return the picture of the case: three planes, or the picture itself, as a PNG."""
+        stream = io.BytesIO()
+        image = draw_comparison(
+            self.scan, self.predicted, self.reference, self.names, outline_reference=True
+        )
+        image.save(stream, format="PNG", optimize=True)
+        return stream.getvalue()
+
+
+def read_drawn_case(pair: Pair, pairs: Pairs, scans: Path | None) -> DrawnCase:
+    """Return a case to draw, read from its files; one scan is in memory at a time.
+
+    Args:
+        pair: files of the case.
+        pairs: all cases, with the names of the labels.
+        scans: folder with the scans, named as the cases; by default they are those of the dataset,
+            or those that were recorded beside the predictions.
+
+    Raises:
+        InputError: as for `segkit.evaluation.case_maps.read_maps`.
+    """
+    maps = read_maps(pair, pairs)
+    names = {name: number for number, name in enumerate(maps.labels, start=1)}
+    box = _box_around(maps)
+    predicted, reference = (
+        cropped.with_array(_numbered(cropped.array, maps.labels))
+        for cropped in (_cropped(maps.predicted, box), _cropped(maps.reference, box))
+    )
+    scan, note = _read_scan(_scan_path(pair, scans), maps.reference.grid, box)
+    ground = predicted.with_array(np.zeros_like(predicted.array) if scan is None else scan)
+    return DrawnCase(pair.case, ground, predicted, reference, names, note)
+
+
+def _scan_path(pair: Pair, scans: Path | None) -> Path | None:
+    if scans is None:
+        return pair.scan or recorded_scan(read_record(pair.prediction))
+    names = [f"{pair.case}{end}{suffix}" for suffix in READABLE for end in ("", "_0000")]
+    files = [scans / name for name in names]
+    folder = [scans / pair.case]  # of DICOM
+    return next((path for path in [*files, *folder] if path.exists()), None)
+
+
+def _read_scan(path: Path | None, grid: Grid, box: Box) -> tuple[NDArray[Any] | None, str]:
+    """Return the voxels (C, X, Y, Z) of a scan inside the box, or None and why there are none."""
+    if path is None:
+        return None, "drawn on plain ground, because the scan was not found (give --scans FOLDER)"
+    try:
+        source = open_source(path)
+        if not source.grid.matches(grid):
+            return None, "drawn on plain ground, because the scan has another grid than the labels"
+        planes = source.planes(box[2].start, box[2].stop)
+    except (InputError, UsageError, OutOfMemoryError) as error:
+        return None, f"drawn on plain ground, because the scan cannot be read ({error})"
+    channels = planes if grid.unit == "px" else planes[:1]
+    voxels = np.array(channels[(slice(None), *box[:2])])
+    return np.nan_to_num(voxels) if voxels.dtype.kind == "f" else voxels, ""
+
+
+def _numbered(array: NDArray[Any], labels: Mapping[str, Structure]) -> NDArray[Any]:
+    """Return a label map in which the labels have the values 1, 2, ... in their order.
+
+    Regions may overlap: a voxel gets the smallest region that contains it, so that all are visible.
+
+    >>> _numbered(np.array([0, 1, 3, 4]), {"tumor": (1, 3), "core": 3}).tolist()
+    [0, 1, 2, 0]
+    """
+    numbered = np.zeros(array.shape, np.uint8 if len(labels) < 256 else np.uint16)
+    values = {number: values_of(label) for number, label in enumerate(labels.values(), start=1)}
+    for number in sorted(values, key=lambda number: -len(values[number])):
+        numbered[np.isin(array, values[number])] = number
+    return numbered
+
+
+def _box_around(maps: CaseMaps) -> Box:
+    """Return the box around both label maps with a margin; the whole grid without labels."""
+    grid = maps.reference.grid
+    marked = (maps.predicted.array[0] != 0) | (maps.reference.array[0] != 0)
+    if grid.unit == "px" or not marked.any():
+        x, y, z = (slice(0, size) for size in grid.shape)
+        return x, y, z
+    spans = []
+    for axis, (size, edge) in enumerate(zip(grid.shape, grid.spacing, strict=True)):
+        others = tuple(other for other in range(3) if other != axis)
+        occupied = np.flatnonzero(marked.any(axis=others))
+        margin = max(1, round(MARGIN_MM / edge))
+        first, last = int(occupied[0]) - margin, int(occupied[-1]) + margin
+        spans.append(slice(max(0, first), min(size, last + 1)))
+    return spans[0], spans[1], spans[2]
+
+
+def _cropped(volume: Volume, box: Box) -> Volume:
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [span.start for span in box]
+    return Volume(np.ascontiguousarray(volume.array[(slice(None), *box)]), affine, volume.unit)

@@ -1,0 +1,104 @@
+"""Sentences on what could not be measured: failed cases, missed labels, values left out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import first_few
+from segkit.evaluation.evaluate import Evaluation
+from segkit.evaluation.run_records import failures
+from segkit.report.page import bullets
+
+NAMED = 8
+"""Number of cases that a sentence names."""
+REASONS = {
+    "infinite": "one of the two masks is empty",
+    "undefined": "there is nothing to divide by or to measure from (NaN in other programs)",
+}
+"""Why values of each kind are infinite or undefined."""
+
+
+def missing_section(evaluation: Evaluation) -> str:
+    """Return the section about everything that was not measured, as HTML."""
+    sentences = [*failed_sentences(evaluation), *absence_sentences(evaluation)]
+    sentences += left_out_sentences(evaluation.summary)
+    if not sentences:
+        sentences = [
+            "Nothing is missing: every label is in both masks of every case, and every metric has a"
+            " finite value."
+        ]
+    return f'<h2 id="missing">Failures, empty masks and values left out</h2>\n{bullets(sentences)}'
+
+
+def failed_sentences(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a sentence about the references without a prediction, and why predictions failed."""
+    missing = evaluation.summary["references_without_prediction"]
+    if not missing:
+        return
+    yield (
+        f"{_cases(len(missing))} of the references without a prediction:"
+        f" {first_few(missing, NAMED)}. They are in none of the means, which may therefore be too"
+        " high."
+    )
+    reasons = failures(Path(evaluation.summary["predictions"]))
+    for case in [case for case in missing if reasons.get(case)][:NAMED]:
+        yield f"{case} failed: {reasons[case]}"
+
+
+def absence_sentences(evaluation: Evaluation) -> Iterator[str]:
+    """Yield sentences about labels that are in only one of the masks, or in neither."""
+    cases = _cases_by_presence(evaluation)
+    total = len(evaluation.summary["cases"])
+    for label, counts in evaluation.summary["counts"].items():
+        missed, invented = cases[label, "missed"], cases[label, "invented"]
+        if missed:
+            yield (
+                f"{label} was missed in {_cases(len(missed))} of {total}"
+                f" ({first_few(missed, NAMED)}): it is in the reference, and nothing of it was"
+                " predicted. Dice 0 counts in the mean; distances are infinite."
+            )
+        if invented:
+            yield (
+                f"{label} was predicted in {_cases(len(invented))} of {total} without it in the"
+                f" reference ({first_few(invented, NAMED)}). Dice 0 counts in the mean; distances"
+                " are infinite."
+            )
+        if counts["neither"]:
+            yield (
+                f"{label} is in neither mask of {_cases(counts['neither'])} of {total}. That is"
+                " correct, but there is nothing to measure: these cases have no value for it."
+            )
+
+
+def _cases_by_presence(evaluation: Evaluation) -> dict[tuple[str, str], list[str]]:
+    """Return the cases in which a label is ``missed`` or ``invented``, by label and that word."""
+    cases = defaultdict(list)
+    for (case, label), (predicted, reference) in evaluation.volumes.items():
+        if not predicted:
+            cases[label, "missed"].append(case)
+        elif not reference:
+            cases[label, "invented"].append(case)
+    return cases
+
+
+def left_out_sentences(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield sentences about infinite and undefined values, which are counted and left out."""
+    for label, counts in summary["counts"].items():
+        for kind, why in REASONS.items():
+            by_count: dict[int, list[str]] = defaultdict(list)
+            for metric, count in counts.get(kind, {}).items():
+                by_count[count].append(metric)
+            for count, metrics in by_count.items():
+                is_one = len(metrics) == 1
+                yield (
+                    f"{label}: {', '.join(metrics)} {'is' if is_one else 'are'} {kind} in"
+                    f" {_cases(count)}, because {why}. {'Its mean' if is_one else 'Their means'}"
+                    " leave these cases out and can look better than the model is."
+                )
+
+
+def _cases(count: int) -> str:
+    return f"{count} {'case' if count == 1 else 'cases'}"

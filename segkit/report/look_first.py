@@ -1,0 +1,133 @@
+"""HTML page of many predictions: which scans to look at first, and why."""
+
+from __future__ import annotations
+
+import html
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segkit.report.page import html_page, paragraph
+
+TITLE = "Scans to look at first"
+
+
+@dataclass(frozen=True)
+class ScanToLook:
+    """One scan of many, and what is known about the quality of its label map."""
+
+    case: str
+    failure: str = ""
+    """Message of a scan that could not be predicted."""
+    dice: float | None = None
+    """Expected Dice, mean over labels; None where it is not known."""
+    error: float | None = None
+    """Mean absolute error of such an expected Dice."""
+    usual: float | None = None
+    """Mean Dice of the same labels in validation cases."""
+    lowest: tuple[str, float] | None = None
+    """Label with the lowest expected Dice, and that Dice."""
+    flags: tuple[str, ...] = ()
+    """Sentences on what is unusual about the scan or a label."""
+    preview: str = ""
+    """Name of the picture in the same folder, if there is one."""
+
+    @property
+    def is_worse(self) -> bool:
+        """True if a Dice is expected that is below the usual one by more than its error."""
+        known = self.dice is not None and self.usual is not None
+        return known and (self.dice or 0.0) + (self.error or 0.0) < (self.usual or 0.0)
+
+    @property
+    def is_first(self) -> bool:
+        """True if a person must look at the scan: it failed, is flagged, or expected to be worse.
+
+        >>> ScanToLook("a", dice=0.5, error=0.1, usual=0.9).is_first
+        True
+        >>> ScanToLook("a", dice=0.85, error=0.1, usual=0.9).is_first
+        False
+        """
+        return bool(self.failure or self.flags) or self.is_worse
+
+
+def in_order(scans: Sequence[ScanToLook]) -> list[ScanToLook]:
+    """Return the scans as they should be looked at.
+
+    Failed scans come first, then flagged ones, then the others. Among them those with the lowest
+    expected Dice come first, and those without one last.
+    """
+
+    def key(scan: ScanToLook) -> tuple[bool, bool, float]:
+        dice = 2.0 if scan.dice is None else scan.dice
+        return not scan.failure, not scan.flags, dice
+
+    return sorted(scans, key=key)
+
+
+def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
+    """Return the page as HTML; its pictures are files in the same folder.
+
+    Args:
+        scans: all scans.
+        accuracy: a sentence on how accurate an expected Dice is.
+    """
+    ordered = in_order(scans)
+    first = [scan for scan in ordered if scan.is_first]
+    rest = [scan for scan in ordered if not scan.is_first]
+    return html_page(
+        TITLE,
+        [
+            f"<h1>{TITLE}</h1>",
+            paragraph(_summary(scans, first)),
+            paragraph(accuracy),
+            *_section("Look at these", first, 1),
+            *_section("The others, lowest expected Dice first", rest, 1 + len(first)),
+        ],
+    )
+
+
+def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
+    failed = sum(bool(scan.failure) for scan in first)
+    flagged = sum(bool(scan.flags) for scan in first)
+    worse = sum(scan.is_worse for scan in first)
+    return (
+        f"{len(first)} of {len(scans)} scans should be looked at: {failed} could not be predicted, "
+        f"{flagged} {'has' if flagged == 1 else 'have'} a warning, and for {worse} a lower Dice is "
+        "expected than validation cases have. A scan can be counted twice. The others may be wrong "
+        "as well: an expected Dice is an estimate, and not a measurement."
+    )
+
+
+def _section(title: str, scans: Sequence[ScanToLook], start: int) -> list[str]:
+    if not scans:
+        return []
+    items = "\n".join(f"<li>{_item(scan)}</li>" for scan in scans)
+    return [f"<h2>{title}</h2>", f'<ol start="{start}">\n{items}\n</ol>']
+
+
+def _item(scan: ScanToLook) -> str:
+    lines = [f"<b>{html.escape(scan.case)}</b> {html.escape(_dice_text(scan))}"]
+    lines += [html.escape(text) for text in (scan.failure, *scan.flags) if text]
+    if scan.preview:
+        name = html.escape(urllib.parse.quote(scan.preview))
+        lines.append(
+            f'<a href="{name}"><img src="{name}" loading="lazy" width="320" '
+            f'alt="Outlines of the labels of {html.escape(scan.case)}"></a>'
+        )
+    return "<br>".join(lines)
+
+
+def _dice_text(scan: ScanToLook) -> str:
+    """Return the expected Dice in words.
+
+    >>> _dice_text(ScanToLook("a", dice=0.5, error=0.125, usual=0.9, lowest=("liver", 0.25)))
+    'expected Dice 0.50, give or take 0.12 (validation cases: 0.90); lowest: liver 0.25'
+    """
+    if scan.failure:
+        return "could not be predicted"
+    if scan.dice is None:
+        return "no expected Dice"
+    text = f"expected Dice {scan.dice:.2f}"
+    text += f", give or take {scan.error:.2f}" if scan.error is not None else ""
+    text += f" (validation cases: {scan.usual:.2f})" if scan.usual is not None else ""
+    return text + (f"; lowest: {scan.lowest[0]} {scan.lowest[1]:.2f}" if scan.lowest else "")

@@ -1,0 +1,54 @@
+"""Order of the scans to look at, and the page about them."""
+
+from __future__ import annotations
+
+from segkit.report.look_first import ScanToLook, in_order, look_first_page
+
+SCANS = [
+    ScanToLook("good", dice=0.9, error=0.1, usual=0.9, lowest=("liver", 0.8)),
+    ScanToLook("bad", dice=0.2, error=0.1, usual=0.9),
+    ScanToLook("unknown"),
+    ScanToLook("flagged", dice=0.85, error=0.1, usual=0.9, flags=("voxels of 9 x 9 x 9 mm",)),
+    ScanToLook("very_bad", dice=0.1, error=0.1, usual=0.9, flags=("liver: not found",)),
+    ScanToLook("broken", failure="x.nii: not a NIfTI file"),
+    ScanToLook("fair", dice=0.82, error=0.1, usual=0.9),
+]
+
+
+def test_failures_then_flags_then_expected_dice() -> None:
+    names = [scan.case for scan in in_order(SCANS)]
+    assert names == ["broken", "very_bad", "flagged", "bad", "fair", "good", "unknown"]
+    assert [scan.case for scan in SCANS if scan.is_first] == [
+        "bad",
+        "flagged",
+        "very_bad",
+        "broken",
+    ]
+
+
+def test_the_page_says_why() -> None:
+    page = look_first_page(SCANS, "It was wrong by 0.1.")
+    assert (
+        "4 of 7 scans should be looked at: 1 could not be predicted, 2 have a warning, and for 2"
+        in page
+    )
+    assert "x.nii: not a NIfTI file" in page
+    assert (
+        "expected Dice 0.90, give or take 0.10 (validation cases: 0.90); lowest: liver 0.80" in page
+    )
+    first, others = page.split("The others, lowest expected Dice first")
+    assert "very_bad" in first
+    assert '<ol start="5">' in others
+
+
+def test_names_are_escaped_and_pictures_are_links() -> None:
+    page = look_first_page([ScanToLook("<a b>", preview="<a b>_preview.png")], "")
+    assert "<b>&lt;a b&gt;</b>" in page
+    assert 'src="%3Ca%20b%3E_preview.png" loading="lazy"' in page
+    assert "<a b>" not in page.replace("&lt;", "")
+
+
+def test_nothing_to_look_at_first() -> None:
+    page = look_first_page(SCANS[:1], "")
+    assert "0 of 1 scans should be looked at" in page
+    assert "Look at these" not in page
