@@ -6,9 +6,10 @@ RUN is a finished training whose dataset has not moved. Every other validation c
 estimator, with degraded copies, as at the end of a training. The others are the test: their scans
 are degraded as files would be, before any preparation, and predicted as `segkit predict --stats`
 does. Four kinds of degradation are those of the fit at other strengths, and six the estimator never
-meets. Print tables in Markdown: the mean true and expected Dice of each kind, with the mean
-absolute error; and Spearman's rank correlation over all labels of all scans, over scans as they
-are, and over scans as they are with unseen degradations.
+meets. Print tables in Markdown: the temperature that the same cases give, and the calibration error
+(ECE) as the training states it and of the test, before and after; the mean true and expected Dice
+of each kind, with the mean absolute error; and Spearman's rank correlation over all labels of all
+scans, over scans as they are, and over scans as they are with unseen degradations.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import dataclasses
 import itertools
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,16 +34,25 @@ from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.config.run_file import read_config
 from segkit.dataset.dataset import Case
 from segkit.dataset.split import split_cases
+from segkit.evaluation.calibration import NO_VOXELS
 from segkit.inference.prediction import Prediction, Wanted
 from segkit.inference.predictor import Predictor
 from segkit.io import read_case
 from segkit.io.labels import read_labels
 from segkit.networks.precision import ComputeMode
 from segkit.planning.plan_dataset import open_dataset
-from segkit.preprocessing.case_store import prepare_cases
+from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.quality.accuracy import spearman
+from segkit.quality.calibration import CALIBRATION_KEY
 from segkit.quality.entry import EXPECTED_KEY
-from segkit.training.outputs.expected_dice import case_examples, fitted_entry
+from segkit.training.outputs.quality import fitted_entry, measure_case
+from segkit.training.outputs.temperature import (
+    TEMPERATURES,
+    CaseCalibration,
+    case_calibration,
+    fitted_calibration,
+)
+from segkit.training.validation import predict_case
 from segkit.volume import Volume
 
 Random = np.random.Generator
@@ -145,25 +156,64 @@ def main() -> None:
     config = read_config(given.run / "config.yaml")
     dataset = open_dataset(config)
     cases = split_cases(dataset, config.fold, config.folds).validation
+    to_fit, to_test = (cases[start::2][: given.cases] for start in (0, 1))
     store = Path(config.dataset.store or given.run / "prepared")
-    prepared = prepare_cases(cases[::2][: given.cases], dataset, bundle.plan, store)
-    card = bundle.card | _fitted(bundle, prepared)
+    prepare = partial(prepare_cases, dataset=dataset, plan=bundle.plan, folder=store)
+    card = bundle.card | _fitted(bundle, prepare(to_fit))
     print(card[EXPECTED_KEY]["accuracy"], flush=True)
+    print_calibration(card[CALIBRATION_KEY], _tested(bundle, prepare(to_test)))
     predictor = Predictor(dataclasses.replace(bundle, card=card), quiet=True, precision="float32")
     rows: list[Row] = []
-    for case in cases[1::2][: given.cases]:
+    for case in to_test:
         rows += _rows(predictor, case)
         if given.rows:
             _write(given.rows, rows)
     print_tables(rows)
 
 
-def _fitted(bundle: Bundle, prepared: Any) -> dict[str, Any]:
+def _module(bundle: Bundle) -> Any:
+    """Return what the end of a training uses of its module."""
     mode = ComputeMode("float32", "contiguous")
     (network,) = bundle.networks()
-    module: Any = SimpleNamespace(average=network, mode=mode, device=torch.device("cpu"))
-    examples = [one for case in prepared for one in case_examples(module, case, bundle.plan)]
-    return fitted_entry(examples)
+    return SimpleNamespace(average=network, mode=mode, device=torch.device("cpu"))
+
+
+def _fitted(bundle: Bundle, prepared: list[PreparedCase]) -> dict[str, Any]:
+    """Return the entries of bundle.json that a training would fit to these cases."""
+    module = _module(bundle)
+    measured = [measure_case(module, case, bundle.plan) for case in prepared]
+    examples = [one for case in measured for one in case.examples]
+    calibrations = [case.calibration for case in measured if case.calibration]
+    return {**fitted_entry(examples), **fitted_calibration(calibrations, bundle.plan)}
+
+
+def _tested(bundle: Bundle, prepared: list[PreparedCase]) -> list[CaseCalibration]:
+    """Return the sums for the calibration error of cases as they are."""
+    module = _module(bundle)
+    sums = []
+    with torch.inference_mode():
+        for case in prepared:
+            scores, reference = predict_case(
+                module.average, case, bundle.plan, mode=module.mode, device=module.device
+            )
+            found = case_calibration(scores, reference.numpy(), bundle.plan)
+            sums += [found] if found else []
+    return sums
+
+
+def print_calibration(entry: dict[str, Any], test: list[CaseCalibration]) -> None:
+    """Print temperatures and calibration errors, as the training states them and of test cases."""
+    print("\n| label | temperature | ECE stated: before | after | ECE of test: before | after |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for label, temperature in entry["temperatures"].items():
+        stated = entry["ece"][label]
+        chosen = int(np.abs(np.log(np.array(TEMPERATURES) / temperature)).argmin())
+        totals = [
+            sum((case.labels[label][index] for case in test if label in case.labels), NO_VOXELS)
+            for index in (TEMPERATURES.index(1.0), chosen)
+        ]
+        errors = (stated["before"], stated["after"], *(total.ece() for total in totals))
+        print(f"| {label} | {temperature:.2f} | {' | '.join(f'{one:.4f}' for one in errors)} |")
 
 
 def _rows(predictor: Predictor, case: Case) -> Iterator[Row]:

@@ -77,13 +77,25 @@ class InputError(SegkitError):
     """A file or dataset that cannot be used.
 
     The message names it, what was expected, what was found and what to do.
+
+    Attributes:
+        where: the file or dataset.
+        kind: "grid" for files on different grids, "not_finite" for voxels without a number,
+            "label_values" for unknown label values, "" for everything else.
     """
 
     exit_code = 3
 
     def __init__(
-        self, where: str | PathLike[str], *, expected: str, found: str, remedy: str
+        self,
+        where: str | PathLike[str],
+        *,
+        expected: str,
+        found: str,
+        remedy: str,
+        kind: str = "",
     ) -> None:
+        self.where, self.kind = str(where), kind
         super().__init__(f"{printable(str(where))}: expected {expected}, found {found}. {remedy}")
 
 

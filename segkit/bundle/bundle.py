@@ -180,7 +180,9 @@ def pack_bundle(folder: str | Path, file: str | Path) -> Path:
         changed[CONFIG] = json_bytes(config)
     if notes:
         changed[NOTES] = notes.encode()
-    files = {**bundle.card["files"], **_receipts(changed)}
+    # The notes of a model that was unpacked may have been removed since.
+    kept = {name: receipt for name, receipt in bundle.card["files"].items() if name != NOTES}
+    files = {**kept, **_receipts(changed)}
     with (
         atomic_path(file) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,

@@ -13,6 +13,7 @@ from segkit.bundle.card import ModelCard
 from segkit.bundle.card_limits import not_for
 from segkit.bundle.settings_line import settings_line
 from segkit.plans.plan import Plan
+from segkit.quality.entry import EXPECTED_KEY
 from segkit.units import is_number
 
 CROSS_VALIDATION = "cross_validation"
@@ -112,6 +113,7 @@ def _results(model: ModelCard) -> dict[str, Any] | None:
         "out_of_fold": _is_out_of_fold(training),
         "step": metrics.get("step"),
         "mean": mean if is_number(mean) else None,
+        "expected_dice": _accuracy_of_expected_dice(model),
         "labels": {
             name: {"dice": value, **nothing, **table_of(intervals, name)}
             for name, value in measured.items()
@@ -128,6 +130,15 @@ _OF_TRAINING = (
     *("machine", "versions", "weights", "mask"),
 )
 """Facts of a training that are on the card as they are."""
+
+
+def _accuracy_of_expected_dice(model: ModelCard) -> dict[str, Any] | None:
+    """Return how far the expected Dice of a scan is off on cases that its fit did not use."""
+    accuracy = table_of(table_of(model.card, EXPECTED_KEY), "accuracy")
+    figures = table_of(accuracy, "as_they_are")
+    if not is_number(figures.get("error")):
+        return None
+    return {"cases": accuracy.get("cases"), **figures}
 
 
 def _training(model: ModelCard, config: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _ranges(data: Mapping[str, Any]) -> Iterator[str]:
 def _groups(data: Mapping[str, Any]) -> str:
     groups = [f"{printable(name)} ({count})" for name, count in (data["groups"] or {}).items()]
     if is_number(data["unnamed_groups"]):
-        groups.append(f"{data['unnamed_groups']} of a single patient each, not named")
+        groups.append(f"not named, of a single patient each: {data['unnamed_groups']}")
     return ", ".join(groups) or UNKNOWN
 
 
@@ -99,12 +99,12 @@ def _people(cases: Any, patients: Any) -> str:
     """Return numbers of cases and patients in words.
 
     >>> _people(160, 80), _people(3, None)
-    ('160 cases of 80 patients', '3 cases (which patients: not recorded)')
+    ('160 cases of 80 patients', '3 cases (patients: not recorded)')
     """
     if not is_number(cases):
         return f"an unknown number of cases ({UNKNOWN})"
     named = f" of {count_words(patients, 'patient')}" if is_number(patients) else ""
-    return count_words(cases, "case") + (named or " (which patients: not recorded)" * bool(cases))
+    return count_words(cases, "case") + (named or " (patients: not recorded)" * bool(cases))
 
 
 def _labels(content: Mapping[str, Any]) -> Iterator[str]:
@@ -128,9 +128,26 @@ def _results(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"{printable(name)}: {dice_words(result)}"
     if is_number(results["mean"]):
         yield f"Mean over the labels: Dice {results['mean']:.3f}"
+    if results["expected_dice"]:
+        yield _expected(results["expected_dice"])
     yield (
         "The cases are of the same dataset as those of the training, and intervals are over cases:"
         " on scans from elsewhere it may be worse"
+    )
+
+
+def _expected(accuracy: Mapping[str, Any]) -> str:
+    """Return in words how far the expected Dice of a scan is off.
+
+    >>> _expected({"cases": 20, "error": 0.03, "error_of_mean": 0.04})
+    'Expected Dice of a scan (predict --stats): off by 0.030 on average over 20 cases left out of \
+the fit; the mean Dice of the label is off by 0.040'
+    """
+    usual = accuracy.get("error_of_mean")
+    compared = f"; the mean Dice of the label is off by {usual:.3f}" if is_number(usual) else ""
+    return (
+        f"Expected Dice of a scan (predict --stats): off by {accuracy['error']:.3f} on average over"
+        f" {count_words(accuracy['cases'], 'case')} left out of the fit{compared}"
     )
 
 
@@ -142,8 +159,8 @@ def _measured(results: Mapping[str, Any], steps: Any) -> str:
     if is_number(results["step"]) and results["step"] != steps:
         when = f", after step {results['step']} of {_word(steps)}"
     fold = _word(results["fold"])
-    where = f"on the validation cases of the training ({cases}; fold: {fold})"
-    return f"Measured {where}, on the grid of the network{when}"
+    where = f"on the validation cases, which did not train the network ({cases}; fold: {fold})"
+    return f"Measured {where}, on its grid{when}"
 
 
 def _training(training: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from segkit.bundle.bundle import Bundle, fill_network, write_bundle
+from segkit.bundle.notes import NOTES, read_notes
 from segkit.errors import InputError
+from segkit.files.atomic import write_text
 from segkit.networks.fusion import fuse
 from segkit.plans.plan import Plan
 
@@ -66,6 +68,8 @@ def write_plain(model: Bundle, folder: str | Path) -> Bundle:
         "network": model.plan.network.name,
         "symmetry": symmetry.group,
     }
+    if notes := read_notes(model.path):
+        write_text(Path(folder) / NOTES, notes)
     return write_bundle(folder, plain_plan(model.plan), card, states, _plain_config(model.config))
 
 

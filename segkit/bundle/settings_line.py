@@ -14,7 +14,10 @@ from segkit.config.choices import configs_folder, own_choices
 from segkit.config.keys import get, known_keys, put
 from segkit.config.schema import TrainConfig
 
-PATHS = ("dataset.path", "dataset.groups", "plan.file", "weights", "rewind", "mask")
+PATHS = (
+    *("dataset.path", "dataset.groups", "plan.file", "plan.harmonization"),
+    *("weights", "rewind", "mask"),
+)
 """Settings that are paths: their folders may name a person and are left out."""
 LEFT_OUT = ("run_dir", "dataset.store", "dataset.path", "trainer.threads", "trainer.workers")
 """Settings that say where something is, or on which machine, and that change no result."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.commands.evaluate_compare import add_flags, check_flags, run_comparison
+from segkit.commands.evaluate_metrics import (
+    add_metric_flags,
+    families_of,
+    lesion_table,
+    metric_lines,
+)
 from segkit.commands.flags import Parser
 from segkit.dataset.groups import COLUMN, table_groups, table_patients
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.by_group import by_group
+from segkit.evaluation.distribution import with_patients
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.metrics import RULES, definitions
 from segkit.evaluation.pairs import is_dataset
+from segkit.evaluation.patients import patients_in_table
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
@@ -31,8 +37,6 @@ from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.tables import narrow_tables, text_table
 
 PICTURES = ReportOptions().pictures
-LINE = 100
-"""Length of a line of the help."""
 DETAILS = """\
 REFERENCES is a label map, a folder of label maps, or a dataset. With a dataset, its label names and
 regions are used, voxels with its ignore label are left out, and only cases with a prediction count.
@@ -45,45 +49,34 @@ other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their 
 """
 
 
-def metric_lines() -> str:
-    """Return the definitions of the metrics and their rules as lines of at most 100 characters."""
-    entries = definitions("--tolerance-mm")
-    width = max(map(len, entries)) + 2
-    lines = [
-        textwrap.fill(f"{name:<{width}}{text}", LINE, subsequent_indent=" " * width)
-        for name, text in entries.items()
-    ]
-    without_spacing = (
-        "For pictures without spacing, distances and volumes are in px instead of mm and ml."
-    )
-    return "\n".join([*lines, "", textwrap.fill(f"{RULES} {without_spacing}", LINE)])
-
-
 def run(arguments: Sequence[str]) -> int:
     """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
     check_flags(given)
     _check_group_flags(given)
     _check_report_flags(given)
+    command = shlex.join(["segkit", "evaluate", *arguments])
     if given.compare:
-        return run_comparison(given, _labels(given.labels))
+        return run_comparison(given, _labels(given.labels), command)
     evaluation = evaluate(
         given.predictions,
         given.references,
         labels=_labels(given.labels),
         ignore=given.ignore,
         tolerance_mm=given.tolerance_mm,
+        extras=families_of(given),
+        lesion_iou=given.lesion_iou or 0.0,
     )
+    evaluation = with_patients(evaluation, _patients(given))
     if given.by:
-        patients = table_patients(given.groups) if given.groups else {}
-        evaluation = by_group(evaluation, groups_of_cases(given), patients)
+        evaluation = by_group(evaluation, groups_of_cases(given))
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
         options = ReportOptions(
             scans=given.scans,
             pictures=PICTURES if given.pictures is None else given.pictures,
-            command=shlex.join(["segkit", "evaluate", *arguments]),
+            command=command,
         )
         paths = write_evaluation(evaluation, given.output, options)
         for name, path in zip(names, paths, strict=True):
@@ -108,6 +101,9 @@ def table(evaluation: Evaluation) -> str:
         count = f"{cases} case{'s' if cases != 1 else ''}"
     means = narrow_tables(*label_rows(evaluation), keep=2)
     parts = [f"{count}; means over the cases:", means]
+    lesions = lesion_table(evaluation)
+    if lesions:
+        parts += ["", "Lesions of all cases:", lesions]
     if "groups" in evaluation.summary:
         parts += ["", f"Dice by group, with {INTERVAL}:", text_table(*group_rows(evaluation))]
     absences = absence_rows(evaluation)
@@ -139,6 +135,13 @@ def groups_of_cases(given: argparse.Namespace) -> dict[str, str]:
     return {case: outcome.get("group") or "" for case, outcome in outcomes}
 
 
+def _patients(given: argparse.Namespace) -> dict[str, str]:
+    """Return the patient of each case, as far as a table says so."""
+    if given.patients is not None:
+        return patients_in_table(given.patients)
+    return table_patients(given.groups) if given.groups else {}
+
+
 def _check_group_flags(given: argparse.Namespace) -> None:
     if given.groups is not None and not given.by:
         raise UsageError("--groups says what the groups of --by group are: add that")
@@ -149,6 +152,8 @@ def _check_group_flags(given: argparse.Namespace) -> None:
 def _check_report_flags(given: argparse.Namespace) -> None:
     if given.output is None and (given.scans is not None or given.pictures is not None):
         raise UsageError("--scans and --pictures are about the report: add -o DIR")
+    if given.patients is not None and not (given.compare or given.by or given.output):
+        raise UsageError("--patients is about intervals: add -o DIR, --by group, or --compare A")
     if given.pictures is not None and given.pictures < 0:
         raise UsageError(f"--pictures must be 0 or more, not {given.pictures}")
     if given.scans is not None and not given.scans.is_dir():
@@ -196,6 +201,7 @@ def _parser() -> Parser:
         help="the correct label map, a folder of them, or a dataset",
     )
     _add_options(parser)
+    add_metric_flags(parser)
     _add_report(parser)
     _add_groups(parser)
     add_flags(parser)

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segkit.commands.evaluate_metrics import families_of
 from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation.by_group import MEAN
@@ -14,13 +15,14 @@ from segkit.evaluation.compare import Comparison, compare
 from segkit.evaluation.comparison_summary import MAIN_METRIC
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.patients import patients_in_table
-from segkit.report.comparison_page import headline, scope, write_comparison
+from segkit.report.comparison_page import write_comparison
 from segkit.report.comparison_tables import difference_table
+from segkit.report.comparison_words import headline, scope
 from segkit.report.tables import text_table
 
 LINE = 100
 """Length of a line of text."""
-OWN = ("patients", "margin")
+OWN = ("margin",)
 """Flags that belong to --compare."""
 OTHERS = ("by", "groups", "column", "scans", "pictures")
 """Flags that do not go with --compare."""
@@ -28,6 +30,13 @@ OTHERS = ("by", "groups", "column", "scans", "pictures")
 
 def add_flags(parser: Parser) -> None:
     """Add --compare and the flags that belong to it."""
+    parser.add_argument(
+        "--patients",
+        type=Path,
+        metavar="FILE",
+        help="CSV file with the columns case and patient, so that scans of one patient count as "
+        "one piece of evidence in intervals (default: the column patient of the dataset)",
+    )
     group = parser.add_argument_group("comparison of two sets of predictions")
     group.add_argument(
         "--compare",
@@ -37,13 +46,6 @@ def add_flags(parser: Parser) -> None:
         help="compare PREDICTIONS (B) with the predictions A of the same cases: segkit evaluate "
         "--compare A B REFERENCES prints paired differences with intervals, a test and a verdict; "
         "-o DIR then gets differences.csv, comparison.json and comparison.html",
-    )
-    group.add_argument(
-        "--patients",
-        type=Path,
-        metavar="FILE",
-        help="CSV file with the columns case and patient, so that scans of one patient count as "
-        "one piece of evidence (default: the column patient of the dataset)",
     )
     group.add_argument(
         "--margin",
@@ -80,8 +82,16 @@ def check_flags(given: argparse.Namespace) -> None:
         )
 
 
-def run_comparison(given: argparse.Namespace, labels: Mapping[str, Structure] | None) -> int:
-    """Compare, print the verdict, write the files, and return the exit code."""
+def run_comparison(
+    given: argparse.Namespace, labels: Mapping[str, Structure] | None, command: str
+) -> int:
+    """Compare, print the verdict, write the files, and return the exit code.
+
+    Args:
+        given: values of the flags.
+        labels: labels to compare, if the user named some.
+        command: what was typed, for the report.
+    """
     a, b = given.compare[0], given.predictions
     comparison = compare(
         a,
@@ -92,12 +102,15 @@ def run_comparison(given: argparse.Namespace, labels: Mapping[str, Structure] | 
         tolerance_mm=given.tolerance_mm,
         patients=patients_in_table(given.patients) if given.patients else None,
         margins=margins(given.margin),
+        extras=families_of(given),
+        lesion_iou=given.lesion_iou or 0.0,
     )
     print(printable(text_of(comparison), lines=True))
     if given.output:
         names = ("differences:", "numbers:", "report:")
         print()
-        for name, path in zip(names, write_comparison(comparison, given.output), strict=True):
+        paths = write_comparison(comparison, given.output, command)
+        for name, path in zip(names, paths, strict=True):
             print(f"{name:<13}{path}")
     _check_complete(comparison.summary["cases"], accept=given.allow_missing)
     return 0

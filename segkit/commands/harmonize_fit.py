@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     refuse_table_flags(given)
     check_group_flags(given)
     dataset = open_cases(given.dataset)
-    split = split_cases(dataset, _fold(given.fold or "0"))
+    split = split_cases(dataset, _fold("0" if given.fold is None else given.fold))
     cases, groups, source = _grouped(given, split.training)
     values = measured_values(cases, dataset.channels)
     model = fit(

@@ -25,6 +25,9 @@ from segkit.planning.norm_report import norm_report
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.orient_and_crop import to_ras
+from segkit.quality.calibration import CALIBRATION_KEY
+from segkit.quality.entry import EXPECTED_KEY
+from segkit.quality.records import accuracy_text, calibration_text
 from segkit.report.tables import text_table
 from segkit.volume import Volume
 
@@ -139,6 +142,10 @@ def model_facts(model: ModelCard) -> dict[str, Any]:
     from_card: dict[str, Any] = {key: card[key] for key in FROM_CARD if key in card}
     overlap, reason = choose_overlap([card])
     from_card["overlap"] = {"auto": overlap, "reason": reason, **card.get(OVERLAP_KEY, {})}
+    if EXPECTED_KEY in card:  # its coefficients are of no use to a reader
+        from_card[EXPECTED_KEY] = card[EXPECTED_KEY]["accuracy"]
+    if CALIBRATION_KEY in card:
+        from_card[CALIBRATION_KEY] = card[CALIBRATION_KEY]
     from_plan = plan_facts(model.plan)
     del from_plan["name"], from_plan["hash"]
     return {
@@ -215,6 +222,10 @@ def _text(facts: Mapping[str, Any]) -> str:
         shown["overlap"] = "{auto:g} with predict --overlap auto: {reason}".format_map(
             shown["overlap"]
         )
+    if EXPECTED_KEY in shown:
+        shown[EXPECTED_KEY] = accuracy_text(shown[EXPECTED_KEY])
+    if CALIBRATION_KEY in shown:
+        shown[CALIBRATION_KEY] = calibration_text(shown[CALIBRATION_KEY])
     lines = [
         f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
         for key, value in shown.items()

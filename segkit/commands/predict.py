@@ -17,9 +17,11 @@ from segkit.inference.files.finalize import FinalizeOptions
 from segkit.inference.files.outputs import Extra
 from segkit.inference.predict_files import predict_files
 from segkit.inference.request import Files, Request, Shard, request_for
+from segkit.labels.voxel_values import Temperatures
 from segkit.plans.plan import Plan
 from segkit.preprocessing.harmonization import planned_harmonization
 from segkit.progress import ScanProgress
+from segkit.quality.calibration import temperatures_of
 from segkit.units import parse_size
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
     check_groups(given, [bundles[0], *coarse[:1]])
-    options = _finalize_options(given, plan)
+    options = _finalize_options(given, bundles, plan)
     request = request_for(_files(given), options, [*bundles, *coarse])
     _predict(request, _predictor(given, bundles, coarse))
     return 0
@@ -95,7 +97,9 @@ def _coarse_models(given: argparse.Namespace) -> list[Bundle]:
     return _read_models(given.locate, "coarse model")
 
 
-def _finalize_options(given: argparse.Namespace, plan: Plan) -> FinalizeOptions:
+def _finalize_options(
+    given: argparse.Namespace, bundles: Sequence[Bundle], plan: Plan
+) -> FinalizeOptions:
     names = list(plan.labels)
     if given.roi is not None:
         names = [name.strip() for name in given.roi.split(",")]
@@ -113,7 +117,25 @@ def _finalize_options(given: argparse.Namespace, plan: Plan) -> FinalizeOptions:
         given.remove_small_blobs,
         labelmap=given.labelmap,
         probabilities=given.probability_type or "uint8",
+        temperatures=_temperatures(given, bundles, plan),
     )
+
+
+def _temperatures(given: argparse.Namespace, bundles: Sequence[Bundle], plan: Plan) -> Temperatures:
+    """Return the temperatures of --calibrated; None without it."""
+    if not given.calibrated:
+        return None
+    if not (given.probabilities or given.uncertainty):
+        raise UsageError("--calibrated changes nothing without --probabilities or --uncertainty")
+    temperatures = temperatures_of([bundle.card for bundle in bundles], plan)
+    if temperatures is None:
+        which = "this model has" if len(bundles) == 1 else "one of these models has"
+        raise UsageError(
+            f"--calibrated: {which} no temperature, because its training had fewer than three "
+            "validation cases or no time to fit one, or is of an earlier version of segkit; leave "
+            "it out, or train again"
+        )
+    return temperatures
 
 
 def _files(given: argparse.Namespace) -> Files:

@@ -186,6 +186,22 @@ def _add_more_files(parser: Parser) -> None:
         action="store_true",
         help="write OUT_uncertainty: the uncertainty (entropy) of each voxel",
     )
+    _add_probabilities(group)
+    group.add_argument(
+        "--stats",
+        action="store_true",
+        help="write OUT.json: volume and intensities of each label, and how it was computed; for "
+        "several scans CASE.json, stats.csv and look_first.html; with the expected Dice, if the "
+        "model can tell it",
+    )
+    group.add_argument(
+        "--rtstruct",
+        action="store_true",
+        help="write OUT_rtstruct.dcm: a DICOM RT Structure Set, for a DICOM scan",
+    )
+
+
+def _add_probabilities(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--probabilities",
         action="store_true",
@@ -198,16 +214,11 @@ def _add_more_files(parser: Parser) -> None:
         "float32, four times the size (default: uint8)",
     )
     group.add_argument(
-        "--stats",
+        "--calibrated",
         action="store_true",
-        help="write OUT.json: volume and intensities of each label, and how it was computed; for "
-        "several scans CASE.json, stats.csv and look_first.html; with the expected Dice, if the "
-        "model can tell it",
-    )
-    group.add_argument(
-        "--rtstruct",
-        action="store_true",
-        help="write OUT_rtstruct.dcm: a DICOM RT Structure Set, for a DICOM scan",
+        help="divide the scores by the temperature that the training of the model has fitted, so "
+        "that probabilities and uncertainty are as sure as they are right; label maps stay the "
+        "same",
     )
 
 

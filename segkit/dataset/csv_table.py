@@ -33,10 +33,14 @@ _OPTIONAL_COLUMNS = {
 """Optional columns, and other names that users give them, in lower case without punctuation."""
 
 
-def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
+def read_table(path: Path, *, strict_split: bool = True) -> tuple[list[Case], tuple[str, ...]]:
     """Return the cases of a CSV file and the channel names in its header.
 
     Relative paths in the table are relative to the folder of the CSV file.
+
+    Args:
+        path: the CSV file.
+        strict_split: refuse a column split that puts a patient into several folds.
 
     Raises:
         InputError: the file is not CSV in UTF-8, or a column or value is missing or wrong.
@@ -57,6 +61,8 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
     _warn_of_unread_columns(path, columns)
     cases = [_case_of_row(path, number, row, images) for number, row in rows.items()]
     _check_split(path, cases)
+    if strict_split:
+        _check_patients(path, cases)
     if images == ["image"]:
         return cases, ()
     return cases, tuple(name.partition(":")[2] or name for name in images)
@@ -132,7 +138,7 @@ def _warn_of_unread_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _check_split(path: Path, cases: Sequence[Case]) -> None:
-    """Check that the split column numbers folds from 0 and keeps the cases of a patient together.
+    """Check that the split column numbers folds from 0.
 
     A column with other values, such as train and test, is ignored with a warning.
     """
@@ -153,6 +159,12 @@ def _check_split(path: Path, cases: Sequence[Case]) -> None:
             found=", ".join(map(str, sorted(folds))),
             remedy="Renumber the folds, so that fold=0 is the first.",
         )
+
+
+def _check_patients(path: Path, cases: Sequence[Case]) -> None:
+    """Check that the split column, if it is used, keeps the cases of a patient together."""
+    if not all(is_fold(case.split) for case in cases):
+        return
     fold_of_patient: dict[str, str] = {}
     for case in cases:
         if not case.patient:

@@ -62,6 +62,7 @@ def read_dataset(
     *,
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore: int | None = None,
+    strict_split: bool = True,
 ) -> Dataset:
     """Read the description of a dataset: its cases and the names of channels and labels.
 
@@ -76,6 +77,7 @@ def read_dataset(
         regions: name -> values in the label files that make up the region, large regions first;
             given instead of ``labels``.
         ignore: value of voxels that were not annotated; by default that of the layout.
+        strict_split: refuse a column split that puts a patient into several folds.
 
     Returns:
         The dataset. No voxel has been read, but every file is known to exist.
@@ -89,7 +91,7 @@ def read_dataset(
     >>> dataset.channels, dataset.labels["liver"], [case.id for case in dataset.cases]
     (('MRI',), 1, ['phantom_A_001'])
     """
-    description = _with_yaml(_describe(Path(path)))
+    description = _with_yaml(_describe(Path(path), strict_split=strict_split))
     _check_cases(description)
     names = tuple(channels) if channels else description.channels
     _check_channels(description, names)
@@ -113,10 +115,10 @@ def read_dataset(
     )
 
 
-def _describe(path: Path) -> _Description:
+def _describe(path: Path, *, strict_split: bool) -> _Description:
     """Return the description in the first layout that fits."""
     if path.is_file() and path.suffix.lower() == ".csv":
-        return _from_csv(path)
+        return _from_csv(path, strict_split=strict_split)
     folder = path.parent if path.is_file() and path.name in ("dataset.json", *FILES) else path
     if not folder.is_dir():
         found = "another file" if path.exists() else "no such file or folder"
@@ -215,8 +217,8 @@ def _from_two_folders(folder: Path) -> _Description:
     return _Description(folder.resolve().name, folder, cases, notices=notices)
 
 
-def _from_csv(path: Path) -> _Description:
-    cases, channels = read_table(path)
+def _from_csv(path: Path, *, strict_split: bool) -> _Description:
+    cases, channels = read_table(path, strict_split=strict_split)
     name = path.resolve().parent.name if path.stem in ("cases", "dataset") else path.stem
     return _Description(name, path.parent, cases, channels)
 
@@ -247,9 +249,6 @@ def _with_json_names(
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
     channels = content.get("channel_names", content.get("modality", {}))
     return channels_of_json(folder / "dataset.json", channels)
-
-
-# -- requirements on every layout ------------------------------------------------------------------
 
 
 def _check_cases(description: _Description) -> None:

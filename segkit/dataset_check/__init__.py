@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segkit.dataset_check.check import check
+from segkit.dataset_check.check import SEVERITIES, Examined, check, examine
 from segkit.dataset_check.problem import Problem, Severity
 
-__all__ = ["Problem", "Severity", "check"]
+__all__ = ["SEVERITIES", "Examined", "Problem", "Severity", "check", "examine"]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from segkit.dataset.dataset import Case
+from segkit.dataset.dataset import Case, is_fold
 from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.errors import first_few
 from segkit.fingerprint.case_facts import CaseFacts
@@ -15,27 +15,46 @@ from segkit.fingerprint.identical_images import copies_of
 
 def copies(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning for each group of cases whose images have the same voxels."""
-    cases = {case.id: case for case in measured.dataset.cases}
-    facts = {case.id: case for case in measured.cases}
-    # A split column determines the folds if it gives every case a number.
-    has_split = all(case.split.isdecimal() for case in cases.values())
     for group in copies_of(measured.cases):
-        first, *others = group
-        differ = any(_label_sizes(facts[other]) != _label_sizes(facts[first]) for other in others)
-        labels = ", with different label maps" if differ else ""
-        consequence = _consequence([cases[case] for case in group], has_split=has_split)
-        yield dataset_warning(
-            f"{', '.join(group)} are the same scan, voxel for voxel{labels}{consequence}"
-        )
+        if not _in_two_folds(group, measured):
+            yield dataset_warning(f"{_same(group, measured)}{_consequence(group, measured)}")
 
 
-def _consequence(copied: Sequence[Case], *, has_split: bool) -> str:
+def copies_in_two_folds(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield an error for each group of copies that the split column puts into several folds."""
+    for group in copies_of(measured.cases):
+        if _in_two_folds(group, measured):
+            yield Problem(
+                "",
+                "error",
+                f"{_same(group, measured)}, and the column 'split' lets one train while the other"
+                " validates: correct it",
+            )
+
+
+def _same(group: Sequence[str], measured: MeasuredDataset) -> str:
+    """Return which cases are copies, and whether their label maps differ."""
+    facts = {case.id: case for case in measured.cases}
+    sizes = [_label_sizes(facts[case]) for case in group]
+    labels = ", with different label maps" if any(each != sizes[0] for each in sizes) else ""
+    return f"{', '.join(group)} are the same scan, voxel for voxel{labels}"
+
+
+def _has_folds(measured: MeasuredDataset) -> bool:
+    """Return whether the split column determines the folds: every case has a number there."""
+    return all(is_fold(case.split) for case in measured.dataset.cases)
+
+
+def _in_two_folds(group: Sequence[str], measured: MeasuredDataset) -> bool:
+    copied = measured.dataset.select(group)
+    return _has_folds(measured) and len({int(case.split) for case in copied}) > 1
+
+
+def _consequence(group: Sequence[str], measured: MeasuredDataset) -> str:
     """Return the consequence of copies for the folds, as the end of a sentence."""
-    if has_split:
-        if len({case.split for case in copied}) > 1:
-            return ", and the column 'split' lets one train while the other validates: correct it"
-        return ""
-    if copied[0].patient and len({case.patient for case in copied}) == 1:
+    copied = measured.dataset.select(group)
+    one_patient = copied[0].patient and len({case.patient for case in copied}) == 1
+    if _has_folds(measured) or one_patient:
         return ""
     return ": they are treated as one patient and stay in one fold"
 

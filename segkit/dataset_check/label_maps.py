@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
+from segkit.dataset_check.problem import (
+    MeasuredDataset,
+    Problem,
+    case_or_dataset_warnings,
+    dataset_warning,
+)
+from segkit.dataset_check.stray_components import MOST, Stray
+from segkit.errors import first_few
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.preprocessing.labels import FULL, MANY_VALUES
 
@@ -23,6 +30,10 @@ BORDER_LABELED = 0.8
 """Labeled fraction of an image's border from which the mask may be inverted."""
 BORDER_FREE = 0.2
 """Largest median of that fraction in a dataset whose borders are usually background."""
+COMPACT = 2
+"""Median number of pieces up to which a label is compact: two for a pair of structures."""
+NAMED = 12
+"""Largest number of labels that a message names."""
 MIN_CASES = 3
 """Smallest number of cases in which a single one can be called unusual."""
 
@@ -131,3 +142,71 @@ def inverted_masks(measured: MeasuredDataset) -> Iterator[Problem]:
                 f"{case.border:.0%} of the image's border is labeled, where it is background in"
                 " the other cases: are foreground and background swapped? Invert this label map",
             )
+
+
+def stray_components(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield a warning for each case and label with a few voxels far from the rest of the label.
+
+    Labels that consist of more than COMPACT pieces in half of the cases are left out: vessels,
+    lesions and thin sheets are scattered by nature.
+    """
+    pieces: dict[str, list[int]] = defaultdict(list)
+    for facts in measured.cases:
+        for name, label in facts.labels.items():
+            pieces[name].append(label.pieces)
+    for case, details in measured.details.items():
+        for name in dict.fromkeys(stray.label for stray in details.strays):
+            if np.median(pieces.get(name, [1])) <= COMPACT:
+                own = [stray for stray in details.strays if stray.label == name]
+                yield Problem(case, "warning", _stray_text(name, own))
+
+
+def _stray_text(name: str, strays: Sequence[Stray]) -> str:
+    voxels = sum(stray.voxels for stray in strays)
+    places = [
+        f"{stray.position} {f'in {stray.around}' if stray.around else 'in the background'}"
+        for stray in sorted(strays, key=lambda stray: -stray.voxels)
+    ]
+    least = "at least " if len(strays) == MOST else ""
+    count = f"{least}{voxels} voxel{'s' if voxels > 1 else ''}"
+    where = f"at voxel {first_few(places)} (x, y, z in the file, from 0)"
+    return f"{count} of label {name} far from the rest of it, {where}"
+
+
+def labels_at_edge(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield a note for each case with labels that touch a face of the scan and may be cut off.
+
+    Labels that do so in most cases are in one note for the dataset instead.
+    """
+    usual, of_case = [], defaultdict(list)
+    for name in measured.dataset.labels:
+        cases = [case.id for case in measured.cases if name in case.labels]
+        touching = [
+            case
+            for case in cases
+            if case in measured.details and name in measured.details[case].faces
+        ]
+        if len(touching) > 1 and 2 * len(touching) > len(cases):
+            usual.append(f"{name} (in {len(touching)} of {len(cases)} cases)")
+            continue
+        for case in touching:
+            of_case[case].append(name)
+    if usual:
+        message = f"{_labels(len(usual))} the edge of most scans: {first_few(usual, NAMED)}"
+        yield Problem("", "note", message)
+    for case, names in of_case.items():
+        message = f"{_labels(len(names))} the edge of the scan: {first_few(names, NAMED)}"
+        yield Problem(case, "note", f"{message}. Cut off there?")
+
+
+def _labels(count: int) -> str:
+    return f"{count} labels touch" if count > 1 else "1 label touches"
+
+
+def other_headers(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield a note for each label map that segkit places exactly, but other programs may not."""
+    messages = {case: each.header for case, each in measured.details.items() if each.header}
+    yield from (
+        Problem(problem.case, "note", problem.message)
+        for problem in case_or_dataset_warnings(messages, measured)
+    )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from segkit.dataset.dataset import Dataset
+from segkit.dataset_check.case_details import CaseDetails
 from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.usual_spacing import Spacing
 from segkit.volume import Unit
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+"""Error: certain, and it spoils a training. Warning: probably wrong. Note: unusual, look at it."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class MeasuredDataset:
     cases: Sequence[CaseFacts]
     unit: Unit = "mm"
     """Unit of all lengths."""
+    details: Mapping[str, CaseDetails] = field(default_factory=dict)
+    """Case id -> what only `segkit check` measures; empty in a training."""
+    spacing: Spacing | None = None
+    """Voxel spacing to which scans are resampled; None for the one that would be planned."""
 
     @property
     def cases_text(self) -> str:
@@ -33,12 +40,39 @@ class MeasuredDataset:
 
 @dataclass(frozen=True)
 class Problem:
-    """Problem of a dataset; training refuses a dataset with an error."""
+    """Problem of a dataset."""
 
     case: str
     """Id of the case, or "" for the dataset as a whole."""
     severity: Severity
     message: str
+    check: str = ""
+    """Name of the check that found it."""
+    file: str = ""
+    """The file to look at, relative to the folder of the dataset; "" for several or none."""
+    remedy: str = ""
+    """Advice for all problems of the check; the message may say more."""
+
+
+Compare = Callable[[MeasuredDataset], Iterator[Problem]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table."""
+
+    name: str
+    family: str
+    """Subject of the check, such as "geometry" or "label maps"."""
+    severity: Severity
+    finds: str
+    """Description of the problem, as the end of "finds ..."."""
+    remedy: str
+    """Advice, in whole sentences."""
+    compare: Compare | None = None
+    """Function that yields its problems; None for what shows while a single case is read."""
+    file: Literal["image", "label", ""] = ""
+    """The file of the case to look at."""
 
 
 def dataset_warning(message: str) -> Problem:

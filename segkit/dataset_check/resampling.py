@@ -52,6 +52,13 @@ def planned_spacing(measured: MeasuredDataset) -> Spacing | None:
     return usual_spacing(measured.cases, choose_slice_axis(measured.cases, None))[0]
 
 
+def labels_lost_by_resampling(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield the warnings of `lost_labels` for the planned spacing."""
+    spacing = measured.spacing or planned_spacing(measured)
+    if spacing:
+        yield from lost_labels(measured, spacing)
+
+
 def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem]:
     """Yield a warning for each label that loses more than half of its volume by resampling.
 

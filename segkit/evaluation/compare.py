@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from segkit.evaluation.evaluate import (
     measure_pairs,
     warn_of_tolerance,
 )
+from segkit.evaluation.extras import Extras, checked_extras
 from segkit.evaluation.measure import Structure, values_of
-from segkit.evaluation.metrics import METRICS, UNITS
+from segkit.evaluation.metrics import METRICS, UNITS, Family
 from segkit.evaluation.paired import PairedValue, compared_name, paired_values
 from segkit.evaluation.pairs import Pairs, find_pairs
 from segkit.evaluation.summary import Results
 from segkit.evaluation.swapped_folders import SHOWN
+from segkit.io.segment_names import names_in
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ class Comparison:
     """Mean paired difference of each metric and label."""
     summary: dict[str, Any]
     """Content of comparison.json; see `summary_of`."""
+    pairs: tuple[Pairs, Pairs]
+    """Files of the compared cases with A and with B."""
 
     @property
     def verdict(self) -> str:
@@ -56,6 +60,8 @@ def compare(
     tolerance_mm: float = 1.0,
     patients: Mapping[str, str] | None = None,
     margins: Mapping[str, float] | None = None,
+    extras: Collection[Family] = (),
+    lesion_iou: float = 0.0,
 ) -> Comparison:
     """Compare two sets of predictions with the same references, case by case.
 
@@ -74,19 +80,23 @@ def compare(
             and tests are then over patients instead of cases.
         margins: largest difference of a metric that is irrelevant, such as ``{"dice": 0.01}``; the
             verdict then says whether both are equivalent.
+        extras: as of `segkit.evaluate`.
+        lesion_iou: as of `segkit.evaluate`.
 
     Raises:
         InputError: as `segkit.evaluate`; or A and B have no case in common.
         UsageError: as `segkit.evaluate`; or a margin is not above 0 or of an unknown metric.
     """
     check_settings(labels, tolerance_mm)
+    wanted = checked_extras(extras, lesion_iou)
     _check_margins(margins or {})
     pairs = _with_common_names(
         find_pairs(a, references, labels, ignore), find_pairs(b, references, labels, ignore)
     )
     cases = _cases(pairs, Path(a), Path(b))
+    pairs = (_chosen(pairs[0], cases.both), _chosen(pairs[1], cases.both))
     first, second = (
-        _measured(part, path, cases, tolerance=tolerance_mm)
+        _measured(part, path, tolerance=tolerance_mm, extras=wanted)
         for part, path in zip(pairs, (a, b), strict=True)
     )
     warn_of_tolerance(tolerance_mm, [result.grid for result in first])
@@ -102,10 +112,12 @@ def compare(
         "tolerance": tolerance_mm,
         "ignore": pairs[0].ignore,
         "unit": sorted({result.grid.unit for result in first}),
+        "families": list(wanted.families),
+        "lesion_iou": wanted.lesion_iou if "lesions" in wanted.families else None,
         **summary_of(differences, cases, known, margins or {}, names=short_names(a, b)),
         "cautions": cautions(cases, results, rows, known, is_one_folder=_is_one(a, b)),
     }
-    return Comparison(tuple(rows), tuple(differences), summary)
+    return Comparison(tuple(rows), tuple(differences), summary, pairs)
 
 
 def short_names(a: str | Path, b: str | Path) -> tuple[str, str]:
@@ -152,26 +164,31 @@ def _check_label_names(results: tuple[Results, ...]) -> None:
 
 
 def _with_common_names(a: Pairs, b: Pairs) -> tuple[Pairs, Pairs]:
-    """Return both with the names in the run records of either, so that labels have one name.
+    """Return both with the names that either gives to label values, so that labels have one name.
 
-    If the records contradict each other, labels are named after their values.
+    Names of the references or of the user count for both as they are. If A and B contradict each
+    other, labels are named as in each of them.
     """
-    if a.labels or b.labels:
+    if a.labels and b.labels:
         return a, b
-    names: dict[str, Structure] = {**b.record_names, **a.record_names}
-    differing = [
-        name
-        for name, structure in b.record_names.items()
-        if values_of(names[name]) != values_of(structure)
-    ]
+    first, second = _names_in_predictions(a), _names_in_predictions(b)
+    names = {**second, **first}
+    differing = [name for name in second if values_of(names[name]) != values_of(second[name])]
     if differing or len({values_of(structure) for structure in names.values()}) < len(names):
         log.warning(
-            "the run records of A and B name label values differently%s: labels are named after"
-            " their values; name them with --labels",
+            "A and B name label values differently%s: give the labels names with --labels",
             f" ({first_few(differing)})" if differing else "",
         )
         names = {}
-    return replace(a, record_names=names), replace(b, record_names=names)
+    return replace(a, labels=None, record_names=names), replace(b, labels=None, record_names=names)
+
+
+def _names_in_predictions(pairs: Pairs) -> dict[str, Structure]:
+    """Return the names in the label maps of the predictions and in the records beside them."""
+    in_files: dict[str, Structure] = {}
+    for pair in pairs.pairs:
+        in_files.update(names_in(pair.prediction))
+    return {**in_files, **pairs.record_names}
 
 
 def _cases(pairs: tuple[Pairs, Pairs], a: Path, b: Path) -> Cases:
@@ -199,18 +216,32 @@ def _cases(pairs: tuple[Pairs, Pairs], a: Path, b: Path) -> Cases:
     )
 
 
+def _chosen(pairs: Pairs, cases: Sequence[str]) -> Pairs:
+    wanted = set(cases)
+    return replace(pairs, pairs=tuple(pair for pair in pairs.pairs if pair.case in wanted))
+
+
 def _measured(
-    pairs: Pairs, path: str | Path, cases: Cases, *, tolerance: float
+    pairs: Pairs, path: str | Path, *, tolerance: float, extras: Extras
 ) -> list[CaseResult]:
-    """Return the results of the cases that are in both."""
     log.info("measuring %s", path)
-    wanted = set(cases.both)
-    chosen = tuple(pair for pair in pairs.pairs if pair.case in wanted)
-    return measure_pairs(replace(pairs, pairs=chosen), tolerance=tolerance)
+    return measure_pairs(pairs, tolerance=tolerance, extras=extras)
 
 
 def _patients(cases: Cases, pairs: Pairs, patients: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the patient of each compared case that has one."""
+    """Return the patient of each compared case that has one.
+
+    Raises:
+        InputError: patients are given, but none is of a compared case.
+    """
     of_dataset = {pair.case: pair.patient for pair in pairs.pairs}
     known = of_dataset if patients is None else patients
-    return {case: known[case] for case in cases.both if known.get(case)}
+    found = {case: known[case] for case in cases.both if known.get(case)}
+    if patients and not found:
+        raise InputError(
+            "patients",
+            expected=f"the patients of the cases {first_few(cases.both)}",
+            found=f"those of {first_few(list(patients))}",
+            remedy="Name the cases as the predictions are named, without the suffix.",
+        )
+    return found

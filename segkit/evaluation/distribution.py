@@ -72,6 +72,17 @@ def patients_of(evaluation: Evaluation) -> dict[str, str]:
     return {pair.case: pair.patient for pair in pairs if pair.patient}
 
 
+def with_patients(evaluation: Evaluation, patients: Mapping[str, str]) -> Evaluation:
+    """Return the evaluation with the patients of cases whose dataset does not name them."""
+    if evaluation.pairs is None or not patients:
+        return evaluation
+    pairs = tuple(
+        pair if pair.patient else dataclasses.replace(pair, patient=patients.get(pair.case, ""))
+        for pair in evaluation.pairs.pairs
+    )
+    return dataclasses.replace(evaluation, pairs=dataclasses.replace(evaluation.pairs, pairs=pairs))
+
+
 def distribution(
     values: Mapping[str, float | None],
     patients: Mapping[str, str],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,13 @@ from typing import Any
 
 from segkit.errors import UsageError
 from segkit.evaluation.case_maps import read_maps
+from segkit.evaluation.extras import NO_EXTRAS, Extras, checked_extras
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
-from segkit.evaluation.metrics import METRICS
+from segkit.evaluation.metrics import Family
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
+from segkit.evaluation.pooled import pooled
+from segkit.evaluation.probability_maps import calibration_of, check_maps
 from segkit.evaluation.summary import Results, Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
 from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_numbers
@@ -64,6 +67,8 @@ def evaluate(
     labels: Mapping[str, Structure] | None = None,
     ignore: int | None = None,
     tolerance_mm: float = 1.0,
+    extras: Collection[Family] = (),
+    lesion_iou: float = 0.0,
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
@@ -80,6 +85,10 @@ def evaluate(
         ignore: value in the references of voxels that were not annotated and are excluded; by
             default the ignore value of the dataset.
         tolerance_mm: tolerance of surface Dice in mm (px for pictures without spacing).
+        extras: families of metrics besides those that are always measured: "subvoxel", "lesions",
+            "calibration".
+        lesion_iou: smallest IoU of two components that are one lesion; 0 if a shared voxel is
+            enough.
 
     Returns:
         Every metric of `segkit.evaluation.metrics` for every case and label, and the means. A label
@@ -106,16 +115,18 @@ def evaluate(
     0.667
     """
     check_settings(labels, tolerance_mm)
+    wanted = checked_extras(extras, lesion_iou)
     pairs = find_pairs(predictions, references, labels, ignore)
-    measured = measure_pairs(pairs, tolerance=tolerance_mm)
+    measured = measure_pairs(pairs, tolerance=tolerance_mm, extras=wanted)
     warn_of_tolerance(tolerance_mm, [result.grid for result in measured])
     results = {result.case: result.labels for result in measured}
     units = sorted({result.grid.unit for result in measured})
-    summary = summarize(results, [metric.key(unit) for unit in units for metric in METRICS])
+    summary = summarize(results, [metric.key(unit) for unit in units for metric in wanted.metrics])
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = pairs.ignore
     summary["unit"] = units
+    summary |= pooled(results, wanted)
     summary["references_in_all"] = pairs.total
     summary["references_without_prediction"] = list(pairs.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary, _volumes(results), pairs)
@@ -147,19 +158,25 @@ def check_settings(labels: Mapping[str, Structure] | None, tolerance: float) -> 
         )
 
 
-def measure_pairs(pairs: Pairs, *, tolerance: float) -> list[CaseResult]:
+def measure_pairs(
+    pairs: Pairs, *, tolerance: float, extras: Extras = NO_EXTRAS
+) -> list[CaseResult]:
     """Return the result of every pair, several at a time; suspicious label values are logged.
 
     Args:
         pairs: the files, and the names of the labels.
         tolerance: tolerance of surface Dice in mm (px for pictures without spacing).
+        extras: metrics besides those that are always measured.
 
     Raises:
-        InputError: a file cannot be read, or two label maps are on different grids.
+        InputError: a file cannot be read, two label maps are on different grids, or calibration is
+            asked for and no prediction has probabilities.
     """
+    if "calibration" in extras.families:
+        check_maps(pairs.pairs)
 
     def measure(pair: Pair) -> CaseResult:
-        return _measure(pair, pairs, tolerance=tolerance)
+        return _measure(pair, pairs, tolerance=tolerance, extras=extras)
 
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
         results = list(pool.map(measure, pairs.pairs))
@@ -190,8 +207,11 @@ def warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 # -- one case --------------------------------------------------------------------------------------
 
 
-def _measure(pair: Pair, pairs: Pairs, *, tolerance: float) -> CaseResult:
+def _measure(pair: Pair, pairs: Pairs, *, tolerance: float, extras: Extras) -> CaseResult:
     maps = read_maps(pair, pairs)
+    calibrate = None
+    if "calibration" in extras.families:
+        calibrate = calibration_of(pair, maps.reference, maps.labels, maps.annotated)
     results = measure_labels(
         maps.predicted.array[0],
         maps.reference.array[0],
@@ -200,6 +220,8 @@ def _measure(pair: Pair, pairs: Pairs, *, tolerance: float) -> CaseResult:
         unit=maps.reference.unit,
         tolerance=tolerance,
         annotated=maps.annotated,
+        extras=extras,
+        calibrate=calibrate,
     )
     other_numbers = not pairs.only_named and _numbered_otherwise(
         maps.predicted, maps.reference, results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,13 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segkit.evaluation.metrics import METRICS, MaskPair
-from segkit.evaluation.overlap import MM3_PER_ML, Mask
+from segkit.evaluation.calibration import NO_VOXELS, Reliability
+from segkit.evaluation.extras import NO_EXTRAS, Extras
+from segkit.evaluation.lesions import Lesions
+from segkit.evaluation.mask_pair import MaskPair
+from segkit.evaluation.overlap import Mask
 from segkit.volume import Box, Unit
 
 Structure = int | Sequence[int]
 """Value of a label, or list of values of a region."""
 Presence = Literal["both", "reference only", "prediction only", "neither"]
+Calibrate = Callable[[Mapping[str, Box]], Mapping[str, Reliability]]
+"""Function from the box of each label that occurs to its probabilities and the reference."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class LabelResult:
     """Metrics without a value although the label is in at least one mask."""
     volumes: tuple[float, float] = (0.0, 0.0)
     """Volumes of the prediction and of the reference in ml, or in px for pictures."""
+    lesions: Lesions | None = None
+    """Numbers of lesions, if they were counted."""
+    reliability: Reliability | None = None
+    """Probabilities of the label compared with the reference, if there are any."""
 
 
 def measure_masks(
@@ -41,6 +50,7 @@ def measure_masks(
     unit: Unit = "mm",
     tolerance: float = 1.0,
     annotated: Mask | None = None,
+    extras: Extras = NO_EXTRAS,
 ) -> dict[str, float]:
     """Return every metric for two masks, by name, in the order of the tables.
 
@@ -55,13 +65,14 @@ def measure_masks(
         tolerance: tolerance of surface Dice in ``unit``.
         annotated: mask (X, Y, Z) of annotated voxels, which contains both masks; by default all
             are.
+        extras: metrics besides those that are always measured.
 
     >>> mask = np.ones((2, 2, 2), bool)
     >>> measure_masks(mask, mask, (1.0, 1.0, 1.0))["volume_difference_ml"]
     0.0
     """
-    pair = MaskPair(predicted, reference, spacing, unit, tolerance, annotated)
-    return {metric.key(unit): metric.compute(pair) for metric in METRICS}
+    pair = MaskPair(predicted, reference, spacing, unit, tolerance, annotated, extras.lesion_iou)
+    return _values(pair, extras)
 
 
 def measure_labels(
@@ -73,6 +84,8 @@ def measure_labels(
     unit: Unit = "mm",
     tolerance: float = 1.0,
     annotated: Mask | None = None,
+    extras: Extras = NO_EXTRAS,
+    calibrate: Calibrate | None = None,
 ) -> dict[str, LabelResult]:
     """Return the result of each label of two label maps, each measured in its bounding box.
 
@@ -85,37 +98,58 @@ def measure_labels(
         tolerance: tolerance of surface Dice in ``unit``.
         annotated: mask (X, Y, Z) of annotated voxels; the others must be 0 in both label maps. By
             default all are.
+        extras: metrics besides those that are always measured.
+        calibrate: compares probabilities with the reference, if there are any.
     """
     structures = {name: values_of(structure) for name, structure in labels.items()}
     values = np.array(sorted({0}.union(*structures.values())))
-    predicted_ranks, reference_ranks = _ranks(predicted, values), _ranks(reference, values)
-    predicted_boxes = ndimage.find_objects(predicted_ranks, values.size)
-    reference_boxes = ndimage.find_objects(reference_ranks, values.size)
+    ranks = {name: np.searchsorted(values, structure) for name, structure in structures.items()}
+    maps = (_ranks(predicted, values), _ranks(reference, values))
+    found = [ndimage.find_objects(labels_of, values.size) for labels_of in maps]
+    places = {
+        name: tuple(_union(boxes[rank] for rank in ranks[name]) for boxes in found)
+        for name in labels
+    }
+    around = {name: box for name, pair in places.items() if (box := _union(pair))}
+    calibrated = calibrate(around) if calibrate else {}
     results = {}
-    for name, label_values in structures.items():
-        ranks = np.searchsorted(values, label_values)
-        predicted_box = _union(predicted_boxes[rank] for rank in ranks)
-        reference_box = _union(reference_boxes[rank] for rank in ranks)
-        box = _with_margin(_union((predicted_box, reference_box)))
-        metrics, volumes = {}, (0.0, 0.0)
-        if box:
-            masks = (
-                np.isin(predicted_ranks[box], ranks + 1),
-                np.isin(reference_ranks[box], ranks + 1),
-            )
-            volumes = (_volume(masks[0], spacing, unit), _volume(masks[1], spacing, unit))
-            metrics = measure_masks(
-                *masks,
-                spacing,
-                unit=unit,
-                tolerance=tolerance,
-                annotated=None if annotated is None else annotated[box],
-            )
-        measured = {metric: value for metric, value in metrics.items() if not math.isnan(value)}
-        undefined = tuple(metric for metric in metrics if metric not in measured)
+    for name, (predicted_box, reference_box) in places.items():
         presence = _presence(predicted_box, reference_box)
-        results[name] = LabelResult(presence, measured, undefined, volumes)
+        if name not in around:
+            results[name] = LabelResult(presence, {})
+            continue
+        box = _with_margin(around[name])
+        first, second = (_members(labels_of[box], ranks[name] + 1) for labels_of in maps)
+        known = None if annotated is None else annotated[box]
+        pair = MaskPair(
+            first,
+            second,
+            spacing,
+            unit,
+            tolerance,
+            known,
+            extras.lesion_iou,
+            calibrated.get(name, NO_VOXELS),
+        )
+        results[name] = _result(presence, pair, extras)
     return results
+
+
+def _values(pair: MaskPair, extras: Extras) -> dict[str, float]:
+    return {metric.key(pair.unit): metric.compute(pair) for metric in extras.metrics}
+
+
+def _result(presence: Presence, pair: MaskPair, extras: Extras) -> LabelResult:
+    metrics = _values(pair, extras)
+    measured = {metric: value for metric, value in metrics.items() if not math.isnan(value)}
+    return LabelResult(
+        presence,
+        measured,
+        tuple(metric for metric in metrics if metric not in measured),
+        pair.volumes,
+        pair.lesions if "lesions" in extras.families else None,
+        pair.reliability if pair.reliability is not NO_VOXELS else None,
+    )
 
 
 def values_of(structure: Structure) -> tuple[int, ...]:
@@ -127,20 +161,25 @@ def values_of(structure: Structure) -> tuple[int, ...]:
     return (structure,) if isinstance(structure, int) else tuple(structure)
 
 
-def _volume(mask: Mask, spacing: Sequence[float], unit: Unit) -> float:
-    """Return the volume of a mask in ml, or in px if the unit is px."""
-    volume = np.count_nonzero(mask) * math.prod(spacing)
-    return volume / MM3_PER_ML if unit == "mm" else volume
+def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """Return 1 + the index of each voxel's value in the sorted ``values``, or 0 if it is absent.
 
-
-def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
-    """Return 1 + the index of each voxel's value in the sorted ``values``, or 0 if it is absent."""
-    ranks = np.empty(array.shape, np.int32)
+    The type is as small as the number of values allows, because it has the size of the scan.
+    """
+    ranks = np.empty(array.shape, np.min_scalar_type(values.size))
     # Plane by plane, because searchsorted returns 64 bits per voxel.
     for row, voxels in zip(ranks, array, strict=True):
         indices = np.minimum(np.searchsorted(values, voxels), values.size - 1)
         row[...] = np.where(values[indices] == voxels, indices + 1, 0)
     return ranks
+
+
+def _members(ranks: NDArray[Any], wanted: NDArray[Any]) -> Mask:
+    """Return the mask of the voxels with one of the wanted numbers."""
+    mask: Mask = ranks == wanted[0]
+    for number in wanted[1:]:
+        mask |= ranks == number
+    return mask
 
 
 def _union(boxes: Iterable[tuple[slice, ...] | None]) -> Box | None:
@@ -155,10 +194,8 @@ def _union(boxes: Iterable[tuple[slice, ...] | None]) -> Box | None:
     return (x, y, z)
 
 
-def _with_margin(box: Box | None) -> Box | None:
+def _with_margin(box: Box) -> Box:
     """Return the box enlarged by one voxel on each side, so that cropping adds no surface."""
-    if box is None:
-        return None
     x, y, z = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)
     return (x, y, z)
 

@@ -1,34 +1,37 @@
 """Catalogue of metrics: one row per metric of two masks, in the order of the tables.
 
 A new metric needs a row at the end of `METRICS`, its value for a label in only one mask in `RULES`,
-and both in docs/evaluation.md; its computation is a method of `Overlap` in `overlap` or of
-`SurfaceDistances` in `surface`. Tables, files, report and help are derived from this catalogue.
+and both in docs/evaluation.md; its computation is a method of what `MaskPair` holds, such as
+`Overlap` or `SurfaceDistances`. Tables, files, report and help are derived from this catalogue.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
-from segkit.evaluation.overlap import MM3_PER_ML, Mask, Overlap, overlap
-from segkit.evaluation.surface import SurfaceDistances, surface_distances
+from segkit.evaluation.mask_pair import MaskPair
 from segkit.volume import Unit
 
-Quantity = Literal["fraction", "length", "volume"]
+Quantity = Literal["fraction", "length", "volume", "count"]
+Family = Literal["basic", "subvoxel", "lesions", "calibration"]
 Best = Literal["highest", "lowest", "nearest to 0"]
 
 SUFFIXES: dict[Quantity, dict[Unit, str]] = {
     "fraction": {"mm": "", "px": ""},
     "length": {"mm": "_mm", "px": "_px"},
     "volume": {"mm": "_ml", "px": "_px"},
+    "count": {"mm": "", "px": ""},
 }
 """Suffix of a metric's name that gives its unit, for scans in mm and for pictures in px."""
-
 UNITS: tuple[Unit, ...] = ("mm", "px")
 """Units of lengths: of scans, and of pictures without spacing."""
+FAMILIES: tuple[Family, ...] = ("basic", "subvoxel", "lesions", "calibration")
+ALWAYS: tuple[Family, ...] = ("basic",)
+"""Metrics that are measured without being asked for; a flag of its name switches on a family."""
+
 
 RULES = (
     "The surface of a mask consists of its voxels that share a face with a voxel outside it."
@@ -39,42 +42,6 @@ RULES = (
     " has no value. Infinite and missing values are counted and excluded from the means."
 )
 """Conventions that apply to all metrics."""
-
-
-@dataclass(frozen=True, eq=False)
-class MaskPair:
-    """Two masks of one label on one grid; what several metrics need is computed once."""
-
-    predicted: Mask
-    """Mask (X, Y, Z) of the prediction."""
-    reference: Mask
-    """Mask (X, Y, Z) of the reference."""
-    spacing: Sequence[float]
-    """Voxel spacing along X, Y, Z in ``unit``."""
-    unit: Unit = "mm"
-    """Unit of lengths; volumes are in ml with mm, and in px with px."""
-    tolerance: float = 1.0
-    """Tolerance of surface Dice in ``unit``."""
-    annotated: Mask | None = None
-    """Mask (X, Y, Z) of annotated voxels, which contains both masks; None if all are annotated."""
-
-    @cached_property
-    def overlap(self) -> Overlap:
-        """Numbers of voxels of both masks and of their intersection."""
-        return overlap(self.predicted, self.reference)
-
-    @cached_property
-    def distances(self) -> SurfaceDistances:
-        """Distances between the two surfaces, in both directions."""
-        return surface_distances(
-            self.predicted, self.reference, self.spacing, annotated=self.annotated
-        )
-
-    @property
-    def volume_difference(self) -> float:
-        """Volume of the prediction minus that of the reference, in ml or px."""
-        volume = math.prod(self.spacing) * self.overlap.voxel_difference()
-        return volume / MM3_PER_ML if self.unit == "mm" else volume
 
 
 @dataclass(frozen=True)
@@ -92,6 +59,8 @@ class Metric:
     """Which value is the best one."""
     limits: tuple[float, float] = (0.0, 1.0)
     """Lowest and highest possible value."""
+    family: Family = "basic"
+    """Metrics that are switched on together."""
 
     def key(self, unit: Unit) -> str:
         """Return the name with the unit, as in metrics.csv.
@@ -104,10 +73,14 @@ class Metric:
     def error(self, value: float) -> float:
         """Return how far a value is from the best one: 0 is perfect, and larger is worse.
 
+        For a number that has no upper limit, such as that of found lesions, it is minus the number.
+
         >>> metric_of("dice").error(0.75), metric_of("volume_difference_ml").error(-2.0)
         (0.25, 2.0)
         """
-        return self.limits[1] - value if self.best == "highest" else abs(value)
+        if self.best != "highest":
+            return abs(value)
+        return self.limits[1] - value if math.isfinite(self.limits[1]) else -value
 
 
 METRICS = (
@@ -177,7 +150,97 @@ METRICS = (
         "nearest to 0",
         (-1.0, math.inf),
     ),
+    Metric(
+        "subvoxel_hd95",
+        "length",
+        lambda pair: pair.elements.hd95(),
+        "the larger of the two distances below which 95 % of a surface's area lies; surfaces pass"
+        " between voxels (definition of surface-distance); 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
+        "subvoxel",
+    ),
+    Metric(
+        "subvoxel_surface_dice",
+        "fraction",
+        lambda pair: pair.elements.within(pair.tolerance),
+        "fraction of the area of both surfaces within {tolerance} of the other surface; 1 is"
+        " perfect.",
+        family="subvoxel",
+    ),
+    Metric(
+        "subvoxel_assd",
+        "length",
+        lambda pair: pair.elements.mean(),
+        "mean distance of the area of both surfaces to the other surface; 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
+        "subvoxel",
+    ),
+    Metric(
+        "lesion_f1",
+        "fraction",
+        lambda pair: pair.lesions.f1(),
+        "detection of lesions (connected components, also at corners):"
+        " 2 found / (2 found + missed + false); 1 is perfect.",
+        family="lesions",
+    ),
+    Metric(
+        "lesions_found",
+        "count",
+        lambda pair: pair.lesions.found,
+        "lesions of the reference that share a voxel with the prediction, or, with --lesion-iou,"
+        " whose IoU with a predicted one is large enough.",
+        "highest",
+        (0.0, math.inf),
+        "lesions",
+    ),
+    Metric(
+        "lesions_missed",
+        "count",
+        lambda pair: pair.lesions.missed,
+        "lesions of the reference that were not found; 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
+        "lesions",
+    ),
+    Metric(
+        "lesions_false",
+        "count",
+        lambda pair: pair.lesions.false,
+        "predicted lesions that belong to none of the reference; 0 is perfect.",
+        "lowest",
+        (0.0, math.inf),
+        "lesions",
+    ),
+    Metric(
+        "ece",
+        "fraction",
+        lambda pair: pair.reliability.ece(),
+        "expected calibration error of the label's probability, in 15 bins, within 10 mm (px) of"
+        " the box around prediction and reference; 0 is perfect.",
+        "lowest",
+        family="calibration",
+    ),
+    Metric(
+        "brier",
+        "fraction",
+        lambda pair: pair.reliability.brier(),
+        "Brier score: mean squared difference of probability and reference in the same voxels; 0 is"
+        " perfect.",
+        "lowest",
+        family="calibration",
+    ),
 )
+
+
+def metrics_of(families: Collection[Family]) -> tuple[Metric, ...]:
+    """Return the metrics of some families, in the order of the catalogue.
+
+    >>> [metric.name for metric in metrics_of(["calibration"])]
+    ['ece', 'brier']
+    """
+    return tuple(metric for metric in METRICS if metric.family in families)
 
 
 def metric_of(key: str) -> Metric:
@@ -195,10 +258,20 @@ def metric_of(key: str) -> Metric:
 _BY_KEY = {metric.key(unit): metric for metric in METRICS for unit in UNITS}
 
 
-def definitions(tolerance: str, unit: Unit = "mm") -> dict[str, str]:
+def definitions(
+    tolerance: str, unit: Unit = "mm", families: Collection[Family] = FAMILIES
+) -> dict[str, str]:
     """Return the definition of each metric by its name with the unit.
+
+    Args:
+        tolerance: tolerance of surface Dice with its unit.
+        unit: unit of lengths.
+        families: families of metrics.
 
     >>> definitions("2 mm")["volume_difference_ml"]
     'volume of the prediction minus volume of the reference; above 0 means too large.'
     """
-    return {metric.key(unit): metric.definition.format(tolerance=tolerance) for metric in METRICS}
+    return {
+        metric.key(unit): metric.definition.format(tolerance=tolerance)
+        for metric in metrics_of(families)
+    }

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segkit.dataset.groups import table_groups
+from segkit.dataset.groups import PATIENT, table_groups
 from segkit.dataset.patient_names import names_of_one_patient
 from segkit.errors import first_few
-
-COLUMN = "patient"
-"""Column of the patient in a CSV file."""
 
 
 def patients_in_table(table: Path) -> dict[str, str]:
@@ -21,19 +18,26 @@ def patients_in_table(table: Path) -> dict[str, str]:
     Raises:
         InputError: the file cannot be read, lacks a column, or gives one case two patients.
     """
-    rows = table_groups(table, COLUMN, remedy="Correct the first line.")
+    rows = table_groups(table, PATIENT, remedy="Correct the first line.")
     return {case: patient for case, patient in rows.items() if patient}
 
 
 def caution_about_patients(cases: Sequence[str], patients: Mapping[str, str]) -> str:
-    """Return a sentence about cases whose names suggest a common patient that is not known.
+    """Return a sentence about cases without a known patient, if it is needed.
 
-    It is "" if patients are known, or if the names suggest nothing.
+    If patients are known, it is needed for the cases that have none; else if names suggest that
+    several cases are of one patient.
 
     >>> caution_about_patients(["a_left", "a_right", "b"], {})
     'Each case counts as a patient of its own, but 2 look like two sides of one patient, by their \
 names (a_left, a_right): the intervals are then too narrow.'
     """
+    without = [case for case in cases if case not in patients]
+    if patients and without:
+        return (
+            f"{len(without)} of {len(cases)} cases have no known patient, and each counts as a"
+            f" patient of its own: {first_few(without)}."
+        )
     if patients:
         return ""
     for relation, found in names_of_one_patient(cases).items():

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from segkit.files.file_hash import file_hash
 from segkit.files.names import records_of
+from segkit.io.dicom.files.detection import is_dicom
 
 MAX_RECORD_BYTES = 16 << 20
 """Largest size in bytes of a run record that is read; one with 1,000 labels has 1 MB."""
@@ -32,11 +34,18 @@ def recorded_figures(record: dict[str, Any], label: str) -> dict[str, Any]:
 
 
 def recorded_scan(record: dict[str, Any]) -> Path | None:
-    """Return the first file of the scan that was predicted, if it is recorded and still there."""
+    """Return the first file of the scan that was predicted, or the folder of DICOM slices.
+
+    The result is None if none is recorded, or if the file is no longer there or has changed.
+    """
     files = record.get("input")
     first = files[0] if isinstance(files, list) and files else None
-    name = first.get("file") if isinstance(first, dict) else None
-    return Path(name) if isinstance(name, str) and Path(name).is_file() else None
+    if not isinstance(files, list) or not isinstance(first, dict):
+        return None
+    path = Path(str(first.get("file")))
+    if not path.is_file() or file_hash(path) != first.get("sha256"):
+        return None
+    return path.parent if len(files) > 1 and is_dicom(path) else path
 
 
 def failures(predictions: Path) -> dict[str, str]:

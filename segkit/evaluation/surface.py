@@ -4,7 +4,7 @@ The surface of a mask consists of its voxels that share a face with a voxel outs
 beyond the image count as outside. There are no faces along an axis with a single voxel, so a
 picture has a contour and not two flat sides. Distances are between voxel centers, in the unit of
 ``spacing``. These are the definitions of MONAI (without subvoxels). Surface voxels are not weighted
-by area, unlike in DeepMind's surface-distance, whose values differ slightly.
+by area, unlike in `surface_elements`, whose values are others.
 
 If only part of an image is annotated, a surface voxel counts only if it shares a face with an
 annotated voxel outside the mask, because the rest is unknown. The border of the image counts if the

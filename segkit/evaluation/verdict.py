@@ -14,7 +14,8 @@ from typing import Literal
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.differences import Difference
-from segkit.evaluation.intervals import DRAWS, Interval
+from segkit.evaluation.intervals import Interval
+from segkit.evaluation.resamples import DRAWS
 
 ALPHA = 0.05
 """Largest p value that counts as evidence."""

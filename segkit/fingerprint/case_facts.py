@@ -20,7 +20,7 @@ from segkit.fingerprint.channel_facts import ChannelFacts, channel_facts, voxels
 from segkit.fingerprint.label_facts import LabelFacts, Point, border_share, label_facts
 from segkit.labels.scheme import membership
 from segkit.preprocessing.labels import to_indices
-from segkit.preprocessing.orient_and_crop import content_box, to_ras
+from segkit.preprocessing.orient_and_crop import AxisMap, content_box, to_ras
 from segkit.volume import Box, Grid, Shape, Unit, Volume
 
 SEED = 1234
@@ -83,13 +83,42 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
         InputError: a file cannot be used, channels or labels are on different grids, or label
             values are unknown.
     """
+    return measure_voxels(read_voxels(case, dataset), case, dataset, number, draws)
+
+
+@dataclass(frozen=True, eq=False)
+class CaseVoxels:
+    """Scan and label map of one case in the nearest RAS+ orientation."""
+
+    scan: Volume
+    """The scan (C, X, Y, Z)."""
+    indices: NDArray[Any]
+    """Label index (X, Y, Z) of each voxel; one above the number of targets is ignored."""
+    axis_map: AxisMap
+    """Map from the axes of the file to RAS+."""
+
+
+def read_voxels(case: Case, dataset: Dataset) -> CaseVoxels:
+    """Read the scan and the label map of one case.
+
+    Raises:
+        InputError: as `measure_case`.
+    """
     volume = case_scan(case.images)
-    _check_channels(volume, case, dataset)
+    check_channels(volume, case, dataset)
     scan, axis_map = to_ras(volume)
-    box = content_box(scan.array)
     indices = axis_map.apply(read_indices(case, dataset, volume.grid).array)[0]
-    ignored = indices > len(dataset.targets)
-    indices = np.where(ignored, 0, indices)
+    return CaseVoxels(scan, indices, axis_map)
+
+
+def measure_voxels(
+    voxels: CaseVoxels, case: Case, dataset: Dataset, number: int = 0, draws: int = 1
+) -> MeasuredCase:
+    """Measure one case that has been read; arguments as for `measure_case`."""
+    scan = voxels.scan
+    box = content_box(scan.array)
+    ignored = voxels.indices > len(dataset.targets)
+    indices = np.where(ignored, 0, voxels.indices)
     samples, sampled_indices = _sample(scan.array, indices, number, draws)
     channels = channel_facts(scan.array, samples)
     labels = label_facts(indices, scan.spacing, dataset)
@@ -107,7 +136,7 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
         border=border_share(indices),
         voxels_hash=voxels_hash(scan.array),
     )
-    return MeasuredCase(facts, volume.unit, samples)
+    return MeasuredCase(facts, scan.unit, samples)
 
 
 def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
@@ -129,21 +158,29 @@ def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
     return labels.with_array(indices)
 
 
-def case_warnings(facts: CaseFacts) -> list[str]:
-    """Return warnings about a case that is unusual but can be used."""
-    warnings = [f"channel {name} has one constant value" for name in facts.constant]
+def case_warnings(facts: CaseFacts) -> dict[str, str]:
+    """Return warnings about a case that is unusual but can be used, by the name of their check."""
+    warnings = {}
+    if facts.constant:
+        names = ", ".join(facts.constant)
+        channels = "channels" if len(facts.constant) > 1 else "channel"
+        have = "have" if len(facts.constant) > 1 else "has"
+        warnings["constant_image"] = f"{channels} {names} {have} one constant value"
     if not facts.labelled:
-        warnings.append("there is no label map")
+        warnings["no_label_map"] = "there is no label map"
     elif facts.ignored == math.prod(facts.shape):
-        warnings.append("nothing is annotated: every voxel has the ignore value")
+        warnings["empty_label_map"] = "nothing is annotated: every voxel has the ignore value"
     elif not facts.labels:
-        warnings.append("no voxel of any label (foreground) in the label map")
+        warnings["empty_label_map"] = "no voxel of any label (foreground) in the label map"
     if facts.outside:
-        warnings.append(f"{facts.outside} labeled voxels lie in the scan's constant border")
+        warnings["labels_in_border"] = (
+            f"{facts.outside} labeled voxels lie in the scan's constant border"
+        )
     return warnings
 
 
-def _check_channels(volume: Volume, case: Case, dataset: Dataset) -> None:
+def check_channels(volume: Volume, case: Case, dataset: Dataset) -> None:
+    """Raise an InputError if a scan has another number of channels than the dataset names."""
     if volume.channels != len(dataset.channels):
         raise InputError(
             case.images[0],

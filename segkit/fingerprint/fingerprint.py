@@ -86,7 +86,7 @@ def measure(dataset: Dataset, progress: CaseProgress | None = None) -> Fingerpri
 
 def log_case_warnings(facts: CaseFacts) -> None:
     """Log the warnings about a case."""
-    for warning in case_warnings(facts):
+    for warning in case_warnings(facts).values():
         log.warning("%s: %s", facts.id, warning)
 
 

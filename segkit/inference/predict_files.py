@@ -213,6 +213,7 @@ def _wanted(job: Job, options: FinalizeOptions) -> Wanted:
         probabilities=options.probabilities if "probabilities" in job.extras else None,
         scratch=job.output.parent,
         expected_dice="record" in job.extras,
+        temperatures=options.temperatures,
     )
 
 

@@ -108,6 +108,7 @@ class ScanPredictor:
             scan_warnings=tuple(scan.warnings),
             label_warnings=label_warnings,
             expected_dice=quality,
+            temperatures=wanted.temperatures,
             harmonization=scan.parts.harmonization,
         )
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from segkit.errors import UsageError
 from segkit.io import from_object
-from segkit.labels.voxel_values import Kind
+from segkit.labels.voxel_values import Kind, Temperatures
 from segkit.plans.plan import Plan
 from segkit.preprocessing.harmonization import (
     ScanHarmonization,
@@ -41,6 +41,8 @@ class Wanted:
     """Folder for a temporary file that holds large probabilities; None holds them in memory."""
     expected_dice: bool = False
     """True also estimates the Dice of each label, if the model can (`segkit.quality`)."""
+    temperatures: Temperatures = None
+    """Temperatures that calibrate probabilities and uncertainty; None leaves them as they are."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +71,8 @@ class Prediction:
     """Sentence on each label that differs much from the training data, by name."""
     expected_dice: Mapping[str, LabelQuality] = field(default_factory=dict)
     """Expected Dice of each label, by name; empty if it is not wanted, or the model has none."""
+    temperatures: Temperatures = None
+    """Temperature of each channel of ``probabilities`` that calibrated them and the uncertainty."""
     harmonization: ScanHarmonization | None = None
     """How the scan was harmonized, and its group; None if the model does not harmonize."""
 

@@ -126,6 +126,7 @@ def other_grid(
         expected=f"a {what} on the grid of {of}: {grid_text(image)}",
         found=_difference(image, other) + (f" ({disagreement})" if disagreement else ""),
         remedy=_remedy(image, other, what, of),
+        kind="grid",
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import bz2
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -88,6 +88,28 @@ def unpack(path: Path, promised: int, *, start: int = 0, form: str = "") -> NDAr
     if filled < promised:
         raise too_short(path, promised, str(filled))
     return unpacked
+
+
+def unpacked_blocks(path: Path, sizes: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the bytes of a gzip stream in blocks of these sizes, and keep none of them.
+
+    Args:
+        path: the file.
+        sizes: number of bytes of each block, in the order of the stream.
+
+    Raises:
+        InputError: the stream is damaged or shorter.
+    """
+    sizes = list(sizes)
+    with _reading(path, sum(sizes)) as file:
+        for number, size in enumerate(sizes):
+            block, filled = np.empty(size, np.uint8), 0
+            while filled < size and (count := file.readinto(block.data[filled:][:_CHUNK])):
+                filled += count
+            if filled < size:
+                raise too_short(path, sum(sizes), str(sum(sizes[:number]) + filled))
+            yield block
+        file.read(1)  # isal verifies the checksum when it reaches the end
 
 
 class _Limited(io.RawIOBase):

@@ -95,6 +95,7 @@ def _integers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
             found=f"{others}, for example {float(array[wrong][0]):.4g}",
             remedy="Is this a scan, or was a label map resampled by interpolation? "
             "Use nearest neighbor.",
+            kind="label_values",
         )
     return _smallest(path, rounded)
 

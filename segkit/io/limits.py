@@ -60,4 +60,5 @@ def check_finite(where: str | Path, array: NDArray[Any]) -> None:
             expected="a number in every voxel",
             found=f"{array.size - finite} of {array.size} that are NaN or infinite",
             remedy=_REPLACE if finite else "No voxel has a number: export or copy it again.",
+            kind="not_finite",
         )

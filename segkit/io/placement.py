@@ -218,6 +218,7 @@ def _outside_scan(where: str | Path, what: str, lost: int) -> InputError:
         expected=f"a {what} within the scan",
         found=f"{lost} labeled voxels outside it, though on the same lattice",
         remedy="Find the pair that belongs together, or give the uncropped scan.",
+        kind="grid",
     )
 
 

@@ -26,6 +26,8 @@ Decide = Callable[[Scores], NDArray[Any]]
 """Function from scores to one value (X, Y, Z) or several values (K, X, Y, Z) of each voxel."""
 Kind = Literal["uint8", "float32"]
 """Number type of probabilities; uint8 holds steps of 1/255."""
+Temperatures = Sequence[float] | None
+"""Temperature of each output of a network, background included; None leaves scores as they are."""
 STEPS = 255
 """Step of a probability of 1."""
 _HALF = np.float32(0.5)
@@ -118,34 +120,54 @@ def _write_highest(scores: NDArray[np.float32], indices: NDArray[Any]) -> None:
         np.maximum(indices, candidate, out=indices)
 
 
-def probabilities(scores: Scores, *, regions: bool = False) -> NDArray[np.float32]:
+def divided(scores: Scores, temperatures: Temperatures) -> Scores:
+    """Return scores (K, ...) divided by the temperature of each output, or as they are for None."""
+    if temperatures is None:
+        return scores
+    column = np.array(temperatures, np.float32).reshape(-1, *[1] * (scores.ndim - 1))
+    return np.asarray(scores / column)
+
+
+def probabilities(
+    scores: Scores, *, regions: bool = False, temperatures: Temperatures = None
+) -> NDArray[np.float32]:
     """Return the probabilities (K, X, Y, Z) of scores (K, X, Y, Z).
+
+    Args:
+        scores: scores of K labels, or of K regions.
+        regions: True where the outputs are overlapping regions.
+        temperatures: what the scores are divided by first. The label of a voxel stays that of the
+            scores: temperatures are equal, or those of regions.
 
     >>> probabilities(np.log(np.array([1, 3], np.float32)).reshape(2, 1, 1, 1)).ravel().tolist()
     [0.25, 0.75]
     """
     if regions:
-        values = scipy.special.expit(scores)
+        values = scipy.special.expit(divided(scores, temperatures))
         above_half = np.nextafter(_HALF, np.float32(1))
         np.maximum(values, above_half, out=values, where=scores > 0)
         return np.asarray(values)
-    values = softmax(scores)
+    values = softmax(divided(scores, temperatures))
     best, voxels = _not_highest(values, scores)
     largest = np.moveaxis(values, 0, -1)[voxels].max(axis=-1)
     values[(best, *voxels)] = np.nextafter(largest, np.float32(1))
     return values
 
 
-def steps(scores: Scores, *, regions: bool = False) -> NDArray[np.uint8]:
+def steps(
+    scores: Scores, *, regions: bool = False, temperatures: Temperatures = None
+) -> NDArray[np.uint8]:
     """Return the probabilities (K, X, Y, Z) in steps of 1/255, rounded to the nearest step.
 
     The step of a region is above 127 where its score is above 0. The label of the highest score
-    gets one step more than any other label that rounds to the same step.
+    gets one step more than any other label that rounds to the same step. Arguments are those of
+    `probabilities`.
 
     >>> steps(np.log(np.array([1, 3], np.float32)).reshape(2, 1, 1, 1)).ravel().tolist()
     [64, 191]
     """
-    scaled = scipy.special.expit(scores) if regions else softmax(scores)
+    used = divided(scores, temperatures)
+    scaled = scipy.special.expit(used) if regions else softmax(used)
     scaled *= STEPS
     values = np.rint(scaled, out=scaled).astype(np.uint8)
     if regions:
@@ -161,7 +183,9 @@ FUNCTIONS: dict[Kind, Callable[..., NDArray[Any]]] = {"uint8": steps, "float32":
 """Function from scores to probabilities of each number type."""
 
 
-def entropy(scores: Scores, *, regions: bool = False) -> NDArray[np.float32]:
+def entropy(
+    scores: Scores, *, regions: bool = False, temperatures: Temperatures = None
+) -> NDArray[np.float32]:
     """Return the entropy (X, Y, Z) of each voxel's probabilities, as a fraction of the largest one.
 
     0 is certain; 1 means that all labels are equally probable.
@@ -171,10 +195,12 @@ def entropy(scores: Scores, *, regions: bool = False) -> NDArray[np.float32]:
             logits of K regions.
         regions: True where the outputs are overlapping regions; each has an entropy of its own,
             and the largest one counts.
+        temperatures: what the scores are divided by first.
 
     >>> entropy(np.array([[0, 200], [0, 0]], np.float32).reshape(2, 1, 1, 2)).ravel().tolist()
     [1.0, 0.0]
     """
+    scores = divided(scores, temperatures)
     if regions:
         largest = entropy(np.stack([scores[0], np.zeros_like(scores[0])]))
         for score in scores[1:]:

@@ -111,7 +111,7 @@ def check_cases(
 def _difference(stored: Harmonization, now: Harmonization) -> str:
     """Return in words how the cases of a fit differ from those of the training; "" if not."""
     if not (stored.cases and stored.images):
-        return "no record of its cases"
+        return "no record of its cases, images and groups"
     if stored.cases != now.cases:
         return "other cases, such as those of another fold"
     if stored.groups != now.groups:
@@ -125,12 +125,13 @@ def _difference(stored: Harmonization, now: Harmonization) -> str:
 def fitted_to(harmonization: Harmonization, training: Sequence[Case]) -> Harmonization:
     """Return the harmonization with a record of the training cases to which it was fitted.
 
-    Only hashes are kept: over the ids, the bytes of the images, and the groups if a table gave them
-    (a case without one is left out of the fit).
+    Only hashes are kept: over the ids, the bytes of the images, and the groups if a table gave
+    them. Images of cases that have no group there are left out, as they are in the fit.
     """
     by_table = harmonization.grouping.source == "table"
-    groups = [f"{case.id}\n{case.group}" for case in training if case.group]
-    images = (f"{c.id}\n{content_hash(dataclasses.replace(c, label=None))}" for c in training)
+    fitted = [case for case in training if case.group or not by_table]
+    groups = (f"{case.id}\n{case.group}" for case in fitted)
+    images = (f"{c.id}\n{content_hash(dataclasses.replace(c, label=None))}" for c in fitted)
     return dataclasses.replace(
         harmonization,
         cases=cases_hash(case.id for case in training),

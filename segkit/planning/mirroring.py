@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import UsageError
 from segkit.fingerprint.fingerprint import Fingerprint
-from segkit.planning.left_right_names import lateral_pairs
+from segkit.labels.left_right_names import lateral_pairs
 from segkit.plans.plan import LEFT_RIGHT
 
 SAME_ORDER = 0.95

@@ -13,7 +13,7 @@ from segkit.config.schema import NetworkConfig
 from segkit.errors import UsageError
 from segkit.fingerprint.fingerprint import Fingerprint
 from segkit.fingerprint.usual_spacing import Spacing
-from segkit.planning.left_right_names import lateral_pairs
+from segkit.labels.left_right_names import lateral_pairs
 from segkit.planning.mirroring import Mirroring, order_in_words, orders_against
 from segkit.planning.task import Task
 from segkit.planning.topology import SPACING_FACTOR

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from segkit.dataset.dataset import Case
 from segkit.errors import InputError
+from segkit.files.file_hash import file_hash
 from segkit.files.names import files_behind, suffix_of
 
 
@@ -39,8 +40,7 @@ def _kind(path: Path) -> str:
 
 def _file_hash(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise InputError(
             path,

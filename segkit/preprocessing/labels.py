@@ -73,6 +73,7 @@ def _unknown_values(
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
         found=f"also {counts}{more}",
         remedy=_remedy(voxels, [int(value) for value in values[:MANY_VALUES]], labels),
+        kind="label_values",
     )
 
 

@@ -4,7 +4,7 @@
                       "labels": {"liver": {"dice": 0.95, "features": [...]}, ...},
                       "errors": [[expected, error], ...], "accuracy": {...}}
 
-It is fitted at the end of a training (`segkit.training.outputs.expected_dice`). An older bundle, or
+It is fitted at the end of a training (`segkit.training.outputs.quality`). An older bundle, or
 one with few validation cases, lacks it.
 """
 

@@ -55,5 +55,40 @@ def scan_record(
     }
 
 
+def accuracy_text(accuracy: Mapping[str, Any]) -> str:
+    """Return in words how accurate an expected Dice is on cases that a fit had not seen.
+
+    Args:
+        accuracy: the part of bundle.json (`segkit.quality.accuracy.estimate_with_accuracy`).
+    """
+    known, with_copies = accuracy["as_they_are"], accuracy["with_degraded"]
+    return (
+        f"fitted to {accuracy['cases']} validation cases and degraded copies of them; on cases that"
+        f" a fit had not seen, its mean absolute error was {known['error']:.3f} for scans as they "
+        f"are (always saying the mean of the label: {known['error_of_mean']:.3f}) and "
+        f"{with_copies['error']:.3f} with the copies"
+    )
+
+
+def calibration_text(entry: Mapping[str, Any]) -> str:
+    """Return temperatures and calibration errors in words.
+
+    Args:
+        entry: the part of bundle.json (`segkit.quality.calibration`).
+
+    >>> ece = {"a": {"before": 0.02, "after": 0.01}}
+    >>> calibration_text({"cases": 5, "temperatures": {"a": 1.5}, "ece": ece})
+    'a temperature 1.5, ECE 0.0200 before and 0.0100 after'
+    """
+    parts = []
+    for name, temperature in entry["temperatures"].items():
+        error = entry["ece"].get(name)
+        text = f"{name} temperature {temperature:.3g}"
+        if error:
+            text += f", ECE {error['before']:.4f} before and {error['after']:.4f} after"
+        parts.append(text)
+    return "; ".join(parts)
+
+
 def _mean(values: Sequence[float]) -> float | None:
     return round(sum(values) / len(values), 4) if values else None

@@ -8,13 +8,11 @@ often surer than they are right, so that it is one sign among others and not the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy  # its submodules are imported on first use
 from numpy.typing import NDArray
 
-from segkit.labels.voxel_values import VOXELS_IN_CACHE, Decide, Scores, highest, softmax
+from segkit.labels.voxel_values import VOXELS_IN_CACHE, Scores, highest, softmax
 
 
 class SoftOverlap:
@@ -47,15 +45,6 @@ class SoftOverlap:
         add = self._add_regions if self.regions else self._add_labels
         for start in range(0, flat.shape[1], VOXELS_IN_CACHE):
             add(flat[:, start : start + VOXELS_IN_CACHE])
-
-    def adding(self, decide: Decide) -> Decide:
-        """Return a function that decides as ``decide`` does, and adds the voxels to the sums."""
-
-        def decide_and_add(scores: Scores) -> NDArray[Any]:
-            self.add(scores)
-            return decide(scores)
-
-        return decide_and_add
 
     def _add_labels(self, scores: Scores) -> None:
         values = softmax(scores)

@@ -10,8 +10,8 @@ from typing import Any
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison
-from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
-from segkit.evaluation.verdict import ALPHA, FEW
+from segkit.evaluation.comparison_summary import MAIN_METRIC
+from segkit.evaluation.run_records import read_record
 from segkit.files.atomic import write_text
 from segkit.report.comparison_figure import MOST_DOTS, difference_chart, shown_labels
 from segkit.report.comparison_tables import (
@@ -20,30 +20,43 @@ from segkit.report.comparison_tables import (
     difference_table,
     left_out_cases,
 )
+from segkit.report.comparison_words import advice, headline, method, scope
+from segkit.report.evaluation.provenance import models_text, origin_rows
 from segkit.report.evaluation_page import asset, definition_list
 from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
 
 STYLE = """
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
-@media (max-width: 40rem) { td:first-child { overflow-wrap: anywhere; min-width: 6rem; } }
+@media (max-width: 40rem) {
+  table { font-size: .85rem; }
+  th, td { padding: .25rem .3rem; min-width: 0; }
+  td:first-child { overflow-wrap: anywhere; min-width: 5.5rem; }
+}
 @media print { .chart { max-width: 11cm; } }
 """
 """CSS of this page, after that of an evaluation."""
 
 
-def write_comparison(comparison: Comparison, folder: str | Path) -> tuple[Path, Path, Path]:
+def write_comparison(
+    comparison: Comparison, folder: str | Path, command: str = ""
+) -> tuple[Path, Path, Path]:
     """Write the three files of a comparison and return their paths.
 
     They are differences.csv (all values), comparison.json (means, intervals, tests, verdicts) and
     comparison.html.
+
+    Args:
+        comparison: the comparison.
+        folder: where they go; it is made if it does not exist.
+        command: what was typed; "" if the comparison was started from Python.
     """
     folder = Path(folder)
     texts = {
         folder / "differences.csv": differences_csv(comparison),
         folder / "comparison.json": json.dumps(comparison.summary, indent=2, ensure_ascii=False)
         + "\n",
-        folder / "comparison.html": page(comparison),
+        folder / "comparison.html": page(comparison, command),
     }
     for path, text in texts.items():
         write_text(path, text)
@@ -70,8 +83,13 @@ def differences_csv(comparison: Comparison) -> str:
     return csv_text(columns, rows)
 
 
-def page(comparison: Comparison) -> str:
-    """Return the report as a self-contained HTML page."""
+def page(comparison: Comparison, command: str = "") -> str:
+    """Return the report as a self-contained HTML page.
+
+    Args:
+        comparison: the comparison.
+        command: what was typed; "" if the comparison was started from Python.
+    """
     summary = comparison.summary
     metrics = list(dict.fromkeys(entry["metric"] for entry in summary["results"]))
     others = [name for name in metrics if name != MAIN_METRIC]
@@ -87,35 +105,24 @@ def page(comparison: Comparison) -> str:
         parts += [*_all_metrics(summary), *_changes(comparison)]
     parts += _left_out(comparison)
     parts += [part for name in others for part in (f"<h2>{name}</h2>", *_metric(comparison, name))]
+    parts += [_provenance(comparison, command)]
     parts += ["<h2>How the numbers were computed</h2>", bullets(method(summary))]
     parts += ["<h2>What the metrics mean</h2>", definition_list(summary)]
     return html_page("Comparison", parts, style=asset("report.css") + STYLE)
 
 
-def headline(summary: Mapping[str, Any]) -> str:
-    """Return the main verdict, with what it is about."""
-    main = main_result(summary["results"])
-    if main is None:
-        return f"{summary['verdict']}."
-    labels = {entry["label"] for entry in summary["results"]}
-    about = f"mean over {len(labels) - 1} labels" if len(labels) > 1 else str(main["label"])
-    verdict = main["verdict"]
-    return f"Dice, {about}: {verdict}."
-
-
-def scope(summary: Mapping[str, Any]) -> str:
-    """Return what A, B and the references are, and how many cases are compared."""
-    a, b = summary["names"]["a"], summary["names"]["b"]
-    cases = len(summary["cases"]["both"])
-    patients = cases - len(summary["patients"]) + len({*summary["patients"].values()})
-    of_patients = f" of {patients} patients" if summary["over"] == "patients" else ""
-    ignore = summary["ignore"]
-    ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
-    return (
-        f"A is {a} ({summary['a']}), B is {b} ({summary['b']}). The references are"
-        f" {summary['references']}. {cases} case{'s' if cases != 1 else ''}{of_patients}."
-        f" Differences are B - A.{ignored}"
-    )
+def _provenance(comparison: Comparison, command: str) -> str:
+    """Return a table of predictions, models, versions and command."""
+    rows: list[tuple[str, str]] = []
+    for name, pairs in zip("AB", comparison.pairs, strict=True):
+        sources = [read_record(pair.prediction) for pair in pairs.pairs]
+        rows += [
+            (f"predictions {name}", comparison.summary[name.lower()]),
+            (f"model {name}", models_text(sources)),
+        ]
+    rows.append(("references", comparison.summary["references"]))
+    rows += origin_rows(command or "segkit.compare, from Python")
+    return f"<h2>Where the numbers come from</h2>\n{html_table(['', ''], rows)}"
 
 
 def _metric(comparison: Comparison, metric: str) -> Iterator[str]:
@@ -186,50 +193,3 @@ def _paper(summary: Mapping[str, Any]) -> str:
     sentence = summary["paper"]
     quote = f"<blockquote>{html.escape(sentence)}</blockquote>" if sentence else ""
     return f"<h2>What you may say in a paper</h2>\n{quote}\n{bullets(advice(summary))}"
-
-
-def advice(summary: Mapping[str, Any]) -> list[str]:
-    """Return what the figures do not show, and under which conditions they hold."""
-    found = [
-        "It holds for cases like these, if neither model was trained on them and neither was chosen"
-        " by its results on them.",
-        "It compares two trained models, not two methods: a second training with another seed may"
-        " turn a small difference around. For methods, train each several times"
-        " (segkit study).",
-        "The p value of the mean over the labels counts if you chose Dice and the mean before you"
-        " saw the results. Those of single labels are corrected for the number of labels, not for"
-        " the number of metrics.",
-    ]
-    if not summary["margins"]:
-        found.append(
-            "Do not write that both are equally good if there is no evidence of a difference. To"
-            " show that, choose the largest irrelevant difference beforehand and give it with"
-            " --margin dice=VALUE."
-        )
-    return found
-
-
-def method(summary: Mapping[str, Any]) -> list[str]:
-    """Return how intervals, tests and verdicts were computed."""
-    over = summary["over"]
-    tests = [entry["wilcoxon"] for entry in summary["results"]]
-    methods = " or ".join(sorted({test["method"] for test in tests})) or "exact"
-    patients = (
-        " A patient counts with the mean difference of its cases in the test, and with all of its"
-        " cases in the interval; a case without a known patient counts as a patient of its own."
-        if over == "patients"
-        else " No patients are known, so that each case counts as one (--patients FILE names them)."
-    )
-    return [
-        f"Intervals are 95 % percentiles of a bootstrap of the paired differences over {over}"
-        f" ({summary['draws']} resamples), expanded for small numbers and never narrower than that"
-        f" of Student's t.{patients} Each holds for itself: they are not corrected for several"
-        " labels.",
-        f"Tests are two-sided Wilcoxon signed-rank tests over {over} ({methods}); differences of"
-        " zero are left out of them. The p values of the labels of a metric are corrected together"
-        " by Holm's method.",
-        f"One is called better only if the interval leaves out zero, p is below {ALPHA}, and there"
-        f" are {FEW} {over} at least.",
-        "Differences are rounded to a millionth of the power of ten above the largest value, so"
-        " that equal ones are equal. Metrics with the prefix absolute_ are compared by their size.",
-    ]

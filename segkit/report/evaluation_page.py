@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.agreement import agreements
-from segkit.evaluation.distribution import distributions
+from segkit.evaluation.distribution import distributions, patients_of
 from segkit.evaluation.evaluate import Evaluation
-from segkit.evaluation.metrics import RULES, definitions
+from segkit.evaluation.metrics import ALWAYS, RULES, definitions
 from segkit.files.atomic import write_text
 from segkit.report.evaluation.case_table import case_section
 from segkit.report.evaluation.cases import case_facts
 from segkit.report.evaluation.charts import distribution_chart, lowest_labels
 from segkit.report.evaluation.lead import lead
 from segkit.report.evaluation.missing import missing_section
+from segkit.report.evaluation.pooled import calibration_section, lesion_section
 from segkit.report.evaluation.provenance import provenance_section
 from segkit.report.evaluation.results import dice_section, other_metrics
 from segkit.report.evaluation.viewer import viewer_section
@@ -68,7 +69,8 @@ def write_evaluation(
         page(evaluation, options or ReportOptions()),
     )
     for path, text in zip(paths, texts, strict=True):
-        write_text(path, text)
+        # The name of a file need not be valid UTF-8.
+        write_text(path, text.encode("utf-8", "backslashreplace").decode())
     return paths
 
 
@@ -165,6 +167,8 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
         "cases": case_section(facts, list(summary["labels"]), worst.pictures),
         "volumes": volume_section(evaluation, summary),
         "metrics": other_metrics(summary, titles, charts),
+        "lesions": lesion_section(summary),
+        "calibration": calibration_section(summary),
         "groups": groups_section(evaluation),
         "missing": missing_section(evaluation) + _absences(evaluation),
         "provenance": provenance_section(summary, facts, options.command),
@@ -174,7 +178,7 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
     parts = [
         "<h1>Evaluation</h1>",
         paragraph(_comparison(summary)),
-        *lead(summary, facts, worst.pictures),
+        *lead(summary, facts, worst.pictures, patients_of(evaluation)),
         _contents(sections),
         *sections.values(),
         f"<script>{asset('sorting.js')}</script>",
@@ -213,7 +217,8 @@ def definition_list(summary: Mapping[str, Any]) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
     tolerance, units = summary["tolerance"], summary["unit"]
     unit: Unit = "px" if units == ["px"] else "mm"
-    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
+    families = (*ALWAYS, *summary.get("families", ()))
+    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit, families)
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )

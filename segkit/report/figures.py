@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from segkit.files.atomic import atomic_path
@@ -230,5 +230,14 @@ def logarithmic_axis(axes: Axes, values: Sequence[float]) -> None:
     # Within a decade, there are too few powers of ten; over several, their multiples are too close.
     locator = MaxNLocator(5) if ratio <= 10 else LogLocator(subs=(1, 2, 5) if ratio < 100 else (1,))
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
     axes.minorticks_off()
+
+
+def short_number(value: float) -> str:
+    """Return a number for a tick; from 10,000 on with a letter for thousand, million and so on.
+
+    >>> [short_number(value) for value in (0.052, 250.0, 1.6e9)]
+    ['0.052', '250', '1.6G']
+    """
+    return f"{value:.4g}" if abs(value) < 1e4 else str(EngFormatter(sep="")(value))

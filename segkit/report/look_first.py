@@ -77,6 +77,7 @@ def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
     return html_page(
         TITLE,
         [
+            "<style>li { margin-bottom: 1rem; break-inside: avoid; }</style>",
             f"<h1>{TITLE}</h1>",
             paragraph(_summary(scans, first)),
             paragraph(accuracy),

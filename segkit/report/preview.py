@@ -10,54 +10,30 @@ is needed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 from segkit.labels.postprocessing import present_values
-from segkit.preprocessing.orient_and_crop import AxisMap, to_ras
-from segkit.report.image_rows import MARGIN, arrange, row_width, write_letters, write_text_on
+from segkit.report.image_rows import MARGIN, arrange, row_width, write_text_on
 from segkit.report.outlines import (
-    OUTLINE_PIXELS,
     ColorOfValue,
     draw_outlines,
     gray_limits,
     to_gray,
 )
+from segkit.report.planes import VIEWS, Scene, draw_planes, make_scene
 from segkit.volume import Volume
 
-PLANE_PIXELS = 400
-"""Length in pixels of the longest edge of a scan in the three planes."""
 PICTURE_PIXELS = 800
 """Length in pixels of the longest edge of a picture."""
 SHEET_PIXELS = 190
 """Length in pixels of the longest edge of a scan on the sheet of slices."""
 SHEET_ROWS = 2
-
-
-@dataclass(frozen=True)
-class _View:
-    """Orientation of a plane; axes are 0, 1, 2 for X, Y, Z in RAS+."""
-
-    across: int
-    """Axis perpendicular to the plane."""
-    horizontal: int
-    vertical: int
-    letters: tuple[str, str, str, str]
-    """Directions at the left, right, top and bottom edge."""
-
-
-_VIEWS = (
-    _View(2, 0, 1, ("R", "L", "A", "P")),
-    _View(1, 0, 2, ("R", "L", "S", "I")),
-    _View(0, 1, 2, ("A", "P", "S", "I")),
-)
 
 
 def write_preview(
@@ -83,8 +59,8 @@ def write_preview(
     if scan.unit == "px":
         rows = [[_draw_picture(scan, labels, color_of_value)]]
     else:
-        scene = _scene(scan, labels, color_of_value)
-        planes = _draw_planes(scene)
+        scene = make_scene(scan, labels, color_of_value)
+        planes = draw_planes(scene)
         rows = [planes, *_draw_sheet(scene, row_width(planes))]
     with atomic_path(path) as temporary:
         arrange(rows, _legend(names, color_of_value, labels)).save(temporary, format="PNG")
@@ -120,9 +96,25 @@ def draw_comparison(
             _draw_picture(scan, predicted, color_of_value, reference, dashes=outline_reference)
         ]
     else:
-        scene = _scene(scan, predicted, color_of_value, reference)
-        planes = _draw_planes(replace(scene, dashes=outline_reference), across)
+        scene = make_scene(scan, predicted, color_of_value, reference)
+        planes = draw_planes(replace(scene, dashes=outline_reference), across)
     return arrange([planes], _legend(names, color_of_value, predicted, reference))
+
+
+def draw_thumbnail(
+    scan: Volume, labels: Volume, names: Mapping[str, int], *, longest: int
+) -> Image.Image:
+    """Return a small image of a scan with the outlines of its labels, without a legend.
+
+    ``longest`` is the number of pixels of the longest edge of the scan in each plane.
+    """
+    colors = _color_of_value(names, None)
+    if scan.unit == "px":
+        planes = [_draw_picture(scan, labels, colors)]
+        planes[0].thumbnail((2 * longest, 2 * longest))
+    else:
+        planes = draw_planes(make_scene(scan, labels, colors), longest=longest)
+    return arrange([planes], [])
 
 
 def _color_of_value(names: Mapping[str, int], colors: Mapping[str, Color] | None) -> ColorOfValue:
@@ -159,129 +151,14 @@ def _draw_picture(
     )
 
 
-# -- volumes ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """Volume to draw: arrays (X, Y, Z) in RAS+, colors and gray values."""
-
-    voxels: NDArray[Any]
-    labels: NDArray[Any]
-    filled: NDArray[Any] | None
-    lengths: tuple[float, float, float]
-    """Size of the scan along X, Y, Z in mm."""
-    limits: tuple[float, float]
-    """Values shown as black and white."""
-    colors: ColorOfValue
-    axis_map: AxisMap
-    """Map from the axes of the file to RAS+."""
-    dashes: bool = False
-    """True if the filled labels are outlined with dashes."""
-
-    def draw(
-        self, view: _View, position: int, longest: int, *, thickness: int = OUTLINE_PIXELS
-    ) -> Image.Image:
-        """Return the plane at ``position``.
-
-        Args:
-            view: orientation of the plane.
-            position: index along the axis perpendicular to the plane.
-            longest: number of pixels of the longest edge of the scan.
-            thickness: thickness of the outlines in pixels.
-        """
-        factor = longest / max(self.lengths)
-        width = max(1, round(self.lengths[view.horizontal] * factor))
-        height = max(1, round(self.lengths[view.vertical] * factor))
-        gray = to_gray(_plane(self.voxels, view, position), self.limits)
-        return draw_outlines(
-            np.broadcast_to(gray[..., None], (*gray.shape, 3)),
-            _plane(self.labels, view, position),
-            (width, height),
-            self.colors,
-            filled=None if self.filled is None else _plane(self.filled, view, position),
-            dashes=self.dashes,
-            thickness=thickness,
-        )
-
-    def slice_name(self, view: _View, position: int) -> str:
-        """Return the name of a slice: its axis in the file, and its index along it, from 0."""
-        axis, flip = self.axis_map.order[view.across], self.axis_map.flips[view.across]
-        last = self.labels.shape[view.across] - 1
-        return f"{'xyz'[axis]} {last - position if flip else position}"
-
-
-def _plane(array: NDArray[Any], view: _View, position: int) -> NDArray[Any]:
-    """Return a plane of (X, Y, Z) as rows, with high indices on the left and at the top.
-
-    It is a view, because numpy's take may copy the whole scan.
-    """
-    plane: NDArray[Any] = np.moveaxis(array, view.across, 0)[position].T[::-1, ::-1]
-    return plane
-
-
-def _scene(
-    scan: Volume, labels: Volume, colors: ColorOfValue, reference: Volume | None = None
-) -> _Scene:
-    ras, axis_map = to_ras(scan)
-    x, y, z = (size * edge for size, edge in zip(ras.grid.shape, ras.spacing, strict=True))
-    return _Scene(
-        voxels=ras.array[0],
-        labels=to_ras(labels)[0].array[0],
-        filled=None if reference is None else to_ras(reference)[0].array[0],
-        lengths=(x, y, z),
-        limits=gray_limits(ras.array[:1]),
-        colors=colors,
-        axis_map=axis_map,
-    )
-
-
-def _draw_planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
-    """Return images of the planes that show most; a scan with one slice has only one plane."""
-    labels, filled = scene.labels, scene.filled
-    marked = labels
-    if filled is not None and not np.array_equal(filled, labels):
-        marked = np.not_equal(filled, labels)
-    if across is not None:
-        views = [view for view in _VIEWS if view.across == across]
-    else:
-        views = [
-            view
-            for view in _VIEWS
-            if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1
-        ]
-    images = []
-    for view in views or _VIEWS[:1]:
-        image = scene.draw(view, _fullest_plane(marked, view.across), PLANE_PIXELS)
-        write_letters(image, view.letters)
-        images.append(image)
-    return images
-
-
-def _fullest_plane(labels: NDArray[Any], axis: int) -> int:
-    """Return the index of the plane across ``axis`` that shows most of the labels.
-
-    Each label counts as a fraction of its largest cross section, so that a lesion counts as much as
-    the organ around it. Without labels, it is the middle plane.
-    """
-    values = np.array(present_values(labels))
-    counts = np.zeros((labels.shape[axis], values.size))
-    for count, plane in zip(counts, np.moveaxis(labels, axis, 0), strict=True):
-        count[:] = np.bincount(np.searchsorted(values, plane[plane != 0]), minlength=values.size)
-    largest = counts.max(axis=0)
-    if not largest.any():
-        return int(labels.shape[axis] // 2)
-    return int((counts / np.maximum(largest, 1)).sum(axis=1).argmax())
-
-
-def _draw_sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
+def _draw_sheet(scene: Scene, width: int) -> list[list[Image.Image]]:
     """Return rows of slices from the first to the last labeled one, across the coarsest axis.
 
     There are none if fewer than two slices are labeled.
     """
     edges = [length / size for length, size in zip(scene.lengths, scene.labels.shape, strict=True)]
     # If spacings are equal, the first view wins, which is axial.
-    view = max(_VIEWS, key=lambda candidate: round(edges[candidate.across], 3))
+    view = max(VIEWS, key=lambda candidate: round(edges[candidate.across], 3))
     others = tuple(axis for axis in range(3) if axis != view.across)
     labeled = np.flatnonzero(scene.labels.any(axis=others))
     if labeled.size < 2:

@@ -77,10 +77,10 @@ def test_what_data_and_labels_it_was_trained_on() -> None:
     lines = text_of(dataset=dataset, training=TRAINING).splitlines()
     for line in (
         "- CTs, trained on 40 cases of 20 patients",
-        "- Validated on 10 cases (which patients: not recorded)",
+        "- Validated on 10 cases (patients: not recorded)",
         "- License of the data: CC0",
-        "- Sites or scanners, with training cases: A (30), B (9), 1 of a single patient each, "
-        "not named",
+        "- Sites or scanners, with training cases: A (30), B (9), "
+        "not named, of a single patient each: 1",
         "- Voxel size over 50 labeled cases: X 1, Y 1, Z 2 to 3 mm",
         "- Field of view: X 300 to 400, Y 300 to 400, Z 200 to 500 mm",
         "- Channel CT: lowest value of a scan -1,024 to -1,000, highest 1,500 to 3,071",
@@ -92,11 +92,18 @@ def test_what_data_and_labels_it_was_trained_on() -> None:
 
 def test_results_have_intervals_and_numbers_of_cases() -> None:
     found = text_of(training=TRAINING, metrics=METRICS)
-    assert "(10 cases; fold: 0), on the grid of the network\n" in found
+    assert "(10 cases; fold: 0), on its grid\n" in found
     assert "- bright: Dice 0.900 (95 % interval 0.880 to 0.920, 10 cases)" in found
     assert "- dark: Dice 0.600 (no interval, 1 case)" in found
     earlier = text_of(training=TRAINING, metrics={**METRICS, "step": 600})
-    assert "on the grid of the network, after step 600 of 800\n" in earlier
+    assert "on its grid, after step 600 of 800\n" in earlier
+
+
+def test_the_accuracy_of_the_expected_dice_is_stated() -> None:
+    accuracy = {"cases": 20, "as_they_are": {"error": 0.03, "error_of_mean": 0.04}}
+    found = text_of(metrics=METRICS, expected_dice={"accuracy": accuracy})
+    assert "off by 0.030 on average over 20 cases left out of the fit" in found
+    assert "Expected Dice" not in text_of(metrics=METRICS)
 
 
 def test_out_of_fold_results_say_so() -> None:
@@ -170,6 +177,19 @@ def test_notes_survive_and_are_shared(folder: Path, tmp_path: Path) -> None:
     assert read_notes(packed) == "Trained for the study X."
     assert "Trained for the study X." in zipfile.ZipFile(packed).read("card.md").decode()
     assert read_bundle(packed).hash == read_bundle(folder).hash
+
+
+def test_notes_of_an_unpacked_model_can_be_changed_and_removed(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "notes.md").write_text("old")
+    zipfile.ZipFile(pack_bundle(folder, tmp_path / "m.segkit")).extractall(tmp_path / "unpacked")
+    notes = tmp_path / "unpacked" / "notes.md"
+    notes.write_text("new")
+    assert read_notes(pack_bundle(notes.parent, tmp_path / "new.segkit")) == "new"
+    notes.unlink()
+    assert read_notes(pack_bundle(notes.parent, tmp_path / "none.segkit")) == ""
+    assert read_bundle(tmp_path / "none.segkit").networks()
 
 
 def test_an_older_bundle_gets_a_card_when_it_is_packed(folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segkit.bundle.bundle import read_bundle, write_bundle
+from segkit.bundle.notes import read_notes
 from segkit.bundle.plain_model import plain_plan, write_plain
 from segkit.commands import export
 from segkit.errors import InputError, UsageError
@@ -43,6 +44,12 @@ def test_scores_are_the_same_for_every_fold(group: str, dims: int, tmp_path: Pat
         with torch.inference_mode():
             expected, found = one(x), other(x)
         assert (found - expected).abs().max() <= 1e-6 * expected.abs().max()
+
+
+def test_the_notes_go_with_the_plain_model(tmp_path: Path) -> None:
+    original = read_bundle(model(planned("d4", 3), tmp_path / "model"))
+    (tmp_path / "model" / "notes.md").write_text("mine")
+    assert read_notes(write_plain(original, tmp_path / "plain").path) == "mine"
 
 
 def test_the_card_keeps_the_facts_and_names_the_original(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from segkit.cli import main
 from segkit.dataset.phantom import write_phantom
-from segkit.io import write_image, write_labels
+from segkit.io import read_labels, write_image, write_labels
 from segkit.volume import Volume
+from tools.reference import files_without_row
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_every_damaged_label_map_is_named_where_labels_have_no_names(
     assert main(["check", str(tmp_path)]) == 3
     printed = capsys.readouterr().out
     assert "labels:   foreground=1" in printed
-    assert "2 errors" in printed
+    assert "3 errors" in printed  # two label maps and a scan
 
 
 def test_regions_and_the_ignore_label_are_shown(
@@ -162,10 +163,93 @@ def test_every_file_that_cannot_be_read_is_a_problem(
 def test_only_the_dataset_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("usage: segkit check DATASET [KEY=VALUE ...]\n")
+    assert printed.startswith(
+        "usage: segkit check DATASET [KEY=VALUE ...] [-o DIR] [--fix-geometry OUT]"
+    )
     assert printed.endswith("required: DATASET\n")
 
 
 def test_two_paths_are_refused(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(dataset / "imagesTr"), str(dataset / "labelsTr")]) == 2
     assert "labelsTr'. Give the folder that holds both images and labels" in capsys.readouterr().err
+
+
+def moved_label(dataset: Path) -> None:
+    """Give a label map of the phantom an origin that is 50 mm off."""
+    path = dataset / "labelsTr" / "phantom_A_001.nii.gz"
+    labels = read_labels(path)
+    affine = labels.affine.copy()
+    affine[2, 3] += 50
+    write_labels(path, Volume(labels.array, affine))
+
+
+def test_json_holds_the_problems(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moved_label(dataset)
+    assert main(["check", str(dataset), "--json"]) == 3
+    content = json.loads(capsys.readouterr().out)
+    assert (content["cases"], content["measured_cases"]) == (2, 1)
+    assert content["counts"]["errors"] == 1
+    (problem,) = [each for each in content["problems"] if each["severity"] == "error"]
+    assert (problem["case"], problem["check"]) == ("phantom_A_001", "label_grid")
+    assert problem["file"] == "labelsTr/phantom_A_001.nii.gz"
+    assert "origin 50 mm off" in problem["message"]
+
+
+def test_the_page_and_its_files(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["check", str(dataset), "-o", str(out)]) == 0
+    assert f"page:         {out / 'report.html'}\n" in capsys.readouterr().out
+    assert files_without_row(out, "Files of a check") == []
+    assert len(list(out.iterdir())) == 12
+
+
+def test_a_corrected_copy(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved_label(dataset)
+    out = tmp_path / "copy"
+    assert main(["check", str(dataset), "--fix-geometry", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert f"Copy in {out}: 1 corrected, 0 refused, 1 unchanged." in printed
+    assert "it differs only in its position, by 50 mm" in printed
+    assert printed.endswith(f"Check the copy: segkit check {out}\n")
+    assert main(["check", str(out)]) == 0
+    assert main(["check", str(dataset)]) == 3  # the original is as it was
+    assert main(["check", str(dataset), "--fix-geometry", str(out)]) == 2
+    assert "exists and is not empty. Give a new folder" in capsys.readouterr().err
+
+
+def test_an_error_that_stays_in_the_copy_is_exit_3(dataset: Path, tmp_path: Path) -> None:
+    (dataset / "labelsTr" / "phantom_A_001.nii.gz").write_bytes(b"half")
+    assert main(["check", str(dataset), "--fix-geometry", str(tmp_path / "copy")]) == 3
+
+
+def test_long_messages_are_wrapped_on_a_terminal(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved_label(dataset)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["check", str(dataset)]) == 3
+    table = capsys.readouterr().out.partition("What to do:")[0].splitlines()[3:]
+    assert max(map(len, table)) <= 80
+    assert "phantom_A_001  error     label_grid  labelsTr/phantom_A_001.nii.gz" in table
+
+
+def test_a_patient_in_two_folds_is_listed_with_the_other_problems(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.zeros((1, 8, 8, 8), np.uint8)
+    labels[0, 2:5, 2:5, 2:5] = 1
+    for number in range(2):
+        image = np.random.default_rng(number).normal(size=labels.shape).astype(np.float32)
+        write_image(tmp_path / f"{number}.nii", Volume(image, np.eye(4)))
+        write_labels(tmp_path / f"{number}_l.nii", Volume(labels, np.eye(4)))
+    rows = [f"{n},{n}.nii,{n}_l.nii,P1,{n}" for n in range(2)]
+    (tmp_path / "cases.csv").write_text("\n".join(["case,image,label,patient,split", *rows]))
+    assert main(["check", str(tmp_path / "cases.csv")]) == 3
+    printed = capsys.readouterr().out
+    assert "a patient is in 2 folds: 0 in fold 0, 1 in fold 1" in printed
+    assert "P1" not in printed  # no name of a patient

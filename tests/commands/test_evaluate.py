@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.io import write_image, write_labels
+from segkit.io import read_labels, write_image, write_labels
 from segkit.volume import Volume
 
 
@@ -78,10 +79,31 @@ def test_scans_and_number_of_pictures(
     assert "data:image/png" not in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_patients_of_the_report(files: list[str], tmp_path: Path) -> None:
+    folders = [tmp_path / "P", tmp_path / "R"]
+    for path, folder in zip(files, folders, strict=True):
+        folder.mkdir()
+        for case in ("a", "b"):
+            shutil.copy(path, folder / f"{case}.nii.gz")
+    (tmp_path / "patients.csv").write_text("case,patient\na,1\nb,1\n")
+    words = ["evaluate", *map(str, folders), "-o", str(tmp_path / "out")]
+    page = tmp_path / "out" / "report.html"
+    assert main(words) == 0
+    assert "over 2 cases and 1 label." in page.read_text()
+    assert main([*words, "--patients", str(tmp_path / "patients.csv")]) == 0
+    assert "over 2 cases of 1 patient and 1 label." in page.read_text()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["distribution"]["labels"]["label_5"]["dice"]["low"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--pictures", "3"], "--scans and --pictures are about the report: add -o DIR"),
+        (
+            ["--patients", "x"],
+            "--patients is about intervals: add -o DIR, --by group, or --compare",
+        ),
         (["-o", "out", "--pictures", "-1"], "--pictures must be 0 or more, not -1"),
         (["-o", "out", "--scans", "no"], "--scans must be a folder of scans, and no is none"),
     ],
@@ -91,6 +113,38 @@ def test_flags_of_the_report(
 ) -> None:
     assert main(["evaluate", *files, *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_flags_add_metrics(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *files, "--lesions", "--lesion-iou", "0.7", "--subvoxel"]) == 0
+    printed = capsys.readouterr().out
+    assert "Lesions of all cases:\nlabel    found  missed  false      f1\n" in printed
+    assert "label_5      0       1      1  0.0000" in printed  # their IoU is 0.6
+    assert "subvoxel_surface_dice" in printed
+    assert main(["evaluate", *files, "--lesion-iou", "0.5"]) == 2
+    assert "--lesion-iou says when --lesions match: add that" in capsys.readouterr().err
+    assert main(["evaluate", *files, "--calibration"]) == 3
+    assert "p_probabilities.nii.gz, found none" in capsys.readouterr().err
+
+
+def test_calibration_of_a_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(Path(__file__).parents[1] / "data" / "bundle_v1")
+    voxels = np.zeros((1, 20, 20, 2), np.int16)
+    voxels[0, 2:10, 2:10], voxels[0, 12:18, 2:10] = 100, -100
+    write_image(tmp_path / "in" / "a.nii", Volume(voxels, np.eye(4)))
+    out = f"{tmp_path}/out/"
+    words = ["predict", str(tmp_path / "in"), "-o", out, "-m", model, "--probabilities"]
+    assert main(words) == 0
+    found = read_labels(tmp_path / "out" / "a.nii.gz")
+    found.array[0, 2:10, 2:6] = 0  # half of label 5, 64 of 20 x 20 x 2 voxels
+    write_labels(tmp_path / "r" / "a.nii.gz", found)
+    report = str(tmp_path / "report")
+    assert main(["evaluate", out, str(tmp_path / "r"), "--calibration", "-o", report]) == 0
+    summary = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert summary["labels"]["label_5"]["ece"] == pytest.approx(64 / 800, abs=1e-3)
+    assert summary["labels"]["label_5"]["brier"] == pytest.approx(64 / 800, abs=1e-3)
+    assert sum(summary["calibration"]["label_5"]["voxels"]) == 800
+    assert "expected calibration error" in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_a_wide_table_is_cut_into_lines_of_100_characters(

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,8 @@ def test_the_page_loads_nothing_and_has_the_sentence_to_copy() -> None:
     assert paper.replace("'", "&#x27;").replace("<", "&lt;") in page
     assert page.count("<circle") == 8 * page.count("<svg")
     assert "Cases that are better with B (b) than with A (a)" in page
+    assert "segkit evaluate --compare a b r -o out" in page
+    assert "within 1 mm of the other surface" in page
 
 
 def test_a_folder_with_itself_says_so(capsys: Capture) -> None:
@@ -144,6 +147,20 @@ def test_margin_and_patients(capsys: Capture) -> None:
     assert "bootstrap of the paired differences over patients" in page
 
 
+def test_patients_that_are_not_known(capsys: Capture) -> None:
+    words = ["evaluate", "--compare", "a", "b", "r", "--patients", "p.csv"]
+    Path("p.csv").write_text("case,patient\nc0,x\nc1,x\nc2,\n")
+    assert main(words) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "6 of 8 cases have no known patient" in printed
+    assert "8 cases of 7 patients" in printed
+    Path("p.csv").write_text("case,patient\nC0.nii.gz,x\n")
+    assert main(words) == 3
+    assert "expected the patients of the cases c0, c1, c2 and 5 more, found those of C0.nii.gz" in (
+        capsys.readouterr().err
+    )
+
+
 def test_names_that_look_like_one_patient_are_said(capsys: Capture) -> None:
     for folder, voxels in (("r", 50), ("a", 30), ("b", 40)):
         for side in ("left", "right"):
@@ -171,7 +188,7 @@ def test_patients_regions_and_ignored_voxels_of_a_dataset(capsys: Capture) -> No
     ("words", "message"),
     [
         (["--margin", "dice=0.1", "b", "r"], "--margin belongs to --compare"),
-        (["--patients", "p.csv", "b", "r"], "--patients belongs to --compare"),
+        (["--patients", "p.csv", "b", "r"], "--patients is about intervals: add -o DIR"),
         (["--compare", "a", "--compare", "a", "b", "r"], "Exactly two sets of predictions"),
         (["--compare", "a", "b", "r", "--by", "group"], "--by does not go with --compare"),
         (["--compare", "a", "b", "r", "--margin", "dice"], "'dice' is not METRIC=VALUE"),
@@ -202,19 +219,34 @@ def test_no_case_in_common_and_a_bad_table(capsys: Capture) -> None:
     assert "expected the columns case and patient, found case, id" in capsys.readouterr().err
 
 
+def name_labels(folder: str, name: str, value: int = 1) -> None:
+    """Write records with the name of a label, as predict --stats leaves them."""
+    for number in range(8):
+        record = {"versions": {}, "labels": {name: {"value": value}}}
+        Path(folder, f"c{number}.json").write_text(json.dumps(record))
+
+
 def test_names_of_one_model_count_for_both(capsys: Capture) -> None:
-    for number in range(8):  # as predict --stats leaves it
-        record = {"versions": {}, "labels": {"liver": {"value": 1}}}
-        Path(f"a/c{number}.json").write_text(json.dumps(record))
+    name_labels("a", "liver")
     assert main(["evaluate", "--compare", "a", "b", "r"]) == 0
     assert "Dice, liver: b is better than a" in " ".join(capsys.readouterr().out.split())
-    for number in range(8):
-        record = {"versions": {}, "labels": {"spleen": {"value": 1}}}
-        Path(f"b/c{number}.json").write_text(json.dumps(record))
+    name_labels("b", "spleen")
     assert main(["evaluate", "--compare", "a", "b", "r"]) == 0
     captured = capsys.readouterr()
     assert "Dice, label_1: b is better than a" in " ".join(captured.out.split())
-    assert "run records of A and B name label values differently" in captured.err
+    assert "A and B name label values differently: give the labels names" in captured.err
+    name_labels("b", "liver", 2)
+    assert main(["evaluate", "--compare", "a", "b", "r"]) == 0
+    assert "name label values differently (liver): give" in capsys.readouterr().err
+
+
+def test_names_of_one_model_count_for_a_dataset_without_names() -> None:
+    for number in range(8):
+        write("data/images", f"c{number}", voxels=1)
+        write("data/labels", f"c{number}", voxels=50)
+    name_labels("a", "liver")
+    assert {row.label for row in segkit.compare("a", "b", "data").rows} == {"liver"}
+    assert {row.label for row in segkit.compare("b", "a", "data").rows} == {"liver"}
 
 
 def test_a_label_that_one_of_them_never_has_is_said(capsys: Capture) -> None:
@@ -247,3 +279,43 @@ def test_from_python_two_files() -> None:
     found = segkit.compare("a/c0.nii.gz", "b/c0.nii.gz", "r/c0.nii.gz", labels={"liver": 1})
     assert found.verdict.startswith("one case cannot tell; the mean difference is +0.01")
     assert [row.change for row in found.rows if row.metric == "dice"] == ["better"]
+
+
+def test_a_dicom_seg_is_compared_like_any_label_map(dicom: Any, tmp_path: Path) -> None:
+    pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
+    voxels = np.zeros((20, 20, 2), np.int16)
+    voxels[2:10, 2:10], voxels[12:18, 2:10] = 100, -100
+    dicom.series(tmp_path / "p1", voxels, axes=np.diag([1.0, 1.0, 5.0]))
+    model = str(Path(__file__).parents[1] / "data" / "bundle_v1")
+    for folder, flags in (("seg", ["--dicom-seg"]), ("nii", [])):
+        words = ["predict", "p1", "-o", f"{folder}/", "-m", model, *flags]
+        assert main(words) == 0
+    found = segkit.compare("seg", "nii", "nii")  # only the DICOM-SEG names its values
+    assert {row.label for row in found.rows} == {"bright", "dark", "mean"}
+    assert {row.change for row in found.rows} == {"equal"}
+
+
+def test_regions_of_a_dataset_are_compared_as_regions() -> None:
+    lines = ["case,image,label"]
+    for number in range(8):
+        write("scans", f"c{number}", voxels=1)
+        write("r", f"c{number}", voxels=50, spleen=20)
+        write("b", f"c{number}", voxels=50, spleen=10)
+        lines.append(f"c{number},scans/c{number}.nii.gz,r/c{number}.nii.gz")
+    Path("cases.csv").write_text("\n".join(lines) + "\n")
+    found = segkit.compare("a", "b", "cases.csv", labels={"all": (1, 2), "core": 1})
+    values = {(row.label, row.a, row.b) for row in found.rows if row.metric == "dice"}
+    # All: 30 of 70 voxels with A, 60 of 70 with B. Core: 30 of 50 with A, all with B.
+    assert ("all", 2 * 30 / 100, 2 * 60 / 130) in values
+    assert ("core", 2 * 30 / 80, 1.0) in values
+
+
+def test_further_metrics_are_compared_too() -> None:
+    flags = ["--lesions", "--lesion-iou", "0.65", "--subvoxel"]
+    assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out", *flags]) == 0
+    # The IoU of n of 50 voxels is n / 50: from 33 voxels on a lesion is found, in six cases of B.
+    assert entry(metric="lesions_found")["difference"] == pytest.approx(6 / 8)
+    assert entry(metric="lesions_found")["better"] == 6
+    assert entry(metric="lesions_missed")["difference"] == pytest.approx(-6 / 8)
+    assert entry(metric="subvoxel_surface_dice")["difference"] > 0
+    assert json.loads(Path("out/comparison.json").read_text())["lesion_iou"] == 0.65

@@ -92,6 +92,7 @@ def test_discovered_groups_are_those_of_the_scanners(
         (["--groups", "dicom", "--column", "x"], 2, "--column names a column of the CSV file"),
         (["--groups", "empty.csv"], 3, "expected the group of the training cases, found only emp"),
         (["--fold", "first"], 2, "--fold first: give the number of a fold, or all"),
+        (["--fold", ""], 2, "give the number of a fold, or all"),
         (["--fold", "7"], 2, "this dataset has the folds 0 to 1"),
         (["--covariates", "age"], 2, "--covariates is for --method combat, not for spline"),
     ],

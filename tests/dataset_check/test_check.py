@@ -41,35 +41,44 @@ def test_a_sound_dataset_has_no_problems(sound: Dataset) -> None:
 def test_all_errors_are_collected(sound: Dataset) -> None:
     sound.cases[0].images[0].unlink()
     problems = check(replace(sound, labels={"a": 1}))
-    assert [(problem.case, problem.severity) for problem in problems] == [
-        ("x", "error"),
-        ("y", "error"),
+    assert [(problem.case, problem.check) for problem in problems] == [
+        ("x", "unreadable"),
+        ("x", "label_values"),
+        ("y", "label_values"),
     ]
+    assert {problem.severity for problem in problems} == {"error"}
     assert "x.nii" in problems[0].message
-    assert "found also 2 (1 voxels)" in problems[1].message
+    assert "found also 2 (1 voxels)" in problems[2].message
 
 
 def test_warnings_of_a_case(sound: Dataset) -> None:
     case = write(sound.root, "y", np.ones((4, 5, 6), np.float32), np.zeros((4, 5, 6), np.uint8))
-    assert check(replace(sound, cases=(sound.cases[0], case))) == [
-        Problem("y", "warning", "channel MR has one constant value"),
-        Problem("y", "warning", "no voxel of any label (foreground) in the label map"),
-    ]
+    constant, empty = check(replace(sound, cases=(sound.cases[0], case)))
+    assert constant == Problem(
+        "y",
+        "warning",
+        "channel MR has one constant value",
+        check="constant_image",
+        file="y.nii",
+        remedy="Export the scan again, or leave the case out.",
+    )
+    assert empty.message == "no voxel of any label (foreground) in the label map"
+    assert (empty.check, empty.file) == ("empty_label_map", "y_seg.nii")
 
 
 def test_a_label_that_occurs_nowhere(sound: Dataset) -> None:
-    problems = check(replace(sound, labels={"a": 1, "b": 2, "c": 3}))
-    assert problems == [Problem("", "warning", "label c occurs in no case that could be read")]
+    (problem,) = check(replace(sound, labels={"a": 1, "b": 2, "c": 3}))
+    assert problem.message == "label c occurs in no case that could be read"
+    assert (problem.case, problem.severity, problem.check) == ("", "warning", "missing_label")
 
 
 def test_unusual_voxels(sound: Dataset) -> None:
     image = np.eye(4, dtype=np.float32)[..., None]
     labels = image.astype(np.uint8)
     far = write(sound.root, "far", image, labels, edge=10.0)
-    (problem,) = check(replace(sound, cases=(*sound.cases, far)))
-    assert problem == Problem(
-        "far", "warning", "voxels of 10 x 1 x 1 where the median is 1 x 1 x 1"
-    )
+    problem, _ = check(replace(sound, cases=(*sound.cases, far)))
+    assert (problem.case, problem.severity) == ("far", "warning")
+    assert problem.message == "voxels of 10 x 1 x 1 where the median is 1 x 1 x 1"
 
 
 def test_nothing_to_learn_from(sound: Dataset) -> None:
@@ -78,5 +87,5 @@ def test_nothing_to_learn_from(sound: Dataset) -> None:
     assert "expected at least one case" in problem.message
     bare = replace(sound.cases[0], label=None)
     problems = check(replace(sound, cases=(bare,)))
-    assert [problem.severity for problem in problems] == ["warning", "error"]
-    assert "found none in any case" in problems[1].message
+    assert [problem.severity for problem in problems] == ["error", "warning"]
+    assert "found none in any case" in problems[0].message

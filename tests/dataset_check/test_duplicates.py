@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from segkit.dataset_check.duplicates import copies, shared_label_maps
+from segkit.dataset_check.duplicates import copies, copies_in_two_folds, shared_label_maps
 
 from .conftest import facts, label
 
@@ -35,7 +35,10 @@ def test_constant_images_are_no_copies(measured: Callable) -> None:
 def test_a_split_column_that_parts_copies(measured: Callable) -> None:
     found = measured([facts("p1"), facts("p2", voxels_hash="p1")])
     cases = [replace(case, split=str(number)) for number, case in enumerate(found.dataset.cases)]
-    (problem,) = copies(replace(found, dataset=replace(found.dataset, cases=tuple(cases))))
+    parted = replace(found, dataset=replace(found.dataset, cases=tuple(cases)))
+    assert not list(copies(parted))
+    (problem,) = copies_in_two_folds(parted)
+    assert problem.severity == "error"
     assert (
         "the column 'split' lets one train while the other validates: correct it" in problem.message
     )

@@ -23,7 +23,7 @@ from segkit.bundle.card import open_card
 from segkit.bundle.lookup import resolve_model
 from segkit.cli import main
 from segkit.dataset.phantom import write_phantom
-from segkit.io import read_volume
+from segkit.io import read_labels, read_volume, write_labels
 from segkit.networks import new_network
 from tools.command_lines import commands
 from tools.pages import ROOT
@@ -34,7 +34,7 @@ plan: {patch: [16, 16, 16], spacing: [4, 4, 4]}
 trainer: {max_steps: 1, precision: float32, layout: contiguous, threads: 1, validations: 1}
 """
 TRAINING = ("train", "study", "plan")
-FIRST = ("training", "prediction", "evaluation", "dicom", "own_parts")
+FIRST = ("check", "training", "prediction", "evaluation", "dicom", "own_parts")
 """Pages of which the first block runs."""
 WHOLE = ("hpc",)
 """Pages of which every block of commands runs that is not marked."""
@@ -73,7 +73,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scan = next((folder / "DATASET" / "imagesTs").iterdir())
     shutil.copy(scan, folder / "scan.nii.gz")
     shutil.copytree(folder / "DATASET" / "imagesTr", folder / "scans")
-    for name in ("PREDICTIONS", "REFERENCES", "results"):
+    for name in ("PREDICTIONS", "REFERENCES", "A", "B", "results"):
         shutil.copytree(folder / "DATASET" / "labelsTr", folder / name)
     write_models(folder)
     return folder
@@ -112,6 +112,10 @@ def run_lines(lines: Iterable[list[str]]) -> None:
         assert main(quickened(words)) == 0, " ".join(words)
 
 
+def test_check(here: Path) -> None:
+    run_page("check")
+
+
 def test_train(here: Path) -> None:
     run_page("training")
     assert len(list((here / "runs").rglob("finished.json"))) == 3
@@ -133,11 +137,32 @@ def test_evaluate(here: Path) -> None:
     assert (here / "report" / "report.html").is_file()
 
 
+def blocks_of_section(page: str, title: str) -> list[str]:
+    """Return the code blocks of a page from a heading on."""
+    section = (ROOT / page).read_text(encoding="utf-8").partition(f"\n## {title}\n")[2]
+    return [code for _, _, code in BLOCK.findall(section)]
+
+
+def test_your_own_data(here: Path) -> None:
+    yaml, lines, *_ = blocks_of_section("README.md", "Your own data")
+    for folder in ("ct/images", "ct/labels", "new_scans"):
+        Path(folder).mkdir(parents=True)
+    for number, scan in enumerate(sorted(Path("scans").iterdir()), start=1):
+        shutil.copy(scan, f"ct/images/p{number}.nii.gz")
+        shutil.copy(scan, f"new_scans/new_{number}.nii.gz")
+        labels = read_labels(f"REFERENCES/{scan.name}")
+        values = np.array([0, 1, 5, 0, 0], np.uint8)[labels.array]  # those in the README
+        write_labels(f"ct/labels/p{number}.nii.gz", labels.with_array(values))
+    Path("ct/dataset.yaml").write_text(yaml)
+    shutil.rmtree("results")
+    run_lines(commands(lines))
+    assert len(list(Path("new_results").glob("*.nii.gz"))) == 2
+    assert read_bundle("ct.segkit").plan.labels == {"spleen": 1, "liver": 5}
+
+
 def test_read_the_report(here: Path) -> None:
     shutil.rmtree("results")
-    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    section = page.partition("\n## Read the report\n")[2]
-    run_lines(commands(BLOCK.findall(section)[0][2]))
+    run_lines(commands(blocks_of_section("docs/evaluation.md", "Read the report")[0]))
     assert "phantom_A" in (here / "report" / "report.html").read_text(encoding="utf-8")
 
 

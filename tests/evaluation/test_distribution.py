@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from segkit.evaluation.agreement import agreement, agreements
-from segkit.evaluation.distribution import distribution, distributions, patients_of
+from segkit.evaluation.distribution import (
+    distribution,
+    distributions,
+    patients_of,
+    with_patients,
+)
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.pairs import Pair, Pairs
@@ -62,9 +67,14 @@ def test_distributions_of_labels_and_of_case_means(evaluation: Evaluation) -> No
 
 def test_patients_come_from_the_dataset(evaluation: Evaluation) -> None:
     pair = Pair("a", Path("a.nii.gz"), Path("a.nii.gz"), patient="p")
-    known = dataclasses.replace(evaluation, pairs=Pairs((pair,), None, ()))
+    pairs = Pairs((pair,), None, ())
+    known = dataclasses.replace(evaluation, pairs=pairs)
     assert patients_of(known) == {"a": "p"}
     assert patients_of(evaluation) == {}
+    assert patients_of(with_patients(known, {"a": "other"})) == {"a": "p"}
+    unknown = dataclasses.replace(pairs, pairs=(dataclasses.replace(pair, patient=""),))
+    asked = with_patients(dataclasses.replace(evaluation, pairs=unknown), {"a": "other", "x": "y"})
+    assert patients_of(asked) == {"a": "other"}
 
 
 def test_agreement_of_each_label_that_occurs(evaluation: Evaluation) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segkit.commands.evaluate import metric_lines
+from segkit.commands.evaluate_metrics import metric_lines
+from segkit.evaluation.calibration import reliability
+from segkit.evaluation.extras import Extras
+from segkit.evaluation.mask_pair import MaskPair
 from segkit.evaluation.measure import measure_masks
-from segkit.evaluation.metrics import METRICS, RULES, MaskPair, Metric, metric_of
+from segkit.evaluation.metrics import FAMILIES, METRICS, RULES, Metric, metric_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -27,13 +30,14 @@ CUBE, EMPTY = np.ones((2, 2, 2), bool), np.zeros((2, 2, 2), bool)
 
 
 def one_empty(predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    pair = MaskPair(predicted, reference, (1.0, 1.0, 1.0))
-    return {metric.key("mm"): metric.compute(pair) for metric in METRICS}
+    return measure_masks(predicted, reference, (1.0, 1.0, 1.0), extras=Extras(FAMILIES[1:3]))
 
 
 def test_values_of_a_label_in_only_one_mask() -> None:
     missed, false = one_empty(EMPTY, CUBE), one_empty(CUBE, EMPTY)
     both = {"dice": 0, "iou": 0, "hd95_mm": math.inf, "surface_dice": 0, "assd_mm": math.inf}
+    both |= {"subvoxel_hd95_mm": math.inf, "subvoxel_surface_dice": 0}
+    both |= {"subvoxel_assd_mm": math.inf, "lesion_f1": 0, "lesions_found": 0}
     nan = pytest.approx(math.nan, nan_ok=True)
     assert missed == {
         **both,
@@ -41,6 +45,8 @@ def test_values_of_a_label_in_only_one_mask() -> None:
         "sensitivity": 0,
         "precision": nan,
         "relative_volume_error": -1,
+        "lesions_missed": 1,
+        "lesions_false": 0,
     }
     assert false == {
         **both,
@@ -48,6 +54,8 @@ def test_values_of_a_label_in_only_one_mask() -> None:
         "sensitivity": nan,
         "precision": 0,
         "relative_volume_error": math.inf,
+        "lesions_missed": 0,
+        "lesions_false": 1,
     }
 
 
@@ -62,12 +70,16 @@ def test_the_rules_give_these_values(text: str) -> None:
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_a_perfect_prediction_has_no_error_and_values_are_within_the_limits(metric: Metric) -> None:
-    assert metric.error(metric.compute(MaskPair(CUBE, CUBE, (1.0, 1.0, 1.0)))) == 0
     part = CUBE.copy()
     part[0] = False
-    value = metric.compute(MaskPair(part, CUBE, (1.0, 1.0, 1.0)))
-    assert metric.limits[0] <= value <= metric.limits[1]
-    assert metric.error(value) >= 0
+    sums = [reliability(mask.astype(float), CUBE) for mask in (CUBE, part)]
+    perfect, worse = (
+        metric.compute(MaskPair(mask, CUBE, (1.0, 1.0, 1.0), reliability=found))
+        for mask, found in zip((CUBE, part), sums, strict=True)
+    )
+    assert metric.error(perfect) == (-1 if metric.name == "lesions_found" else 0)
+    assert metric.limits[0] <= worse <= metric.limits[1]
+    assert metric.error(worse) >= metric.error(perfect)
     assert metric_of(metric.key("px")) is metric_of(metric.key("mm")) is metric
 
 
@@ -77,5 +89,5 @@ def test_names_are_different() -> None:
 
 def test_the_order_of_the_catalogue_is_that_of_the_results() -> None:
     mask = np.ones((2, 2, 2), bool)
-    measured = measure_masks(mask, mask, (1.0, 1.0, 1.0), unit="mm")
+    measured = measure_masks(mask, mask, (1.0, 1.0, 1.0), unit="mm", extras=Extras(FAMILIES))
     assert list(measured) == [metric.key("mm") for metric in METRICS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -24,14 +25,26 @@ def test_other_files_are_no_records(tmp_path: Path, content: str) -> None:
     assert read_record(tmp_path / "a.nii.gz") == {}
 
 
-def test_the_scan_of_a_record_must_still_be_there(tmp_path: Path) -> None:
+def test_the_scan_of_a_record_must_still_be_the_same(tmp_path: Path) -> None:
     scan = tmp_path / "scan.nii.gz"
-    record = {"input": [{"file": str(scan)}]}
+    empty = hashlib.sha256(b"").hexdigest()
+    record = {"input": [{"file": str(scan), "sha256": empty}]}
     assert recorded_scan(record) is None
     scan.touch()
     assert recorded_scan(record) == scan
+    scan.write_bytes(b"another scan")
+    assert recorded_scan(record) is None
     assert recorded_scan({"input": "scan"}) is None
     assert recorded_scan({"input": [3]}) is None
+
+
+def test_the_scan_of_dicom_slices_is_their_folder(tmp_path: Path) -> None:
+    slices = [tmp_path / f"{number}.dcm" for number in range(2)]
+    for path in slices:
+        path.write_bytes(bytes(128) + b"DICM")
+    digest = hashlib.sha256(bytes(128) + b"DICM").hexdigest()
+    record = {"input": [{"file": str(path), "sha256": digest} for path in slices]}
+    assert recorded_scan(record) == tmp_path
 
 
 def test_why_predictions_failed_in_all_shards(tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def test_a_case_without_any_annotation_is_warned_about(
     write_case: Write, image: np.ndarray
 ) -> None:
     facts = measure_case(write_case("c", image, np.full(image.shape, 9)), dataset(ignore=9)).facts
-    assert case_warnings(facts) == ["nothing is annotated: every voxel has the ignore value"]
+    assert case_warnings(facts) == {
+        "empty_label_map": "nothing is annotated: every voxel has the ignore value"
+    }
 
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**40])

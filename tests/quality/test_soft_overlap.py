@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segkit.labels.voxel_values import highest
 from segkit.quality.soft_overlap import SoftOverlap
 
 
@@ -38,13 +37,12 @@ def test_a_label_without_voxels_has_zero() -> None:
 
 
 @pytest.mark.parametrize("regions", [False, True])
-def test_parts_add_up_and_labels_stay(regions: bool) -> None:
+def test_parts_add_up(regions: bool) -> None:
     scores = np.random.default_rng(0).normal(0, 2, (3, 40, 40, 40)).astype(np.float32)
     labels = 3 if regions else 2
     whole, parts = SoftOverlap(labels, regions=regions), SoftOverlap(labels, regions=regions)
     whole.add(scores)
-    decide = parts.adding(highest)
-    decided = [decide(part) for part in np.split(scores, 4, axis=2)]
-    np.testing.assert_array_equal(np.concatenate(decided, axis=1), highest(scores))
+    for part in np.split(scores, 4, axis=2):
+        parts.add(part)
     np.testing.assert_allclose(parts.dice(), whole.dice(), rtol=1e-6)
     assert parts.voxels.tolist() == whole.voxels.tolist()

@@ -65,7 +65,8 @@ def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evalu
     assert "src=" not in text
     assert "<canvas" not in text  # without files there is nothing to view
     assert text.index('<th scope="row">bad</th>') < text.index('<th scope="row">good</th>')
-    assert "1 case of the references without a prediction: ugly." in text
+    assert "1 reference has no prediction: ugly." in text
+    assert "the mean Dice would be 0.300 instead of 0.450" in text  # 0.9, 0 and 0
     assert "within 1 mm of the other surface" in text
 
 

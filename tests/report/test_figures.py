@@ -87,7 +87,7 @@ def test_the_legend_covers_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[0.0519, 0.0742], [0.2, 0.95], [1e-3, 4.7], [1, 70], [3e8, 3.1e8]]
+    "values", [[0.0519, 0.0742], [0.2, 0.95], [1e-3, 4.7], [1, 70], [4e8, 3.1e9], [3e8, 3.1e8]]
 )
 def test_ticks_of_a_logarithmic_axis_do_not_touch(values: list[float]) -> None:
     figure, (axes,) = new_figure()

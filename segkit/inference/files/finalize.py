@@ -13,7 +13,7 @@ from segkit.files.names import DICOM, PICTURE, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.scoring.to_scan_grid import block_bytes
 from segkit.labels.postprocessing import has_label, keep_labels, merge_regions, remove_small_blobs
-from segkit.labels.voxel_values import Kind, label_dtype
+from segkit.labels.voxel_values import Kind, Temperatures, label_dtype
 from segkit.plans.plan import Plan
 from segkit.volume import Volume
 
@@ -40,6 +40,8 @@ class FinalizeOptions:
     """True writes DICOM-SEG of the kind LABELMAP, False of the kind BINARY."""
     probabilities: Kind = "uint8"
     """Number type of the probabilities, where they are written."""
+    temperatures: Temperatures = None
+    """Temperature of each output, which calibrates probabilities and uncertainty."""
 
 
 def finalize(labels: Volume, plan: Plan, options: FinalizeOptions) -> Volume:

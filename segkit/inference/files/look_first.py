@@ -9,8 +9,10 @@ from typing import Any
 
 from segkit.errors import UsageError
 from segkit.files.atomic import write_text
+from segkit.files.names import PREVIEW, suffix_of
 from segkit.inference.files.statistics_table import record_of
 from segkit.quality.entry import EXPECTED_KEY
+from segkit.quality.records import accuracy_text
 from segkit.report.look_first import TITLE, ScanToLook, in_order, look_first_page
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ def _scan(folder: Path, case: str, outcome: Mapping[str, Any]) -> ScanToLook:
     warnings = {name: figures.get("warning") for name, figures in labels.items()}
     flags = [*record.get("scan_warnings", ())]
     flags += [f"{name}: {text}" for name, text in warnings.items() if text]
-    preview = f"{case}_preview.png"
+    stem = label_map.name[: len(label_map.name) - len(suffix_of(label_map))]
+    preview = f"{stem}{PREVIEW}.png"
     return ScanToLook(
         case,
         dice=whole.get("mean"),
@@ -105,12 +108,7 @@ def _accuracy(cards: Sequence[Mapping[str, Any]]) -> str:
             "cases or too little time for it, or is of an earlier version of segkit. Only warnings "
             "flag a scan."
         )
-    first = entries[0]
-    known, all_copies = first["as_they_are"], first["with_degraded"]
     return (
-        f"The expected Dice was fitted to {first['cases']} validation cases and degraded copies of "
-        "them. On cases that a fit had not seen, its mean absolute error was "
-        f"{known['error']:.3f} for scans as they are (always saying the mean of the label: "
-        f"{known['error_of_mean']:.3f}), and {all_copies['error']:.3f} with the copies. It is "
-        "meant to find failures, and says little about which of several good scans is better."
+        f"The expected Dice was {accuracy_text(entries[0])}. It is meant to find failures, and "
+        "says little about which of several good scans is better."
     )

@@ -68,6 +68,8 @@ def prediction_record(
     record["scan_warnings"] = list(prediction.scan_warnings)
     kept = {name: label for name, label in prediction.expected_dice.items() if name in figures}
     record |= scan_record(kept, [model.card for model in predictor.bundles])
+    if prediction.temperatures:
+        record["temperatures"] = list(prediction.temperatures)
     record["labels"] = dict(figures)
     regions = predictor.plan.regions
     kept_regions = {name: list(values) for name, values in regions.items() if name in figures}

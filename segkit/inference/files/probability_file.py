@@ -62,5 +62,6 @@ def write_probabilities(job: Job, prediction: Prediction, plan: Plan, kind: Kind
         ],
         "overlapping": bool(plan.regions),
         "step": 1 / STEPS if kind == "uint8" else None,
+        **({"temperatures": list(prediction.temperatures)} if prediction.temperatures else {}),
     }
     write_text(job.probability_names, json.dumps(content, indent=2) + "\n")

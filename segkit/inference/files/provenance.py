@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit._version import __version__
 from segkit.files.atomic import unwritable
+from segkit.files.file_hash import file_hash
 from segkit.files.names import files_behind
 
 if TYPE_CHECKING:
@@ -119,9 +119,3 @@ def _located(predictor: Predictor, box: Box | None) -> dict[str, Any] | None:
             "last": [span.stop - 1 for span in box],
         }
     return {"model": _models(predictor.locator.bundles), "box": voxels}
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -192,7 +192,10 @@ class ScanScorer:
             network = ReportingNetwork(network, scoring.progress, total=count)
         inverse, axis = scoring.scan.inverse, memory_plan.windows.axis
         overlap = overlap_to_add(scoring, self.plan)
-        outputs = empty_outputs(scoring, axis, overlap)
+        outputs = {
+            name: Output(decision.decide, decision.array(inverse, axis))
+            for name, decision in scoring.decisions.items()
+        }
         scores_of = partial(finite_scores, self.windows, scoring.where)
         mismatch = TileMismatch(self._labels_of) if self.count_mismatch else None
         with torch.inference_mode():
@@ -207,7 +210,7 @@ class ScanScorer:
                     mismatch=mismatch,
                 )
                 write_on_scan_grid(
-                    image.stopwatch.timed(slabs),
+                    image.stopwatch.timed(added_to(overlap, slabs, self.windows)),
                     inverse,
                     list(outputs.values()),
                     axis=axis,
@@ -226,14 +229,22 @@ def overlap_to_add(scoring: Scoring, plan: Plan) -> SoftOverlap | None:
     return SoftOverlap(len(plan.labels), regions=bool(plan.regions))
 
 
-def empty_outputs(scoring: Scoring, axis: int, overlap: SoftOverlap | None) -> dict[Result, Output]:
-    """Return an output to fill for each decision; the labels also add to ``overlap``."""
-    outputs = {}
-    for name, decision in scoring.decisions.items():
-        adds = overlap is not None and name == "labels"
-        decide = overlap.adding(decision.decide) if overlap and adds else decision.decide
-        outputs[name] = Output(decide, decision.array(scoring.scan.inverse, axis))
-    return outputs
+def added_to(
+    overlap: SoftOverlap | None, slabs: Iterator[Tensor], windows: WindowScorer
+) -> Iterator[Tensor]:
+    """Yield the slabs of averaged features or scores (F, ...), with their voxels added.
+
+    That is on the network's grid, as in training: resampled scores are less sure at borders. It is
+    done plane by plane, which takes little memory where there are many labels.
+    """
+    if overlap is None:
+        yield from slabs
+        return
+    for slab in slabs:
+        for x in range(slab.shape[1]):
+            plane = slab[:, x : x + 1].cpu().contiguous()
+            overlap.add(windows.scores(plane).numpy())
+        yield slab
 
 
 def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:

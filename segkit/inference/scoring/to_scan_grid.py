@@ -109,13 +109,14 @@ def decisions_of(plan: Plan, wanted: Wanted) -> dict[Result, Decision]:
     decisions: dict[Result, Decision] = {
         "labels": Decision(decide_labels, label_dtype(plan.label_values))
     }
+    options: dict[str, Any] = {"regions": regions, "temperatures": wanted.temperatures}
     if wanted.uncertainty:
-        decide_uncertainty = partial(entropy, regions=regions)
+        decide_uncertainty = partial(entropy, **options)
         decisions["uncertainty"] = Decision(decide_uncertainty, np.dtype(np.float32))
     if wanted.probabilities:
         certain = STEPS if wanted.probabilities == "uint8" else 1
         decisions["probabilities"] = Decision(
-            partial(FUNCTIONS[wanted.probabilities], regions=regions),
+            partial(FUNCTIONS[wanted.probabilities], **options),
             np.dtype(wanted.probabilities),
             channels=len(plan.label_values),
             outside=0 if regions else certain,

@@ -80,7 +80,7 @@ def _row(
         cells.append("; ".join(fact.warnings))
     name = html.escape(cell_text(fact.case))
     if fact.case in shown:
-        name = f'<a href="#{html.escape(anchor(fact.case))}">{name}</a>'
+        name = f'<a href="#{anchor(fact.case)}">{name}</a>'
     body = "".join(
         f"<td>{html.escape(cell_text(cell))}</td>"
         if isinstance(cell, str)
@@ -104,12 +104,14 @@ def _cells(fact: CaseFacts, labels: Sequence[str], recorded: Sequence[str]) -> l
 
 
 def anchor(case: str) -> str:
-    """Return the id of a case's picture in the page.
+    """Return the id of a case's picture in the page; different cases have different ones.
 
-    >>> anchor("liver 1")
-    'case-liver-1'
+    >>> anchor("liver_1"), anchor("liver 1")
+    ('case-liver-5f-1', 'case-liver-20-1')
     """
-    return "case-" + "".join(letter if letter.isalnum() else "-" for letter in case)
+    return "case-" + "".join(
+        letter if letter.isascii() and letter.isalnum() else f"-{ord(letter):x}-" for letter in case
+    )
 
 
 def number_text(number: Cell) -> str:

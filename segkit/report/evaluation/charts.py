@@ -66,6 +66,8 @@ def distribution_chart(
         return ""
     height = MARGIN_TOP + ROW * len(drawn) + MARGIN_BOTTOM
     everything = [value for by_case in drawn.values() for value in by_case.values()]
+    ends = [found[label][end] for label in drawn for end in ("low", "high")]
+    everything += [end for end in ends if end is not None]
     axis = axis_of(everything, 14, WIDTH - MARGIN_RIGHT)
     parts = [horizontal(axis, height - MARGIN_BOTTOM, title, top=MARGIN_TOP)]
     for row, (label, by_case) in enumerate(drawn.items()):

@@ -17,10 +17,11 @@ from segkit.evaluation.measure import Structure, values_of
 from segkit.evaluation.pairs import Pair, Pairs
 from segkit.evaluation.run_records import read_record, recorded_scan
 from segkit.files.names import READABLE
-from segkit.io.scans import open_source
+from segkit.io import place_on_grid
+from segkit.io.scans import open_source, read_source
 from segkit.labels.colors import Color, label_colors
 from segkit.report.preview import draw_comparison
-from segkit.volume import Box, Grid, Volume
+from segkit.volume import Box, Grid, Volume, VolumeSource
 
 MARGIN_MM = 20.0
 """Width of the surroundings of the labels that are shown, in mm."""
@@ -51,7 +52,7 @@ class DrawnCase:
         image = draw_comparison(
             self.scan, self.predicted, self.reference, self.names, outline_reference=True
         )
-        image.save(stream, format="PNG", optimize=True)
+        image.save(stream, format="PNG")
         return stream.getvalue()
 
 
@@ -94,14 +95,29 @@ def _read_scan(path: Path | None, grid: Grid, box: Box) -> tuple[NDArray[Any] | 
         return None, "drawn on plain ground, because the scan was not found (give --scans FOLDER)"
     try:
         source = open_source(path)
-        if not source.grid.matches(grid):
-            return None, "drawn on plain ground, because the scan has another grid than the labels"
-        planes = source.planes(box[2].start, box[2].stop)
+        planes = _planes(source, path, grid, box[2])
     except (InputError, UsageError, OutOfMemoryError) as error:
         return None, f"drawn on plain ground, because the scan cannot be read ({error})"
+    if planes is None:
+        return None, "drawn on plain ground, because the scan has another grid than the labels"
     channels = planes if grid.unit == "px" else planes[:1]
     voxels = np.array(channels[(slice(None), *box[:2])])
     return np.nan_to_num(voxels) if voxels.dtype.kind == "f" else voxels, ""
+
+
+def _planes(source: VolumeSource, path: Path, grid: Grid, along_z: slice) -> NDArray[Any] | None:
+    """Return planes (C, X, Y, Z) of a scan on the grid of the labels; None if it has another one.
+
+    Axes that are only swapped or flipped are no other grid.
+    """
+    if source.grid.matches(grid):
+        return source.planes(along_z.start, along_z.stop)
+    scan = read_source(source)
+    try:
+        placed = place_on_grid(scan, grid, path, what="scan", of="the label map", padded=False)
+    except InputError:
+        return None
+    return placed.array[..., along_z]
 
 
 def _numbered(array: NDArray[Any], labels: Mapping[str, Structure]) -> NDArray[Any]:

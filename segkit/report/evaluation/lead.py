@@ -6,8 +6,10 @@ import html
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from segkit.evaluation.patients import caution_about_patients
 from segkit.report.evaluation.case_table import anchor, number_text
 from segkit.report.evaluation.cases import CaseFacts
+from segkit.report.evaluation.missing import without_prediction
 from segkit.report.evaluation.results import interval_text
 
 NAMED = 5
@@ -17,7 +19,10 @@ FEW = 10
 
 
 def lead(
-    summary: Mapping[str, Any], facts: Sequence[CaseFacts], shown: Collection[str]
+    summary: Mapping[str, Any],
+    facts: Sequence[CaseFacts],
+    shown: Collection[str],
+    patients: Mapping[str, str],
 ) -> list[str]:
     """Return the sentences as HTML.
 
@@ -25,19 +30,24 @@ def lead(
         summary: summary of the evaluation, with distributions.
         facts: all cases, worst first.
         shown: cases that the page has a picture of.
+        patients: patient of each case of which it is known.
     """
     parts = [html.escape(sentence) for sentence in _numbers(summary)]
     if facts and facts[0].mean is not None:
         worst = [_link(fact, shown) for fact in facts[:NAMED] if fact.mean is not None]
         parts.append(f"Look at these cases first: {', '.join(worst)}.")
+    caution = caution_about_patients(list(summary["cases"]), patients)
+    parts += [html.escape(caution)] if caution else []
     missing = len(summary["references_without_prediction"])
     one_empty = sum(
         counts["reference_only"] + counts["prediction_only"]
         for counts in summary["counts"].values()
     )
     if missing or one_empty:
-        words = f"{missing} without a prediction, {one_empty} empty masks of a label"
-        parts.append(f'Not everything could be measured: {words} (<a href="#missing">why</a>).')
+        words = [without_prediction(missing)] if missing else []
+        words += [f"{one_empty} times a label is in only one of the two masks"] * bool(one_empty)
+        sentence = f"Not everything could be measured: {', and '.join(words)}"
+        parts.append(f'{sentence} (<a href="#missing">which</a>).')
     return [f"<p><strong>{parts[0]}</strong></p>", *(f"<p>{part}</p>" for part in parts[1:])]
 
 
@@ -76,5 +86,5 @@ def _counts(overall: Mapping[str, Any], labels: Collection[str]) -> str:
 def _link(fact: CaseFacts, shown: Collection[str]) -> str:
     name = html.escape(fact.case)
     if fact.case in shown:
-        name = f'<a href="#{html.escape(anchor(fact.case))}">{name}</a>'
+        name = f'<a href="#{anchor(fact.case)}">{name}</a>'
     return f"{name} ({number_text(fact.mean)})"

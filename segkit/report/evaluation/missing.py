@@ -10,6 +10,7 @@ from typing import Any
 from segkit.errors import first_few
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.run_records import failures
+from segkit.report.evaluation.case_table import number_text
 from segkit.report.page import bullets
 
 NAMED = 8
@@ -39,13 +40,33 @@ def failed_sentences(evaluation: Evaluation) -> Iterator[str]:
     if not missing:
         return
     yield (
-        f"{_cases(len(missing))} of the references without a prediction:"
-        f" {first_few(missing, NAMED)}. They are in none of the means, which may therefore be too"
-        " high."
+        f"{without_prediction(len(missing))}: {first_few(missing, NAMED)}. They are in none of the"
+        f" means, which may therefore be too high.{_if_zero(evaluation.summary, len(missing))}"
     )
     reasons = failures(Path(evaluation.summary["predictions"]))
     for case in [case for case in missing if reasons.get(case)][:NAMED]:
         yield f"{case} failed: {reasons[case]}"
+
+
+def without_prediction(count: int) -> str:
+    """Return in words how many references have no prediction.
+
+    >>> without_prediction(1), without_prediction(2)
+    ('1 reference has no prediction', '2 references have no prediction')
+    """
+    return f"{count} {'reference has' if count == 1 else 'references have'} no prediction"
+
+
+def _if_zero(summary: Mapping[str, Any], missing: int) -> str:
+    """Return a sentence with the mean Dice if it were 0 in the missing cases."""
+    found = summary["distribution"]["mean"].get("dice")
+    if found is None or found["mean"] is None:
+        return ""
+    with_zeros = found["mean"] * found["values"] / (found["values"] + missing)
+    return (
+        f" With a Dice of 0 for them, the mean Dice would be {number_text(with_zeros)} instead of"
+        f" {number_text(found['mean'])}."
+    )
 
 
 def absence_sentences(evaluation: Evaluation) -> Iterator[str]:

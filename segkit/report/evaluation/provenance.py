@@ -14,6 +14,7 @@ from segkit.report.evaluation.cases import MODEL_FACTS, CaseFacts
 from segkit.report.tables import html_table
 
 LIBRARIES = ("numpy", "scipy")
+NO_COMMAND = "not recorded; the evaluation was started from Python or by a study"
 UNKNOWN = "not recorded; segkit predict --stats records it beside each label map"
 MOST = 6
 """Number of different models or settings that the table lists."""
@@ -27,26 +28,33 @@ def provenance_section(summary: Mapping[str, Any], facts: Sequence[CaseFacts], c
         facts: all cases, with what was recorded beside their predictions.
         command: what was typed; "" if the evaluation was started from Python.
     """
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    sources = [fact.source for fact in facts]
     rows = [
         ("predictions", str(summary["predictions"])),
         ("references", str(summary["references"])),
-        ("model", _models(facts)),
-        ("predicted with", _counted(_versions(fact.source) for fact in facts)),
-        ("settings", _counted(_settings(fact.source) for fact in facts)),
+        ("model", models_text(sources)),
+        ("predicted with", _counted(map(_versions, sources))),
+        ("settings", _counted(map(_settings, sources))),
         ("predicted on", _dates(facts)),
-        (
-            "evaluated with",
-            f"segkit {__version__}, Python {platform.python_version()}, {libraries}",
-        ),
-        ("evaluated on", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("command", command or "segkit.evaluate, from Python"),
+        *origin_rows(command or NO_COMMAND),
     ]
     return f'<h2 id="provenance">Where the numbers come from</h2>\n{html_table(["", ""], rows)}'
 
 
-def _models(facts: Sequence[CaseFacts]) -> str:
-    return _counted(_model(fact.source) for fact in facts)
+def origin_rows(command: str) -> list[tuple[str, str]]:
+    """Return rows about versions, time and command of an evaluation."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    software = f"segkit {__version__}, Python {platform.python_version()}, {libraries}"
+    return [
+        ("evaluated with", software),
+        ("evaluated on", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("command", command),
+    ]
+
+
+def models_text(sources: Iterable[Mapping[str, Any]]) -> str:
+    """Return which models made the predictions, from the run records of the cases."""
+    return _counted(map(_model, sources))
 
 
 def _model(source: Mapping[str, Any]) -> str:

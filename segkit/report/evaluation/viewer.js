@@ -25,7 +25,7 @@
   const view = new niivue.Niivue({
     logLevel: "error", backColor: [0, 0, 0, 1], dragAndDropEnabled: false, isRadiologicalConvention: true,
     sagittalNoseLeft: true, showAllOrientationMarkers: true,
-    crosshairColor: [1, 1, 1, 0.6], multiplanarShowRender: niivue.SHOW_RENDER.NEVER, forceDevicePixelRatio: 1,
+    crosshairColor: [1, 1, 1, 0.6], fontColor: [1, 1, 1, 1], multiplanarShowRender: niivue.SHOW_RENDER.NEVER, forceDevicePixelRatio: 1,
   });
   await view.attachToCanvas(canvas);
   view.setCrosshairWidth(0.2);
@@ -44,6 +44,7 @@
   };
 
   function applyChoices() {
+    if (view.volumes.length < 2) return; // the first case is still loading
     view.setOpacity(1, element("reference").checked ? 0.45 : 0);
     view.overlayOutlineWidth = element("reference").checked ? 0.25 : 0;
     view.drawRimOpacity = element("prediction").checked ? 1 : 0;
@@ -63,15 +64,19 @@
     });
   }
 
+  let wanted = 0;
   async function show(number) {
     const chosen = cases[number];
+    wanted = number;
     say("Loading ...");
-    while (view.volumes.length) view.removeVolumeByIndex(0);
-    view.addVolume(await image(number, "scan"));
-    const reference = await image(number, "reference");
+    const parts = ["scan", "reference", "prediction"].map((part) => image(number, part));
+    const [scan, reference, prediction] = await Promise.all(parts);
+    if (wanted !== number) return; // another case was chosen in the meantime
     reference.setColormapLabel(chosen.colors);
+    while (view.volumes.length) view.removeVolumeByIndex(0);
+    view.addVolume(scan);
     view.addVolume(reference);
-    view.loadDrawing(await image(number, "prediction"));
+    view.loadDrawing(prediction);
     view.setDrawColormap(chosen.colors);
     view.setDrawOpacity(0.004); // not 0: NiiVue draws no rim around a drawing that is not visible at all
     view.scene.crosshairPos = chosen.start;

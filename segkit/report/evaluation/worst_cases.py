@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,13 @@ LABELS_NAMED = 4
 """Number of labels that a caption names, those with the lowest Dice first."""
 EXPLANATION = (
     "Prediction: outlined in the color of the label. Reference: tinted in the same color, with a"
-    " dashed white outline. The planes are those in which the two differ most; only the part around"
-    " the labels is shown. The patient's right is on your left."
+    " dashed white outline."
 )
+PLANES = (
+    " The planes are those in which the two differ most; only the part around the labels is shown."
+    " The patient's right is on your left."
+)
+"""Further sentences for volumes."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,16 @@ class WorstCases:
     pictures: dict[str, str]
     """Case -> figure, worst first."""
     viewed: Sequence[ViewedCase]
+    are_volumes: bool
+    """False if the cases are pictures."""
 
     def section(self) -> str:
         """Return the section with the pictures as HTML; "" without any."""
         if not self.pictures:
             return ""
         figures = "\n".join(self.pictures.values())
-        return f'<h2 id="worst">Worst cases</h2>\n{paragraph(EXPLANATION)}\n{figures}'
+        explanation = paragraph(EXPLANATION + PLANES * self.are_volumes)
+        return f'<h2 id="worst">Worst cases</h2>\n{explanation}\n{figures}'
 
 
 def draw_worst_cases(
@@ -65,14 +71,14 @@ def draw_worst_cases(
             figures[fact.case] = paragraph(f"{fact.case} cannot be drawn: {error}")
             continue
         note = f" It is {drawn.note}." if drawn.note else ""
-        identity = html.escape(anchor(fact.case))
+        identity = anchor(fact.case)
         figures[fact.case] = (
             f'<div id="{identity}" class="case">{picture(drawn.png(), words + note)}</div>'
         )
         view = viewed_case(drawn, words)
         if view and view.bytes + sum(case.bytes for case in viewed) <= MOST_BYTES:
             viewed.append(view)
-    return WorstCases(figures, viewed)
+    return WorstCases(figures, viewed, evaluation.summary.get("unit") != ["px"])
 
 
 def caption(fact: CaseFacts) -> str:

@@ -33,6 +33,7 @@ from segkit.evaluation.pairs import find_pairs
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import sole_use
 from segkit.progress import CaseProgress
+from segkit.quality.calibration import joint_calibration
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED
@@ -285,6 +286,7 @@ def _write_ensemble(
         **joint_agreement([bundle.card for bundle in bundles]),
         **joint_overlap_dice([bundle.card for bundle in bundles]),
         **pooled_expected_dice([run.run_dir for run in runs]),
+        **joint_calibration([bundle.card for bundle in bundles]),
     }
     rules = {name: "largest" for name, gain in gains.items() if gain.adopted}
     if rules:

@@ -72,6 +72,7 @@ def write_outputs(
         "commands": commands,
         **summary_of(found, compared),
     }
+    one = [f"Measured on {name}." for name in found.machines if name]
     for warning in machines:
         log.warning("%s", warning)
     write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -81,7 +82,7 @@ def write_outputs(
         Section("Figure", pictures=pictures),
         table_section("Dice", dice_table(found), _DICE),
         Section("Differences", [_level(compared)] if compared else [], _verdicts(compared)),
-        table_section("Costs", cost_table(members, found.measured), _COSTS, machines),
+        table_section("Costs", cost_table(members, found.measured), _COSTS, machines or one),
         table_section("Networks", networks_table(members), _NETWORKS),
         Section("Networks that there are not", (), _missing(missing)),
         Section("Beyond the budget as measured", (), _exceeded(found)),

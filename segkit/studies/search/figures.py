@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from segkit.report.figures import Line, draw_lines, new_figure, save_figure, style_of
+from segkit.report.figures import (
+    Line,
+    add_legend,
+    draw_lines,
+    logarithmic_axis,
+    new_figure,
+    save_figure,
+    style_of,
+)
 from segkit.studies.scaling.pareto import pareto_front
 from segkit.studies.search.importance import Importance
 from segkit.studies.search.phases import Outcome
@@ -62,10 +70,10 @@ def _pareto(folder: Path, summary: Summary, cost_label: str) -> Path:
             _draw_arm(axes, rows, number)
     for finalist in summary.finalists:
         _draw_finalist(axes, finalist, summary)
-    axes.set_xscale("log")
+    logarithmic_axis(axes, [row.cost for row in summary.trained])
     axes.set(xlabel=cost_label, ylabel="Dice, cases for quoting")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    add_legend(axes)
     return save_figure(figure, folder / "pareto")
 
 

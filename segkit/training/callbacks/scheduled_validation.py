@@ -13,9 +13,9 @@ from segkit.preprocessing.case_store import PreparedCase
 from segkit.progress import duration
 from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
-from segkit.training.outputs.expected_dice import ExpectedDiceFit
 from segkit.training.outputs.gallery import Gallery
 from segkit.training.outputs.overlap_dice import OverlapDice
+from segkit.training.outputs.quality import QualityFit
 from segkit.training.signals import StopRequest
 from segkit.training.time_budget import VALIDATING, Budget
 from segkit.training.validation import OnCase, ValidationScore, ignore_case, validate
@@ -57,7 +57,7 @@ class ScheduledValidation:
         self.gallery = Gallery(plan)
         self.overlaps = OverlapDice(plan, cases, budget=budget, stop=stop, ranks=ranks)
         """Dice at smaller overlaps of windows; this and the next after the last validation."""
-        self.quality = ExpectedDiceFit(plan, cases, budget=budget, stop=stop, ranks=ranks)
+        self.quality = QualityFit(plan, cases, budget=budget, stop=stop, ranks=ranks)
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""

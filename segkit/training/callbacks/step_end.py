@@ -25,8 +25,8 @@ from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.outputs.bundle_writer import BundleWriter
 from segkit.training.outputs.checkpoint import random_state, restore_random_state
-from segkit.training.outputs.expected_dice import relative_time, spread_cases
 from segkit.training.outputs.overlap_dice import CasesToMeasure
+from segkit.training.outputs.quality import relative_time, spread_cases
 from segkit.training.signals import StopRequest
 from segkit.training.time_budget import Budget, Timing
 from segkit.training.validation import window_count

@@ -79,6 +79,27 @@ def test_a_scan_on_another_grid_is_not_drawn(folders: dict[str, Path]) -> None:
     assert "another grid than the labels" in report(folders, scans=folders["scans"])
 
 
+def test_a_scan_with_flipped_axes_is_turned(folders: dict[str, Path]) -> None:
+    ramp = np.arange(40, dtype=np.float32)[None, ::-1, None, None]
+    flipped = AFFINE @ np.diag([-1.0, 1, 1, 1])
+    flipped[0, 3] = 39 * 2.0
+    write_image(
+        folders["scans"] / "bad.nii.gz", Volume(np.broadcast_to(ramp, SHAPE).copy(), flipped)
+    )
+    evaluation = evaluate(folders["predictions"], folders["references"], labels=LABELS)
+    assert evaluation.pairs
+    drawn = read_drawn_case(evaluation.pairs.pairs[0], evaluation.pairs, folders["scans"])
+    assert (drawn.case, drawn.note) == ("bad", "")
+    assert drawn.scan.array[0, :, 0, 0].tolist() == list(range(34))  # 10 voxels before the labels
+
+
+def test_a_name_that_is_not_valid_utf8(folders: dict[str, Path]) -> None:
+    for name in ("predictions", "references"):
+        path = folders[name] / "bad.nii.gz"
+        path.rename(path.with_name("b\udcff.nii.gz"))
+    assert '<option value="0">b\\udcff</option>' in report(folders)
+
+
 def test_a_scan_that_is_damaged_is_not_drawn(folders: dict[str, Path]) -> None:
     (folders["scans"] / "bad.nii.gz").write_bytes(b"damaged")
     assert "the scan cannot be read" in report(folders, scans=folders["scans"])
@@ -104,7 +125,9 @@ def test_a_missed_label_is_explained_and_counted(folders: dict[str, Path]) -> No
     text = report(folders)
     assert "cyst was missed in 1 case of 2 (bad)" in text
     assert "cyst: hd95_mm, assd_mm are infinite in 1 case" in text
-    assert "0 without a prediction, 1 empty masks of a label" in text
+    assert (
+        "Not everything could be measured: 1 times a label is in only one of the two masks" in text
+    )
 
 
 def test_a_failed_prediction_says_why(folders: dict[str, Path]) -> None:
@@ -150,6 +173,7 @@ def test_a_picture_is_drawn_but_not_viewed(tmp_path: Path) -> None:
     assert text.count("data:image/png") == 1
     assert "<canvas" not in text
     assert "limits of agreement (px)" in text
+    assert "planes" not in text.split("Worst cases</h2>")[1].split("<figure")[0]
 
 
 def test_the_page_asks_the_network_for_nothing(folders: dict[str, Path]) -> None:

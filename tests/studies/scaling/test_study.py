@@ -87,7 +87,7 @@ def test_the_page_has_the_verdict_the_costs_and_the_commands(finished: Path) -> 
     summary = json.loads((finished / "study" / "summary.json").read_text())
     page = (finished / "study" / "report.html").read_text(encoding="utf-8")
     assert summary["verdict"][0] in page
-    for text in ("predicted", "Pareto front", "segkit train", "95 % interval"):
+    for text in ("predicted", "Measured on ", "Pareto front", "segkit train", "95 % interval"):
         assert text in page
 
 

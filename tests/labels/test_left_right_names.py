@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segkit.planning.left_right_names import lateral_pairs
+from segkit.labels.left_right_names import lateral_pairs
 
 
 @pytest.mark.parametrize(

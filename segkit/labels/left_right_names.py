@@ -19,6 +19,8 @@ LETTERS = (("l", "r"), ("lh", "rh"), ("lt", "rt"))
 OTHER_WORD = {word: other for pair in WORDS for word, other in (pair, pair[::-1])}
 OTHER_SIDE = OTHER_WORD | {word: other for pair in LETTERS for word, other in (pair, pair[::-1])}
 
+_LEFT = {pair[0] for pair in (*WORDS, *LETTERS)}
+
 
 def lateral_pairs(names: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Return the pairs of names that differ only in their side, and sided names without a partner.
@@ -38,6 +40,18 @@ def lateral_pairs(names: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], tu
         elif partner == name and any(word in OTHER_WORD for word in words):
             alone.append(name)
     return tuple(pairs), tuple(alone)
+
+
+def left_first(first: str, second: str) -> tuple[str, str]:
+    """Return a pair of names that differ only in their side, with that of the left side first.
+
+    >>> left_first("kidney_right", "kidney_left")
+    ('kidney_left', 'kidney_right')
+    """
+    for word, other in zip(_words(first), _words(second), strict=True):
+        if word != other:
+            return (first, second) if word in _LEFT else (second, first)
+    return first, second
 
 
 def _words(name: str) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.quality.example_file import read_examples
 from segkit.training.compute.distributed import ALONE, Ranks
-from segkit.training.outputs.expected_dice import (
+from segkit.training.outputs.quality import (
     MAX_CASES,
-    ExpectedDiceFit,
+    QualityFit,
     relative_time,
     seconds_to_measure,
     spread_cases,
@@ -61,7 +61,7 @@ def fit(plan: Plan, count: int, minutes: float | None = None, ranks: Ranks = ALO
         TrainerConfig(max_minutes=minutes), Timing(case=0.01), cases=9, windows=5, batch_size=1
     )
     cases = [case(number) for number in range(count)]
-    return ExpectedDiceFit(plan, cases, budget=budget, stop=StopRequest(), ranks=ranks)
+    return QualityFit(plan, cases, budget=budget, stop=StopRequest(), ranks=ranks)
 
 
 def test_what_goes_into_the_bundle_and_the_run(

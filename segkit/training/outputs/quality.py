@@ -1,13 +1,15 @@
-"""Fit of the expected Dice to validation cases and degraded copies of them, after the last step.
+"""Fit of expected Dice and temperatures to validation cases, after the last step.
 
-The network has seen neither. The time is limited, and what was measured is kept in a file of the
-run, so that a cross-validation can fit to the cases of all folds.
+The expected Dice is fitted to degraded copies of them as well. The network has seen neither. The
+time is limited, and the examples of the expected Dice are kept in a file of the run, so that a
+cross-validation can fit to the cases of all folds.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segkit.errors import InputError
 from segkit.labels.voxel_values import decide_by
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
@@ -22,11 +25,16 @@ from segkit.quality.accuracy import MIN_CASES, estimate_with_accuracy
 from segkit.quality.entry import EXPECTED_KEY, expected_dice_entry
 from segkit.quality.example_file import write_examples
 from segkit.quality.features import label_features, voxel_volume_of
-from segkit.quality.fitting import Example
+from segkit.quality.fitting import AS_IT_IS, Example
 from segkit.quality.soft_overlap import SoftOverlap
 from segkit.training.compute.distributed import Ranks
 from segkit.training.data.degraded_copies import DEGRADATIONS, copies
 from segkit.training.optimization.lightning_module import SegmentationModule
+from segkit.training.outputs.temperature import (
+    CaseCalibration,
+    case_calibration,
+    fitted_calibration,
+)
 from segkit.training.signals import StopRequest
 from segkit.training.time_budget import SHARE_OF_QUALITY, VALIDATING, Budget
 from segkit.training.validation import dice_by_name, predict_scan
@@ -39,7 +47,7 @@ SECONDS, SHARE = 60.0, 0.05
 """Time without a limit of minutes: so many seconds, or this share of the training if it is more."""
 
 
-class ExpectedDiceFit:
+class QualityFit:
     """Measures features and true Dice of validation cases, as time allows, and fits to them."""
 
     def __init__(
@@ -71,21 +79,23 @@ class ExpectedDiceFit:
 
         All ranks call this together.
         """
-        measured: dict[str, list[Example]] = {}
+        measured: dict[str, MeasuredCase] = {}
         deadline = self.budget.timing.elapsed() + seconds_to_measure(self.budget)
         with self.budget.timing.part(VALIDATING):
             for case in self.own_cases:
                 needed = relative_time() * self.budget.case_seconds()
                 if self.stop.received or self.budget.timing.elapsed() + needed > deadline:
                     break
-                measured[case.id] = list(case_examples(module, case, self.plan))
+                measured[case.id] = measure_case(module, case, self.plan)
         merged = self.ranks.merged(measured)
-        self.examples = [example for examples in merged.values() for example in examples]
-        self._entry = fitted_entry(self.examples)
-        _log(self._entry, len(merged))
+        self.examples = [example for case in merged.values() for example in case.examples]
+        calibrations = [case.calibration for case in merged.values() if case.calibration]
+        expected = fitted_entry(self.examples)
+        self._entry = {**expected, **fitted_calibration(calibrations, self.plan)}
+        _log(expected, len(merged))
 
     def entry(self) -> dict[str, Any]:
-        """Return the entry of bundle.json (`segkit.quality.entry`); empty without enough cases."""
+        """Return the entries of bundle.json (`segkit.quality`); empty without enough cases."""
         return self._entry
 
     def write(self, folder: Path) -> None:
@@ -121,29 +131,68 @@ def relative_time() -> float:
     return 1.0 + len(DEGRADATIONS)
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredCase:
+    """Figures of one validation case."""
+
+    examples: tuple[Example, ...]
+    """Labels of the case as it is and of its copies."""
+    calibration: CaseCalibration | None
+    """Sums for temperatures, of the case as it is; None if it has no label."""
+
+
 @torch.inference_mode()
-def case_examples(module: SegmentationModule, case: PreparedCase, plan: Plan) -> Iterator[Example]:
-    """Yield each label with voxels in the prediction of each copy of a case, and with a Dice."""
+def measure_case(module: SegmentationModule, case: PreparedCase, plan: Plan) -> MeasuredCase:
+    """Measure a case and its copies; a copy of which a network makes no finite scores is skipped.
+
+    Args:
+        module: has the network as ``average``, in evaluation mode, with its device and precision.
+        case: the case.
+        plan: the plan of the network.
+
+    Raises:
+        InputError: scores of the case as it is that are NaN or infinite.
+    """
+    examples: list[Example] = []
+    calibration = None
     for kind, image, reference in copies(case, plan):
-        scores = predict_scan(
-            module.average,
-            image.to(module.device),
-            plan,
-            mode=module.mode,
-            device=module.device,
-            name=f"{case.id} ({kind})",
-        )
+        try:
+            scores = _scores(module, image, plan, f"{case.id} ({kind})")
+        except InputError as error:
+            if kind == AS_IT_IS:
+                raise
+            log.debug("%s", error)
+            continue
         dice = dice_by_name(scores, reference.to(module.device), plan)
-        yield from _examples(scores, dice, plan, case=case.id, kind=kind)
+        examples += _examples(scores, dice, plan, case=case.id, kind=kind)
+        if kind == AS_IT_IS:
+            calibration = case_calibration(scores, reference.numpy(), plan)
+    return MeasuredCase(tuple(examples), calibration)
+
+
+def _scores(module: SegmentationModule, image: Tensor, plan: Plan, name: str) -> Tensor:
+    return predict_scan(
+        module.average,
+        image.to(module.device),
+        plan,
+        mode=module.mode,
+        device=module.device,
+        name=name,
+    )
 
 
 def _examples(
     scores: Tensor, dice: Mapping[str, float], plan: Plan, *, case: str, kind: str
 ) -> Iterator[Example]:
-    array = scores.float().cpu().numpy()
+    """Yield each label with voxels in the prediction, and with a Dice."""
     overlap = SoftOverlap(len(plan.labels), regions=bool(plan.regions))
-    overlap.add(array)
-    labels = decide_by(plan.label_values, regions=bool(plan.regions))(array)
+    decide = decide_by(plan.label_values, regions=bool(plan.regions))
+    planes = []
+    for x in range(scores.shape[1]):  # a copy of all scores of many labels would take gigabytes
+        plane = scores[:, x : x + 1].float().cpu().numpy()
+        overlap.add(plane)
+        planes.append(decide(plane))
+    labels = np.concatenate(planes)
     features = label_features(
         overlap,
         labels,

@@ -1,0 +1,240 @@
+"""Table of all checks of a dataset: what each finds, how severe that is, and what to do."""
+
+from __future__ import annotations
+
+from segkit.dataset_check.duplicates import copies, copies_in_two_folds, shared_label_maps
+from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
+from segkit.dataset_check.groups import intensity_groups
+from segkit.dataset_check.intensities import ct_values, unnamed_ct
+from segkit.dataset_check.label_maps import (
+    blurred_edges,
+    inverted_masks,
+    labels_at_edge,
+    missing_labels,
+    other_headers,
+    rare_labels,
+    stray_components,
+    two_encodings,
+)
+from segkit.dataset_check.outliers import odd_intensity, odd_size, odd_spacing, odd_volume
+from segkit.dataset_check.problem import Check
+from segkit.dataset_check.reading_checks import READING_CHECKS
+from segkit.dataset_check.resampling import labels_lost_by_resampling
+from segkit.dataset_check.sides import mirrored_cases, side_names
+from segkit.dataset_check.splits import patients_in_two_folds
+
+CHECKS = (
+    *READING_CHECKS,
+    Check(
+        "label_header",
+        "geometry",
+        "note",
+        "a label map on the same voxels as its scan whose header says so in another way",
+        "segkit reads the pair correctly. For other programs, --fix-geometry OUT writes a copy"
+        " with the header of the scan.",
+        other_headers,
+        file="label",
+    ),
+    Check(
+        "unusual_spacing",
+        "geometry",
+        "warning",
+        "voxels 3 times longer or shorter than the median",
+        "Correct the header, or leave the case out.",
+        unusual_spacing,
+        file="image",
+    ),
+    Check(
+        "tiny_voxels",
+        "geometry",
+        "warning",
+        "voxels below 0.01 mm in most cases, as of lengths in meters",
+        "Correct the unit in the headers.",
+        tiny_voxels,
+    ),
+    Check(
+        "unnamed_ct",
+        "intensities",
+        "warning",
+        "CT in a channel that is not named CT, in all cases or in some among others",
+        "Name the channel CT if it is one; take scans of another modality out.",
+        unnamed_ct,
+        file="image",
+    ),
+    Check(
+        "ct_values",
+        "intensities",
+        "warning",
+        "values of a CT that are no Hounsfield units, or far from those of the other cases",
+        "Convert the scan from DICOM again, with its slope and intercept.",
+        ct_values,
+        file="image",
+    ),
+    Check(
+        "stray_voxels",
+        "label maps",
+        "warning",
+        "a few voxels of a label far from the rest of it",
+        "Look at the position in a viewer and erase them, or give them the label around them.",
+        stray_components,
+        file="label",
+    ),
+    Check(
+        "label_at_edge",
+        "label maps",
+        "note",
+        "a label that touches the edge of the scan, where it may be cut off",
+        "Nothing, if the scan shows the whole structure; else the volume of the label is low.",
+        labels_at_edge,
+        file="label",
+    ),
+    Check(
+        "missing_label",
+        "label maps",
+        "warning",
+        "a label of the dataset that no case has",
+        "Correct the name or the value of the label, or remove it from the dataset.",
+        missing_labels,
+    ),
+    Check(
+        "rare_label",
+        "label maps",
+        "warning",
+        "a label that occurs in one case only",
+        "Add cases, leave the label out, or train with fold=all.",
+        rare_labels,
+    ),
+    Check(
+        "blurred_edges",
+        "label maps",
+        "warning",
+        "masks with smoothed edges or from lossy compression",
+        "Save the masks again as whole label values, without smoothing and without JPEG.",
+        blurred_edges,
+    ),
+    Check(
+        "two_encodings",
+        "label maps",
+        "warning",
+        "masks of 0 and 255 beside masks of 0 and 1",
+        "Save all masks with the same value.",
+        two_encodings,
+    ),
+    Check(
+        "inverted_mask",
+        "label maps",
+        "warning",
+        "a mask whose foreground and background are exchanged",
+        "Invert the label map.",
+        inverted_masks,
+        file="label",
+    ),
+    Check(
+        "lost_label",
+        "label maps",
+        "warning",
+        "a label that loses more than half of its volume when scans are resampled",
+        "Train on finer voxels with plan.spacing.",
+        labels_lost_by_resampling,
+    ),
+    Check(
+        "copies",
+        "duplicates",
+        "warning",
+        "scans with equal voxels under several names",
+        "Keep one of them.",
+        copies,
+    ),
+    Check(
+        "copies_in_two_folds",
+        "duplicates",
+        "error",
+        "scans with equal voxels that the column split puts into different folds",
+        "Keep one of them, or give all the same fold.",
+        copies_in_two_folds,
+    ),
+    Check(
+        "shared_label_map",
+        "duplicates",
+        "warning",
+        "one label map that belongs to scans of several patients",
+        "Correct the path of the label map, or name the patient in the column patient.",
+        shared_label_maps,
+    ),
+    Check(
+        "patient_in_two_folds",
+        "splits",
+        "error",
+        "a patient whose cases the column split puts into different folds",
+        "Give all cases of a patient the same number in the column split.",
+        patients_in_two_folds,
+    ),
+    Check(
+        "side_names",
+        "sides",
+        "warning",
+        "labels named left on the patient's right, by the header of the scan",
+        "Look at the case in a viewer that shows R and L: exchange the two label values, or correct"
+        " the header. In all cases alike, the names may be meant as seen by the viewer.",
+        side_names,
+        file="label",
+    ),
+    Check(
+        "mirrored_case",
+        "sides",
+        "warning",
+        "a case whose labels are in the opposite order to that of the other cases",
+        "Look at the case in a viewer: correct the header, or convert the original scan again.",
+        mirrored_cases,
+        file="image",
+    ),
+    Check(
+        "intensity_groups",
+        "groups",
+        "warning",
+        "several groups of intensities, as of several scanners, protocols or units",
+        "Find out what the groups are: 'segkit harmonize discover DATASET -o groups.csv' names the"
+        " group of each case. Compare the Dice of the groups after training ('segkit evaluate --by"
+        " group'); see docs/harmonization.md for how to remove the difference.",
+        intensity_groups,
+    ),
+    Check(
+        "odd_spacing",
+        "outliers",
+        "note",
+        "a voxel spacing far from that of the other cases",
+        "Look whether the scan is of the same protocol.",
+        odd_spacing,
+        file="image",
+    ),
+    Check(
+        "odd_size",
+        "outliers",
+        "note",
+        "a field of view far from that of the other cases",
+        "Look whether the scan shows the same part of the body.",
+        odd_size,
+        file="image",
+    ),
+    Check(
+        "odd_intensity",
+        "outliers",
+        "note",
+        "intensities far from those of the other cases of the same group",
+        "Look whether the scan is of the same modality and protocol.",
+        odd_intensity,
+        file="image",
+    ),
+    Check(
+        "odd_volume",
+        "outliers",
+        "note",
+        "a label volume far from that of the other cases, or a label that only this case lacks",
+        "Look at the case: is it incomplete, or is the patient unusual?",
+        odd_volume,
+        file="label",
+    ),
+)
+"""All checks; the problems of a dataset are listed in this order within a severity."""
+BY_NAME = {check.name: check for check in CHECKS}
+"""Name of a check -> its row."""

@@ -1,0 +1,231 @@
+"""Write a copy of a dataset in which label maps have the headers of their scans.
+
+A label map is changed only where it is certain which voxel of the scan each of its voxels belongs
+to: it has the same shape and only its header is wrong, or it is on the lattice of the scan and
+stored in another order. No voxel is interpolated. All other files are copied as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from segkit.dataset.case_files import case_labels
+from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset_check.problem import Problem
+from segkit.dataset_check.reading import grid_difference
+from segkit.errors import InputError, UsageError
+from segkit.files.atomic import atomic_path
+from segkit.io import open_source, read_labels, write_labels
+from segkit.io.segment_names import names_in
+from segkit.progress import CaseProgress
+from segkit.volume import LPS_TO_RAS, Grid, Volume
+
+DESCRIPTIONS = ("dataset.json", "dataset.yaml", "dataset.yml", "*.csv")
+"""Files beside the scans that describe a dataset."""
+SAME_SPACING = 0.01
+"""Largest relative difference of two voxel spacings that count as equal."""
+SAME_DIRECTION = 0.9998
+"""Smallest cosine (1 degree) between two voxel axes that count as parallel."""
+
+State = Literal["unchanged", "corrected", "refused"]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Result for the label map of one case."""
+
+    case: str
+    state: State
+    text: str
+    """Description of the change, or of why there is none; "" for "unchanged"."""
+
+
+def write_fixed_copy(
+    dataset: Dataset, out: Path, progress: CaseProgress | None = None
+) -> list[Correction]:
+    """Copy a dataset into a new folder, with corrected label maps, and return what was done.
+
+    Args:
+        dataset: the dataset; its files are never changed.
+        out: the folder of the copy, which must not exist or be empty.
+        progress: called after each case.
+
+    Raises:
+        UsageError: ``out`` is not empty, or is inside the dataset.
+        InputError: a file is outside of the folder of the dataset, so that the copy would refer to
+            the original; or a file cannot be written.
+    """
+    check_place(dataset, out)
+    _check_files(dataset)
+    for path in _descriptions(dataset.root):
+        _copy(path, out / path.name)
+    corrections = []
+    for number, case in enumerate(dataset.cases):
+        corrections.append(_write_case(case, dataset, out))
+        if progress:
+            progress(number + 1, len(dataset.cases), case.id)
+    return corrections
+
+
+def voxel_for_voxel(scan: Grid, label: Grid) -> str:
+    """Return why a label map of another grid belongs to its scan voxel for voxel; "" if it may not.
+
+    >>> scan = Grid((4, 5, 6), np.diag([2.0, 2.0, 3.0, 1.0]))
+    >>> voxel_for_voxel(scan, Grid((4, 5, 6), np.eye(4)))
+    'its header says nothing (voxels of 1 mm from 0)'
+    >>> voxel_for_voxel(scan, Grid((4, 5, 7), np.eye(4)))
+    ''
+    """
+    if scan.shape != label.shape or "px" in (scan.unit, label.unit):
+        return ""
+    axes = label.affine[:3, :3]
+    if np.array_equal(np.abs(axes), np.eye(3)) and not label.affine[:3, 3].any():
+        return "its header says nothing (voxels of 1 mm from 0)"
+    if Grid(label.shape, LPS_TO_RAS @ label.affine).matches(scan):
+        return "its header has the signs of X and Y exchanged (LPS for RAS)"
+    if not np.allclose(scan.spacing, label.spacing, rtol=SAME_SPACING):
+        return ""
+    cosines = (axes / label.spacing * (scan.affine[:3, :3] / scan.spacing)).sum(axis=0)
+    if cosines.min() < SAME_DIRECTION:
+        return ""
+    return f"it differs only in its position, by {scan.distance(label):.3g} mm"
+
+
+def check_place(dataset: Dataset, out: Path) -> None:
+    """Raise a UsageError if a copy cannot go into ``out``: it is not empty, or in the dataset."""
+    root, target = dataset.root.resolve(), out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--fix-geometry: {out} exists and is not empty. Give a new folder.")
+    if target == root or root in target.parents or target in root.parents:
+        raise UsageError(
+            f"--fix-geometry: {out} is inside the dataset or contains it. Give a folder elsewhere."
+        )
+
+
+def _check_files(dataset: Dataset) -> None:
+    """Check that a copy of the folder would not refer to files of the original."""
+    outside = [
+        path
+        for case in dataset.cases
+        for path in (*case.images, case.label)
+        if path is not None and not _is_inside(path, dataset.root)
+    ]
+    absolute = [
+        path
+        for path in _descriptions(dataset.root)
+        if str(dataset.root.resolve()) in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    if outside or absolute:
+        raise InputError(
+            dataset.root,
+            expected="all files inside the folder of the dataset, with relative paths",
+            found=f"{outside[0]} outside it"
+            if outside
+            else f"absolute paths in {absolute[0].name}",
+            remedy="A copy would refer to the original files. Move the files into the folder and"
+            " give relative paths.",
+        )
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path is below a folder by its name, without "..".
+
+    >>> _is_inside(Path("data/a.nii"), Path("data")), _is_inside(Path("data/../a"), Path("data"))
+    (True, False)
+    """
+    return path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts
+
+
+def _descriptions(root: Path) -> Iterator[Path]:
+    return (path for pattern in DESCRIPTIONS for path in sorted(root.glob(pattern)))
+
+
+def _write_case(case: Case, dataset: Dataset, out: Path) -> Correction:
+    """Copy the files of a case, and correct its label map where that is certain."""
+    for path in {*case.files, *case.images} - {case.label}:
+        _copy(path, out / path.relative_to(dataset.root))
+    if case.label is None:
+        return Correction(case.id, "unchanged", "")
+    target = out / case.label.relative_to(dataset.root)
+    try:
+        text = _correct(case, target)
+    except (InputError, UsageError) as error:
+        _copy(case.label, target)
+        return Correction(case.id, "refused", f"copied as it is: {error}")
+    if text:
+        return Correction(case.id, "corrected", text)
+    _copy(case.label, target)
+    return Correction(case.id, "unchanged", "")
+
+
+def _correct(case: Case, target: Path) -> str:
+    """Write the corrected label map of a case and return what was changed; "" if it is right.
+
+    Raises:
+        InputError: a file cannot be used, or it is not certain how the label map lies on its scan.
+        UsageError: its format cannot be written.
+    """
+    label, image = case.label, case.images[0]
+    if label is None or label.is_dir() or image.is_dir():
+        return ""
+    scan, stored = open_source(image).grid, open_source(label).grid
+    if scan.matches(stored):
+        return ""
+    if names_in(label):
+        raise _refused(label, "segments with names, which a new header could lose")
+    certain = voxel_for_voxel(scan, stored)
+    try:
+        labels = case_labels(label, image, scan)
+        text = "its voxels are stored in the order and with the header of the scan"
+    except InputError as error:
+        if error.kind != "grid":
+            raise
+        if not certain:
+            raise _refused(label, grid_difference(scan, stored)) from error
+        labels = Volume(read_labels(label).array, scan.affine, scan.unit)
+        text = f"it has the header of the scan: {certain}"
+    write_labels(target, labels, like=image)
+    written = read_labels(target)
+    if not written.grid.matches(scan) or not np.array_equal(written.array, labels.array):
+        target.unlink()
+        raise _refused(label, f"a format in which {image.name} cannot be matched")
+    return text
+
+
+def _refused(label: Path, found: str) -> InputError:
+    return InputError(
+        label,
+        expected="a label map of the shape of its scan, of which only the header is wrong",
+        found=found,
+        remedy="Find the pair that belongs together, or resample the label map yourself.",
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        return
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def remaining_errors(corrections: Sequence[Correction], errors: Sequence[Problem]) -> list[Problem]:
+    """Return the errors of a dataset that its copy still has.
+
+    >>> done = [Correction("a", "corrected", ""), Correction("b", "refused", "")]
+    >>> errors = [Problem("a", "error", "moved", "label_grid"), Problem("b", "error", "NaN")]
+    >>> [problem.case for problem in remaining_errors(done, errors)]
+    ['b']
+    """
+    corrected = {each.case for each in corrections if each.state == "corrected"}
+    return [
+        problem
+        for problem in errors
+        if not (problem.case in corrected and problem.check == "label_grid")
+    ]

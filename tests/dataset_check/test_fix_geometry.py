@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset_check import check
+from segkit.dataset_check.fix_geometry import write_fixed_copy
+from segkit.errors import InputError, UsageError
+
+AFFINE = np.array([[0.0, 1.2, 0, 5], [-1.1, 0, 0, 6], [0, 0, 2, 7], [0, 0, 0, 1]])
+VOXELS = np.arange(4 * 5 * 6).reshape(4, 5, 6)
+LABELS = (VOXELS % 7 == 0).astype(np.uint8)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Callable[..., Dataset]:
+    """Return a dataset of one case with a label map of these voxels and affine."""
+
+    def build(labels: np.ndarray, affine: np.ndarray) -> Dataset:
+        folder = tmp_path / "data"
+        for part in ("images", "labels"):
+            (folder / part).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(VOXELS.astype(np.int16), AFFINE), folder / "images/a.nii")
+        nibabel.save(nibabel.Nifti1Image(labels, affine), folder / "labels/a.nii")
+        (folder / "dataset.yaml").write_text("channels: [MR]\nlabels: {organ: 1}")
+        return read_dataset(folder)
+
+    return build
+
+
+def moved(*, by: float) -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[2, 3] += by
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("affine", "said"),
+    [
+        (np.eye(4), "its header says nothing"),
+        (np.diag([-1.0, -1, 1, 1]) @ AFFINE, "signs of X and Y exchanged"),
+        (moved(by=30.5), "it differs only in its position, by 30.5 mm"),
+    ],
+)
+def test_a_wrong_header_is_replaced(
+    pair: Callable, tmp_path: Path, affine: np.ndarray, said: str
+) -> None:
+    dataset = pair(LABELS, affine)
+    before = {path: path.read_bytes() for path in dataset.root.rglob("*") if path.is_file()}
+    assert [problem.check for problem in check(dataset)] == ["label_grid"]
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "corrected"
+    assert said in done.text
+    copy = nibabel.load(tmp_path / "copy/labels/a.nii")
+    np.testing.assert_array_equal(np.asarray(copy.dataobj), LABELS)
+    np.testing.assert_allclose(copy.affine, AFFINE)
+    assert (tmp_path / "copy/images/a.nii").read_bytes() == before[dataset.cases[0].images[0]]
+    assert {path: path.read_bytes() for path in before} == before
+    errors = [each for each in check(read_dataset(tmp_path / "copy")) if each.severity == "error"]
+    assert errors == []
+
+
+def test_a_label_map_stored_in_another_order_is_turned(pair: Callable, tmp_path: Path) -> None:
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = 3  # the last of four voxels
+    dataset = pair(LABELS[::-1], AFFINE @ flip)
+    (note,) = [problem for problem in check(dataset) if problem.check == "label_header"]
+    assert (note.severity, note.case) == ("note", "a")
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "corrected"
+    copy = nibabel.load(tmp_path / "copy/labels/a.nii")
+    np.testing.assert_array_equal(np.asarray(copy.dataobj), LABELS)
+    np.testing.assert_allclose(copy.affine, AFFINE)
+
+
+@pytest.mark.parametrize(
+    ("labels", "affine", "said"),
+    [
+        (LABELS[:, :, 1:], np.eye(4), "other shape"),
+        (LABELS, AFFINE @ np.diag([1.5, 1, 1, 1]), "spacing 0.55 mm off"),
+        (LABELS, AFFINE[:, [1, 0, 2, 3]], "direction 90 degrees off"),
+    ],
+)
+def test_other_differences_are_refused_and_copied_as_they_are(
+    pair: Callable, tmp_path: Path, labels: np.ndarray, affine: np.ndarray, said: str
+) -> None:
+    dataset = pair(labels, affine)
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "refused"
+    assert said in done.text
+    assert "of which only the header is wrong" in done.text
+    original = (dataset.root / "labels/a.nii").read_bytes()
+    assert (tmp_path / "copy/labels/a.nii").read_bytes() == original
+
+
+def test_a_right_pair_is_copied(pair: Callable, tmp_path: Path) -> None:
+    (done,) = write_fixed_copy(pair(LABELS, AFFINE), tmp_path / "copy")
+    assert (done.state, done.text) == ("unchanged", "")
+
+
+def test_the_original_is_never_written_to(pair: Callable, tmp_path: Path) -> None:
+    dataset = pair(LABELS, AFFINE)
+    for out in (dataset.root / "copy", tmp_path / "data" / ".." / "data" / "labels" / "x"):
+        with pytest.raises(UsageError, match="inside the dataset"):
+            write_fixed_copy(dataset, out)
+    with pytest.raises(UsageError, match="exists and is not empty"):
+        write_fixed_copy(dataset, dataset.root)
+
+
+def test_absolute_paths_are_refused(pair: Callable, tmp_path: Path) -> None:
+    folder = pair(LABELS, AFFINE).root
+    (folder / "cases.csv").write_text(
+        f"case,image,label\na,{folder.resolve()}/images/a.nii,labels/a.nii\n"
+    )
+    with pytest.raises(InputError, match=r"absolute paths in cases\.csv"):
+        write_fixed_copy(read_dataset(folder / "cases.csv", ["MR"], {"organ": 1}), tmp_path / "c")
+
+
+def test_files_elsewhere_are_refused(pair: Callable, tmp_path: Path) -> None:
+    pair(LABELS, AFFINE)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/cases.csv").write_text(
+        "case,image,label\na,../data/images/a.nii,../data/labels/a.nii\n"
+    )
+    with pytest.raises(InputError, match="outside it"):
+        write_fixed_copy(
+            read_dataset(tmp_path / "lists/cases.csv", ["MR"], {"organ": 1}), tmp_path / "c"
+        )
