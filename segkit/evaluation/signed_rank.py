@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
 EXACT_UP_TO = 200
 """Largest number of differences with an exact p value; 200 take a few milliseconds."""
@@ -67,7 +66,7 @@ def signed_rank(differences: Sequence[float]) -> SignedRank:
     """
     values = np.asarray(differences, np.float64)
     moved = values[values != 0]
-    ranks = rankdata(np.abs(moved))
+    ranks = mean_ranks(np.abs(moved))
     exact = moved.size <= EXACT_UP_TO
     compute = _exact_p if exact else _normal_p
     zeros = int(values.size - moved.size)
@@ -91,6 +90,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
         reached = max(reached, min(1.0, (len(p_values) - place) * p_values[index]))
         corrected[index] = reached
     return corrected
+
+
+def mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rank of each value, from 1 on; equal values share the mean of their ranks.
+
+    It is scipy.stats.rankdata, whose package takes long to import.
+
+    >>> mean_ranks(np.array([0.5, 0.25, 0.5])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(ranks[index.reshape(-1)], dtype=np.float64)
 
 
 def _exact_p(ranks: NDArray[np.float64], positive: NDArray[Any]) -> float:

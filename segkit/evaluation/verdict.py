@@ -14,7 +14,8 @@ from typing import Literal
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.differences import Difference
-from segkit.evaluation.intervals import DRAWS, Interval
+from segkit.evaluation.intervals import Interval
+from segkit.evaluation.resamples import DRAWS
 
 ALPHA = 0.05
 """Largest p value that counts as evidence."""
@@ -82,6 +83,7 @@ def verdict(
     counts = f"{difference.units} {unit}s" if difference.units > 1 else f"one {unit}"
     if found == "equal":
         every = "the only case" if difference.cases == 1 else f"all {difference.cases} cases"
+        every += " that can be compared" if difference.not_compared else ""
         return f"no difference at all: {a} and {b} have equal values in {every}"
     if difference.units < FEW:
         few = "cannot tell" if difference.units == 1 else "are too few to tell"

@@ -23,7 +23,7 @@ from segkit.report.page import html_page, paragraph, picture
 from segkit.report.tables import Cell, csv_text
 
 MOST_PICTURES = 300
-"""Largest number of cases with a picture, so that the page stays below about 5 MB."""
+"""Largest number of cases with a picture, so that the page stays below about 10 MB."""
 MOST_LABELS = 60
 """Largest number of labels in the legend."""
 TITLES = {
@@ -35,6 +35,8 @@ TITLES = {
 CSS = """
 <style>
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
+h2, h3 { break-after: avoid; }
+figure { break-inside: avoid; }
 .card { border: 1px solid #ccc; border-radius: 6px; padding: .5rem; break-inside: avoid; }
 .card h3 { margin: .2rem 0; font-size: 1rem; }
 .card ul { margin: .3rem 0; padding-left: 1.1rem; font-size: .9rem; }

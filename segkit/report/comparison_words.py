@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
 from segkit.evaluation.verdict import ALPHA, FEW
 
@@ -14,8 +15,12 @@ def headline(summary: Mapping[str, Any]) -> str:
     main = main_result(summary["results"])
     if main is None:
         return f"{summary['verdict']}."
-    labels = {entry["label"] for entry in summary["results"]}
-    about = f"mean over {len(labels) - 1} labels" if len(labels) > 1 else str(main["label"])
+    labels = [
+        entry["label"]
+        for entry in summary["results"]
+        if entry["metric"] == MAIN_METRIC and entry["cases"] and entry["label"] != MEAN
+    ]
+    about = f"mean over {len(labels)} labels" if main["label"] == MEAN else str(main["label"])
     verdict = main["verdict"]
     return f"Dice, {about}: {verdict}."
 

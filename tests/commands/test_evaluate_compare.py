@@ -120,13 +120,16 @@ def test_missed_labels_and_false_positives_are_said(capsys: Capture) -> None:
     assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "B never predicts label_2 (in 4 references), which counts as Dice 0." in printed
-    assert "(B and the reference have no such label, A does (a false positive): 4)" in printed
-    assert "infinite in B: 4" in printed
+    assert "Only A predicts label_2 in 4 cases that the reference lacks (a false" in printed
+    assert "Only B misses label_2 in 4 cases; A finds them. That counts as Dice 0" in printed
+    assert "(infinite in A, label in neither mask of B: 4; infinite in B: 4)" in printed
+    assert "Dice, mean over 2 labels: " in printed
     dice, distance = entry(label="label_2"), entry(label="label_2", metric="hd95_mm")
     assert (dice["cases"], dice["mean_a"], dice["mean_b"], dice["worse"]) == (4, 1.0, 0.0, 4)
     assert dice["not_compared"] == {"label in neither mask of B": 4}
     assert (distance["cases"], distance["difference"]) == (0, None)
     assert distance["finding"] == "nothing to compare"
+    assert sum(entry(label="mean", metric="hd95_mm")["not_compared"].values()) == 8
     assert "Values that are not compared" in Path("out/comparison.html").read_text()
 
 
