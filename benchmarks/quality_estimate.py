@@ -196,7 +196,7 @@ def _tested(bundle: Bundle, prepared: list[PreparedCase]) -> list[CaseCalibratio
             scores, reference = predict_case(
                 module.average, case, bundle.plan, mode=module.mode, device=module.device
             )
-            found = case_calibration(scores.numpy(), reference.numpy(), bundle.plan)
+            found = case_calibration(scores, reference.numpy(), bundle.plan)
             sums += [found] if found else []
     return sums
 

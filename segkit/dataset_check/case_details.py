@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.stray_components import Stray, stray_components
-from segkit.errors import InputError
 from segkit.fingerprint.case_facts import CaseFacts, CaseVoxels
 from segkit.harmonization.values import ChannelValues
 from segkit.io import open_source
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.placement import find_placement
 from segkit.labels.scheme import membership
 from segkit.preprocessing.content_values import channel_values
@@ -71,12 +71,10 @@ def labels_on_faces(indices: NDArray[Any], dataset: Dataset) -> list[str]:
 
 def _header_difference(case: Case) -> str:
     """Describe how a label map that could be placed on its scan is stored on another grid."""
-    if case.label is None or case.label.is_dir() or case.images[0].is_dir():
+    # A DICOM-SEG has frames in place of a grid.
+    if case.label is None or is_dicom(case.label) or is_dicom(case.images[0]):
         return ""
-    try:
-        scan, label = open_source(case.images[0]).grid, open_source(case.label).grid
-    except InputError:  # such as a DICOM-SEG, which has frames in place of a grid
-        return ""
+    scan, label = open_source(case.images[0]).grid, open_source(case.label).grid
     if "px" in (scan.unit, label.unit) or scan.matches(label):
         return ""
     return _stored_otherwise(scan, label)

@@ -127,9 +127,12 @@ def _in_order(problems: Sequence[Problem], dataset: Dataset) -> list[Problem]:
     """Return the problems with file and remedy, by severity, then check, then case."""
     cases = {case.id: case for case in dataset.cases}
     order = {check.name: place for place, check in enumerate(CHECKS)}
+    folder = f"{dataset.root}/" if dataset.root.parts else ""
     complete = [
         dataclasses.replace(
             problem,
+            # A page that is passed on should not name the folders of this machine.
+            message=problem.message.replace(folder, "") if folder else problem.message,
             remedy=BY_NAME[problem.check].remedy,
             file=_file(problem, cases.get(problem.case), dataset.root),
         )

@@ -13,7 +13,7 @@ from segkit.dataset_check.problem import (
     case_or_dataset_warnings,
     dataset_warning,
 )
-from segkit.dataset_check.stray_components import Stray
+from segkit.dataset_check.stray_components import MOST, Stray
 from segkit.errors import first_few
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.preprocessing.labels import FULL, MANY_VALUES
@@ -32,6 +32,8 @@ BORDER_FREE = 0.2
 """Largest median of that fraction in a dataset whose borders are usually background."""
 COMPACT = 2
 """Median number of pieces up to which a label is compact: two for a pair of structures."""
+NAMED = 12
+"""Largest number of labels that a message names."""
 MIN_CASES = 3
 """Smallest number of cases in which a single one can be called unusual."""
 
@@ -165,17 +167,18 @@ def _stray_text(name: str, strays: Sequence[Stray]) -> str:
         f"{stray.position} {f'in {stray.around}' if stray.around else 'in the background'}"
         for stray in sorted(strays, key=lambda stray: -stray.voxels)
     ]
-    return (
-        f"{voxels} voxel{'s' if voxels > 1 else ''} of label {name} far from the rest of it, at"
-        f" voxel {first_few(places)} (x, y, z in the file, from 0)"
-    )
+    least = "at least " if len(strays) == MOST else ""
+    count = f"{least}{voxels} voxel{'s' if voxels > 1 else ''}"
+    where = f"at voxel {first_few(places)} (x, y, z in the file, from 0)"
+    return f"{count} of label {name} far from the rest of it, {where}"
 
 
 def labels_at_edge(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a note for each label that touches a face of the scan and may be cut off there.
+    """Yield a note for each case with labels that touch a face of the scan and may be cut off.
 
-    If a label does so in most cases, there is one note for the dataset.
+    Labels that do so in most cases are in one note for the dataset instead.
     """
+    usual, of_case = [], defaultdict(list)
     for name in measured.dataset.labels:
         cases = [case.id for case in measured.cases if name in case.labels]
         touching = [
@@ -184,17 +187,20 @@ def labels_at_edge(measured: MeasuredDataset) -> Iterator[Problem]:
             if case in measured.details and name in measured.details[case].faces
         ]
         if len(touching) > 1 and 2 * len(touching) > len(cases):
-            yield Problem(
-                "",
-                "note",
-                f"label {name} touches the edge of the scan in {len(touching)} of {len(cases)}"
-                f" cases ({first_few(touching)}): the scans show only part of it",
-            )
+            usual.append(f"{name} (in {len(touching)} of {len(cases)} cases)")
             continue
         for case in touching:
-            yield Problem(
-                case, "note", f"label {name} touches the edge of the scan: is it cut off there?"
-            )
+            of_case[case].append(name)
+    if usual:
+        message = f"{_labels(len(usual))} the edge of most scans: {first_few(usual, NAMED)}"
+        yield Problem("", "note", message)
+    for case, names in of_case.items():
+        message = f"{_labels(len(names))} the edge of the scan: {first_few(names, NAMED)}"
+        yield Problem(case, "note", f"{message}. Cut off there?")
+
+
+def _labels(count: int) -> str:
+    return f"{count} labels touch" if count > 1 else "1 label touches"
 
 
 def other_headers(measured: MeasuredDataset) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ MIN_CASES = 5
 """Smallest number of cases with a measurement for one of them to be an outlier."""
 DEVIATIONS = 5.0
 """Number of robust standard deviations from the median from which a measurement is an outlier."""
-USUALLY = 0.9
+USUALLY = 0.85
 """Share of the cases that have a label, from which its absence is unusual."""
 _NORMAL = 1.4826
 """Standard deviation of a normal distribution in units of its median absolute deviation."""

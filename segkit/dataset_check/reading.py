@@ -9,9 +9,10 @@ import numpy as np
 from segkit.dataset.case_files import case_scan
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.problem import Problem
-from segkit.errors import InputError
+from segkit.errors import InputError, SegkitError, UsageError
 from segkit.fingerprint.case_facts import check_channels, read_indices
 from segkit.io import open_source
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.volume import Grid
 
 CHECK_OF_KIND = {
@@ -40,6 +41,8 @@ def reading_problems(case: Case, dataset: Dataset) -> list[Problem]:
         except InputError as error:
             problem = _problem(case, error)
             messages.setdefault(problem.message, problem)
+        except UsageError:  # several DICOM series, which the first probe has reported
+            continue
     return list(messages.values())
 
 
@@ -54,7 +57,8 @@ def _read_pair(case: Case, dataset: Dataset) -> None:
 
 def _read_label_map(case: Case, dataset: Dataset) -> None:
     """Read the label map on the grid of its own header."""
-    if case.label is not None and not case.label.is_dir():
+    # A DICOM-SEG has frames in place of a grid.
+    if case.label is not None and not is_dicom(case.label):
         read_indices(case, dataset, open_source(case.label).grid)
 
 
@@ -70,7 +74,7 @@ def _grid_text(case: Case) -> str:
     try:
         scan = open_source(case.images[0]).grid
         label = open_source(case.label or "").grid
-    except InputError:
+    except SegkitError:
         return ""
     return f" [{grid_difference(scan, label)}]" if scan.unit == label.unit == "mm" else ""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.dataset_check.problem import (
     MeasuredDataset,
@@ -14,6 +15,7 @@ from segkit.dataset_check.problem import (
 )
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.labels.left_right_names import lateral_pairs, left_first
+from segkit.volume import Unit
 
 CLEAR = 0.5
 """Least distance of two centroids along an axis for an order, in mean standard deviations."""
@@ -23,9 +25,6 @@ MIN_CASES = 5
 """Smallest number of cases with both labels for their order to be usual."""
 DIRECTIONS = ("left and right", "front and back", "top and bottom")
 """Sides that are exchanged in a case that is mirrored along X, Y, Z."""
-
-Orders = dict[tuple[str, str, int], dict[str, float]]
-"""Two labels and an axis -> case id -> signed distance of their centroids, see `_distance`."""
 
 
 def side_names(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -46,22 +45,12 @@ def mirrored_cases(measured: MeasuredDataset) -> Iterator[Problem]:
     """
     reported = _wrong_sides(measured) if measured.unit == "mm" else {}
     few = 2 * len(reported) <= len(measured.cases)
-    orders = _usual_orders(measured)
-    for case in measured.cases:
-        for axis, direction in enumerate(DIRECTIONS):
-            pairs = [
-                (key, found[case.id])
-                for key, found in orders.items()
-                if key[2] == axis and abs(found.get(case.id, 0.0)) >= CLEAR
-            ]
-            reversed_pairs = [key for key, distance in pairs if distance < 0]
-            if 2 * len(reversed_pairs) <= len(pairs):
-                continue
-            if axis == 0 and few and case.id in reported:
-                continue
-            yield Problem(
-                case.id, "warning", _mirrored_text(direction, reversed_pairs, axis, measured)
-            )
+    for (case, axis), (first, second, count) in _reversed_orders(measured).items():
+        if axis == 0 and few and case in reported:
+            continue
+        yield Problem(
+            case, "warning", _mirrored_text(first, second, count, axis=axis, unit=measured.unit)
+        )
 
 
 def _wrong_sides(measured: MeasuredDataset) -> dict[str, str]:
@@ -96,30 +85,63 @@ def _distance(case: CaseFacts, first: str, second: str, *, axis: int) -> float:
     return (other.centroid[axis] - one.centroid[axis]) / size
 
 
-def _usual_orders(measured: MeasuredDataset) -> Orders:
-    """Return the distances of all pairs of labels with a usual order, which is positive."""
-    orders: Orders = {}
-    for first, second in combinations(measured.dataset.labels, 2):
-        both = [case for case in measured.cases if first in case.labels and second in case.labels]
-        for axis in range(3):
-            distances = {case.id: _distance(case, first, second, axis=axis) for case in both}
-            values = np.array(list(distances.values()))
-            middle = float(np.median(values)) if len(values) >= MIN_CASES else 0.0
-            if abs(middle) < CLEAR or np.mean(values * middle > 0) < SAME_ORDER:
-                continue
-            sign = 1 if middle > 0 else -1
-            orders[first, second, axis] = {
-                case: sign * distance for case, distance in distances.items()
-            }
-    return orders
+def _reversed_orders(measured: MeasuredDataset) -> dict[tuple[str, int], tuple[str, str, int]]:
+    """Return by case and axis a reversed pair of labels, and how many there are.
+
+    Cases in which at most half of the clear pairs along the axis are reversed are left out.
+    """
+    if not measured.cases:
+        return {}
+    names = list(measured.dataset.labels)
+    shape = (len(measured.cases), 3)
+    clear, wrong = np.zeros(shape, int), np.zeros(shape, int)
+    example = np.zeros((*shape, 2), int)
+    for one, other, distances in _pair_distances(measured, names):
+        is_clear = np.abs(distances) >= CLEAR
+        is_wrong = is_clear & (distances < 0)
+        example[is_wrong & (wrong == 0)] = one, other
+        clear += is_clear
+        wrong += is_wrong
+    return {
+        (measured.cases[case].id, axis): (
+            names[example[case, axis, 0]],
+            names[example[case, axis, 1]],
+            int(wrong[case, axis]),
+        )
+        for case, axis in np.argwhere(2 * wrong > clear).tolist()
+    }
 
 
-def _mirrored_text(
-    direction: str, pairs: list[tuple[str, str, int]], axis: int, measured: MeasuredDataset
-) -> str:
-    first, second, _ = pairs[0]
-    more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
-    along = f"along {'xyz'[axis]}" if measured.unit == "px" else f"({direction})"
+def _pair_distances(
+    measured: MeasuredDataset, names: Sequence[str]
+) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+    """Yield pairs of labels with their distances (cases, 3) along X, Y, Z, positive as usual.
+
+    The distance is that of `_distance`, and 0 where a case lacks a label or the pair has no usual
+    order along the axis.
+    """
+    centroids, deviations = (np.full((len(measured.cases), len(names), 3), np.nan) for _ in "cd")
+    for row, case in enumerate(measured.cases):
+        for column, name in enumerate(names):
+            if name in case.labels:
+                centroids[row, column] = case.labels[name].centroid
+                deviations[row, column] = case.labels[name].deviation
+    spacing = np.array([case.spacing for case in measured.cases])
+    for one, other in combinations(range(len(names)), 2):
+        size = np.maximum((deviations[:, one] + deviations[:, other]) / 2, spacing)
+        distances = (centroids[:, other] - centroids[:, one]) / size
+        both = ~np.isnan(distances[:, 0])
+        if both.sum() < MIN_CASES:
+            continue
+        middle = np.median(distances[both], axis=0)
+        same = (distances[both] * middle > 0).mean(axis=0)
+        usual = (np.abs(middle) >= CLEAR) & (same >= SAME_ORDER)
+        yield one, other, np.nan_to_num(distances) * np.sign(middle) * usual
+
+
+def _mirrored_text(first: str, second: str, count: int, *, axis: int, unit: Unit) -> str:
+    more = f" (and {count - 1} more pair{'s' if count > 2 else ''})" if count > 1 else ""
+    along = f"along {'xyz'[axis]}" if unit == "px" else f"({DIRECTIONS[axis]})"
     return (
         f"{first} and {second}{more} lie the other way round {along} than in the other cases: the"
         " scan is mirrored, or the labels are exchanged"

@@ -19,8 +19,8 @@ FEW = 0.01
 """Share of the largest component up to which another one is a few voxels."""
 FEW_VOXELS = 3
 """Number of voxels that are few in any case, however small the largest component."""
-MANY_PIECES = 20
-"""Number of components from which a label is scattered by its nature, as vessels or lesions are."""
+MOST = 50
+"""Largest number of stray components of a label that are kept, the largest first."""
 FAR_VOXELS = 3
 """Number of voxels around a stray component in which no more than a few have its label."""
 
@@ -42,14 +42,14 @@ def stray_components(voxels: CaseVoxels, facts: CaseFacts, dataset: Dataset) -> 
 
     A component is stray if it has at most FEW of the voxels of the label's largest component (or
     FEW_VOXELS), and if no other voxels of the label, beyond these few, are within FAR_VOXELS voxels
-    of it. Overlapping regions are examined value by value.
+    of it. The values of overlapping regions are parts of one structure and are left out.
 
     Args:
         voxels: scan and label map.
         facts: facts of the case.
         dataset: names of the labels.
     """
-    if max((label.pieces for label in facts.labels.values()), default=1) < 2:
+    if dataset.regions or max((label.pieces for label in facts.labels.values()), default=1) < 2:
         return
     names = list(dataset.targets)
     indices = np.where(voxels.indices > len(names), 0, voxels.indices)
@@ -57,28 +57,29 @@ def stray_components(voxels: CaseVoxels, facts: CaseFacts, dataset: Dataset) -> 
     inside = np.ascontiguousarray(indices[box])
     offset = np.array([span.start for span in box])
     components = find_components(inside)
-    for value in np.unique(components.values):
-        for number in _candidates(components, int(value)):
+    for value in np.unique(components.values).tolist():
+        few = max(FEW_VOXELS, FEW * _largest(components, value))
+        kept = 0
+        for number in _candidates(components, value):
             first, last = components.first[number], components.last[number]
             around = _padded(first, last, inside.shape)
-            few = max(FEW_VOXELS, FEW * _largest(components, int(value)))
-            if np.count_nonzero(inside[around] == value) <= few:
+            if kept < MOST and np.count_nonzero(inside[around] == value) <= few:
+                kept += 1
                 yield Stray(
-                    label=names[int(value) - 1],
+                    label=names[value - 1],
                     voxels=int(components.voxels[number]),
                     position=_in_file(offset + (first + last) // 2, voxels.axis_map, indices.shape),
-                    around=_most_common(inside[around], int(value), names),
+                    around=_most_common(inside[around], value, names),
                 )
 
 
 def _candidates(components: Components, value: int) -> list[int]:
-    """Return the small components of a label; none if it is scattered by its nature."""
+    """Return the small components of a label, the largest first."""
     own = np.flatnonzero(components.values == value)
-    if not 1 < len(own) <= MANY_PIECES:
-        return []
     largest = _largest(components, value)
-    few = max(FEW_VOXELS, FEW * largest)
-    return [int(number) for number in own if components.voxels[number] <= min(few, largest / 2)]
+    few = min(max(FEW_VOXELS, FEW * largest), largest / 2)
+    small = own[components.voxels[own] <= few]
+    return [int(number) for number in small[np.argsort(-components.voxels[small], kind="stable")]]
 
 
 def _largest(components: Components, value: int) -> int:

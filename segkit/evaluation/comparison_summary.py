@@ -8,7 +8,8 @@ from typing import Any
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.cautions import Cases
 from segkit.evaluation.differences import Difference
-from segkit.evaluation.intervals import DRAWS, LEVEL
+from segkit.evaluation.intervals import LEVEL
+from segkit.evaluation.resamples import DRAWS
 from segkit.evaluation.verdict import finding, sentence_for_a_paper, verdict
 
 MAIN_METRIC = "dice"

@@ -21,11 +21,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
+
+from segkit.evaluation.resamples import DRAWS, deviations_of_means, resamples
 
 Values = Mapping[tuple[str, int], float]
 """A value, such as Dice, for each case and seed."""
@@ -41,8 +42,6 @@ LOSS_DIFFERENCE: Limits = (-2.0, 2.0)
 """Limits of a difference of two such differences."""
 
 LEVEL = 0.95
-DRAWS = 10_000
-_SEED = 20_070
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,10 @@ def mean_interval(
     table, cases = _table(values)
     if not table.size:
         return None
-    found = _interval(
-        _by_patient(table, [(patients or {}).get(case) or case for case in cases]), level
-    )
+    known = patients or {}
+    # A patient may be named like the case of another one.
+    units = [f"patient {known[case]}" if known.get(case) else f"case {case}" for case in cases]
+    found = _interval(_by_patient(table, units), level)
     low, high = (min(max(end, limits[0]), limits[1]) for end in (found.low, found.high))
     return replace(found, low=low, high=high)
 
@@ -235,9 +235,10 @@ def _by_patient(table: NDArray[np.float64], patients: Sequence[str]) -> NDArray[
 def _interval(table: NDArray[np.float64], level: float) -> Interval:
     """Return mean and interval of an array (cases, seeds)."""
     mean = float(table.mean())
-    random = np.random.default_rng(_SEED)
     sides = [table.mean(axis=axis) for axis in (1, 0) if table.shape[1 - axis] > 1]
-    drawn = sum((_drawn_means(side, random) for side in sides), np.zeros(DRAWS))
+    varied = [side for side in sides if side.min() < side.max()]
+    samples = resamples(tuple(map(len, varied)))
+    drawn = sum(map(deviations_of_means, varied, samples), np.zeros(DRAWS))
     drawn = mean + _expansion(sides, level) * drawn
     tail = 50 * (1 - level)
     low, high = (float(value) for value in np.percentile(drawn, [tail, 100 - tail]))
@@ -278,15 +279,3 @@ def _expansion(sides: Sequence[NDArray[np.float64]], level: float) -> float:
     shared = variances.sum() ** 2 / (variances**2 / degrees).sum()
     tail = (1 + level) / 2
     return float(stdtrit(shared, tail) / ndtri(tail))
-
-
-def _drawn_means(values: NDArray[np.float64], random: Any) -> NDArray[np.float64]:
-    """Return deviations of the mean of bootstrap samples of ``values`` from their mean."""
-    count = len(values)
-    if values.min() == values.max():
-        return np.zeros(DRAWS)
-    deviations = (values - values.mean()) * math.sqrt(count / (count - 1))
-    # In blocks, so that a thousand cases take little memory.
-    blocks = [deviations[random.integers(count, size=(DRAWS // 10, count))] for _ in range(10)]
-    means: NDArray[np.float64] = np.concatenate([block.mean(axis=1) for block in blocks])
-    return means

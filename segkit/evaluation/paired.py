@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.metrics import metric_of
@@ -91,7 +89,7 @@ def rounded(differences: Sequence[float], largest: float) -> list[float]:
     if not largest:
         return list(differences)
     decimals = DIGITS - math.ceil(math.log10(largest))
-    return [float(value) + 0.0 for value in np.round(np.asarray(differences), decimals)]
+    return [round(value, decimals) + 0.0 for value in differences]
 
 
 # -- rows ------------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ def estimate_with_accuracy(
 ) -> tuple[ExpectedDice, dict[str, Any]] | None:
     """Return the estimator fitted to all examples, and its accuracy in JSON types.
 
-    Return None for fewer than `MIN_CASES` cases, or for a single group.
+    Return None for fewer than `MIN_CASES` cases, for a single group, and where no case as it is can
+    be left out, because no two cases have a label in common.
 
     Args:
         examples: labels of validation cases as they are and degraded.
@@ -61,6 +62,8 @@ def estimate_with_accuracy(
     known = list(left_out(examples, groups))
     unseen = list(left_out(examples, groups, unseen=True))
     as_they_are = [one for one in known if one.example.degradation == AS_IT_IS]
+    if not as_they_are:
+        return None
     accuracy = {
         "cases": len(cases),
         "groups": len(set(groups.values())),

@@ -18,9 +18,11 @@ MOST_ROWS = 40
 """Largest number of measurements in a figure."""
 NAMED = 3
 """Largest number of cases that are named in a row."""
-WIDE = 5.0
+WIDE = 20.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 _ODD = COLORS[1]
+_GROUP_COLORS = (0, 2, 3, 4, 5)
+"""Numbers of the colors of the groups; that of odd cases is not among them."""
 
 
 def distribution_figure(stem: Path, title: str, quantities: Sequence[Quantity]) -> Path:
@@ -53,21 +55,17 @@ def distribution_figure(stem: Path, title: str, quantities: Sequence[Quantity]) 
 def _draw_row(axes: Axes, height: int, quantity: Quantity) -> None:
     """Draw the cases as points, colored by group, and name those that are odd."""
     deviations = quantity.deviations()
-    groups = sorted(set(quantity.groups.values()))
+    cases = list(quantity.values)
+    x = np.array([quantity.values[case] for case in cases])
     # Points of equal values would hide each other: they are spread vertically, by their order.
-    for place, (case, value) in enumerate(quantity.values.items()):
-        is_odd = abs(deviations[case]) > DEVIATIONS
-        group = quantity.groups.get(case)
-        color = COLORS[(0, 2, 3, 4, 5)[groups.index(group) % 5]] if group else COLORS[0]
-        axes.plot(
-            value,
-            height - 0.28 + 0.3 * ((place * 0.618) % 1),
-            "D" if is_odd else "o",
-            color=_ODD if is_odd else color,
-            markersize=5 if is_odd else 3,
-            alpha=1.0 if is_odd else 0.5,
-            zorder=3 if is_odd else 2,
-        )
+    y = height - 0.28 + 0.3 * ((np.arange(len(cases)) * 0.618) % 1)
+    is_odd = np.array([abs(deviations[case]) > DEVIATIONS for case in cases])
+    group_of = np.array([quantity.groups.get(case, "") for case in cases])
+    for number, group in enumerate(sorted(set(group_of))):
+        color = COLORS[_GROUP_COLORS[number % len(_GROUP_COLORS)]]
+        own = (group_of == group) & ~is_odd
+        axes.plot(x[own], y[own], "o", color=color, markersize=3, alpha=0.5)
+    axes.plot(x[is_odd], y[is_odd], "D", color=_ODD, markersize=5, zorder=3)
     _name(axes, height, quantity, deviations)
 
 

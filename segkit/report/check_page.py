@@ -23,7 +23,7 @@ from segkit.report.page import html_page, paragraph, picture
 from segkit.report.tables import Cell, csv_text
 
 MOST_PICTURES = 300
-"""Largest number of cases with a picture, so that the page stays below about 5 MB."""
+"""Largest number of cases with a picture, so that the page stays below about 10 MB."""
 MOST_LABELS = 60
 """Largest number of labels in the legend."""
 TITLES = {
@@ -35,6 +35,8 @@ TITLES = {
 CSS = """
 <style>
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
+h2, h3 { break-after: avoid; }
+figure { break-inside: avoid; }
 .card { border: 1px solid #ccc; border-radius: 6px; padding: .5rem; break-inside: avoid; }
 .card h3 { margin: .2rem 0; font-size: 1rem; }
 .card ul { margin: .3rem 0; padding-left: 1.1rem; font-size: .9rem; }
@@ -146,9 +148,16 @@ def _gallery(examined: Examined, thumbnails: Mapping[str, bytes]) -> list[str]:
         f"{html.escape(name)}"
         for name in list(names)[:MOST_LABELS]
     )
+    if len(names) > MOST_LABELS:
+        legend += f" and {len(names) - MOST_LABELS} more"
+    planes = (
+        "Outlines of the labels."
+        if examined.measured.unit == "px"
+        else "Outlines of the labels on the planes that show most of them, in the first channel."
+        " The patient's right is on the left."
+    )
     text = (
-        "Outlines of the labels on the planes that show most of them, in the first channel. The"
-        " patient's right is on the left. Errors count most, then warnings, then notes; then the"
+        f"{planes} Errors count most, then warnings, then notes; then the"
         " distance of the farthest measurement from the median of the cases."
     )
     cards = [

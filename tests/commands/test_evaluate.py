@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[st
     assert "none                       0                       0           1" in printed
 
 
+def test_patients_of_no_case_are_refused(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "patients.csv").write_text("case,patient\nother,x\n")
+    words = ["--patients", str(tmp_path / "patients.csv"), "-o", str(tmp_path / "out")]
+    assert main(["evaluate", *files, *words]) == 3
+    assert "expected the patients of the cases" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_values_that_the_means_leave_out_are_counted(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +87,23 @@ def test_scans_and_number_of_pictures(
     assert "segkit evaluate" in page.split("<td>command</td>")[1]
     assert main([*words, "--pictures", "0"]) == 0
     assert "data:image/png" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_patients_of_the_report(files: list[str], tmp_path: Path) -> None:
+    folders = [tmp_path / "P", tmp_path / "R"]
+    for path, folder in zip(files, folders, strict=True):
+        folder.mkdir()
+        for case in ("a", "b"):
+            shutil.copy(path, folder / f"{case}.nii.gz")
+    (tmp_path / "patients.csv").write_text("case,patient\na,1\nb,1\n")
+    words = ["evaluate", *map(str, folders), "-o", str(tmp_path / "out")]
+    page = tmp_path / "out" / "report.html"
+    assert main(words) == 0
+    assert "over 2 cases and 1 label." in page.read_text()
+    assert main([*words, "--patients", str(tmp_path / "patients.csv")]) == 0
+    assert "over 2 cases of 1 patient and 1 label." in page.read_text()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["distribution"]["labels"]["label_5"]["dice"]["low"] is None
 
 
 @pytest.mark.parametrize(

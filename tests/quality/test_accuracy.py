@@ -133,3 +133,8 @@ def test_errors_of_ranges_of_the_expected_dice() -> None:
 
 def test_kinds_differ() -> None:
     assert AS_IT_IS not in KINDS
+
+
+def test_cases_without_a_label_in_common_have_no_accuracy() -> None:
+    made = [Example(f"case{i}", AS_IT_IS, f"label{i}", PERFECT, 0.9) for i in range(4)]
+    assert estimate_with_accuracy(made) is None

@@ -9,6 +9,7 @@ from typing import Any
 
 from segkit.errors import UsageError
 from segkit.files.atomic import write_text
+from segkit.files.names import PREVIEW, suffix_of
 from segkit.inference.files.statistics_table import record_of
 from segkit.quality.entry import EXPECTED_KEY
 from segkit.quality.records import accuracy_text
@@ -85,7 +86,8 @@ def _scan(folder: Path, case: str, outcome: Mapping[str, Any]) -> ScanToLook:
     warnings = {name: figures.get("warning") for name, figures in labels.items()}
     flags = [*record.get("scan_warnings", ())]
     flags += [f"{name}: {text}" for name, text in warnings.items() if text]
-    preview = f"{case}_preview.png"
+    stem = label_map.name[: len(label_map.name) - len(suffix_of(label_map))]
+    preview = f"{stem}{PREVIEW}.png"
     return ScanToLook(
         case,
         dice=whole.get("mean"),

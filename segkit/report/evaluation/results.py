@@ -6,8 +6,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segkit.evaluation.intervals import DRAWS
 from segkit.evaluation.metrics import metric_of
+from segkit.evaluation.resamples import DRAWS
 from segkit.report.evaluation.case_table import number_text
 from segkit.report.page import paragraph
 from segkit.report.tables import html_table

@@ -71,7 +71,7 @@ def viewed_case(drawn: DrawnCase, caption: str) -> ViewedCase | None:
     gray = scan.with_array(to_gray(scan.array[:1], gray_limits(drawn.scan.array[:1])))
     if max(steps) > 1:
         sizes = " x ".join(map(str, steps))
-        caption += f" Every {sizes} voxels are drawn as one here (X x Y x Z)."
+        caption += f" Of every {sizes} voxels (X x Y x Z) one is shown here."
     if drawn.note:
         caption += f" It is {drawn.note}."
     present = np.union1d(np.unique(predicted.array), np.unique(reference.array))

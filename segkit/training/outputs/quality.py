@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from segkit.errors import InputError
@@ -165,10 +164,9 @@ def measure_case(module: SegmentationModule, case: PreparedCase, plan: Plan) -> 
             log.debug("%s", error)
             continue
         dice = dice_by_name(scores, reference.to(module.device), plan)
-        array = scores.float().cpu().numpy()
-        examples += _examples(array, dice, plan, case=case.id, kind=kind)
+        examples += _examples(scores, dice, plan, case=case.id, kind=kind)
         if kind == AS_IT_IS:
-            calibration = case_calibration(array, reference.numpy(), plan)
+            calibration = case_calibration(scores, reference.numpy(), plan)
     return MeasuredCase(tuple(examples), calibration)
 
 
@@ -184,12 +182,17 @@ def _scores(module: SegmentationModule, image: Tensor, plan: Plan, name: str) ->
 
 
 def _examples(
-    array: NDArray[np.float32], dice: Mapping[str, float], plan: Plan, *, case: str, kind: str
+    scores: Tensor, dice: Mapping[str, float], plan: Plan, *, case: str, kind: str
 ) -> Iterator[Example]:
     """Yield each label with voxels in the prediction, and with a Dice."""
     overlap = SoftOverlap(len(plan.labels), regions=bool(plan.regions))
-    overlap.add(array)
-    labels = decide_by(plan.label_values, regions=bool(plan.regions))(array)
+    decide = decide_by(plan.label_values, regions=bool(plan.regions))
+    planes = []
+    for x in range(scores.shape[1]):  # a copy of all scores of many labels would take gigabytes
+        plane = scores[:, x : x + 1].float().cpu().numpy()
+        overlap.add(plane)
+        planes.append(decide(plane))
+    labels = np.concatenate(planes)
     features = label_features(
         overlap,
         labels,

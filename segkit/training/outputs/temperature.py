@@ -8,17 +8,21 @@ that was fitted to other cases.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import log_expit
+from scipy.ndimage import find_objects
+from scipy.special import expit, log_expit
+from torch import Tensor
 
 from segkit.evaluation.calibration import NO_VOXELS, Reliability, reliability
 from segkit.evaluation.probability_maps import MARGIN
-from segkit.labels.voxel_values import probabilities, softmax
+from segkit.labels.voxel_values import softmax
 from segkit.plans.plan import Plan
 from segkit.quality.accuracy import MAX_GROUPS, MIN_CASES
 from segkit.quality.calibration import calibration_entry
@@ -43,67 +47,76 @@ class CaseCalibration:
 
 
 def case_calibration(
-    scores: NDArray[np.float32], reference: NDArray[np.integer[Any]], plan: Plan
+    scores: Tensor, reference: NDArray[np.integer[Any]], plan: Plan
 ) -> CaseCalibration | None:
     """Return the sums of one case; None if it has no label in prediction or reference.
 
+    Only the scores of the voxels that count are copied from the device.
+
     Args:
-        scores: scores (K, X, Y, Z).
+        scores: scores (K, X, Y, Z), on any device.
         reference: class indices (X, Y, Z); voxels that nobody has annotated are left out.
         plan: the plan of the network.
     """
-    truth = np.array(plan.membership, np.bool_) if plan.regions else _one_row_each(plan)
     annotated = reference <= len(plan.targets)
-    truth_masks = truth[:, np.where(annotated, reference, 0)]
-    predicted = scores > 0 if plan.regions else _masks(scores)
-    boxes = {
-        name: box
-        for name, ours, theirs in zip(plan.labels, predicted, truth_masks, strict=True)
-        if (box := _box(ours | theirs, plan))
-    }
+    boxes = _boxes(scores, np.where(annotated, reference, 0), plan)
     if not boxes:
         return None
     voxels = _voxels(boxes.values(), annotated)
-    chosen, right = scores.reshape(len(scores), -1)[:, voxels], _flat(truth_masks)[:, voxels]
+    at_voxels = torch.from_numpy(voxels).to(scores.device)
+    chosen = scores.reshape(len(scores), -1)[:, at_voxels].float().cpu().numpy()
+    right = _truth(plan)[:, reference.ravel()[voxels]]
     inside = {name: _are_inside(voxels, box, reference.shape) for name, box in boxes.items()}
     losses: list[NDArray[np.float64]] = []
     labels: dict[str, list[Reliability]] = {name: [] for name in boxes}
     for temperature in TEMPERATURES:
         divided = np.float32(1 / temperature) * chosen
         losses.append(_loss(divided, right, regions=bool(plan.regions)))
-        flat = divided[:, :, None, None]
-        values = probabilities(flat, regions=True) if plan.regions else softmax(flat)[1:]
-        for name, found, own in zip(plan.labels, values[..., 0, 0], right, strict=True):
+        values = expit(divided) if plan.regions else softmax(divided)[1:]
+        for name, found, own in zip(plan.labels, values, right, strict=True):
             if name in boxes:
                 labels[name].append(reliability(found[inside[name]], own[inside[name]]))
     return CaseCalibration(np.array(losses), labels)
 
 
-def _one_row_each(plan: Plan) -> NDArray[np.bool_]:
-    """Return which class index (column) belongs to each label (row)."""
+def _truth(plan: Plan) -> NDArray[np.bool_]:
+    """Return which class index (column) belongs to each label or region (row)."""
+    if plan.regions:
+        return np.array(plan.membership, np.bool_)
     return np.eye(1 + len(plan.labels), dtype=np.bool_)[1:]
 
 
-def _masks(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-    highest = scores.argmax(axis=0)
-    return np.stack([highest == index for index in range(1, len(scores))])
+def _boxes(scores: Tensor, reference: NDArray[np.integer[Any]], plan: Plan) -> dict[str, Box]:
+    """Return the box around prediction and reference of each label, enlarged by `MARGIN`."""
+    count = len(plan.labels)
+    if plan.regions:  # one mask at a time: they overlap
+        ours = [_only_box((score > 0).cpu().numpy()) for score in scores]
+        theirs = [_only_box(row[reference]) for row in _truth(plan)]
+    else:
+        ours = find_objects(scores.argmax(0).cpu().numpy(), max_label=count)
+        theirs = find_objects(reference, max_label=count)
+    boxes = {}
+    for name, *found in zip(plan.labels, ours, theirs, strict=True):
+        own = [box for box in found if box is not None]
+        if own:
+            boxes[name] = _around(own, reference.shape, plan)
+    return boxes
 
 
-def _box(mask: NDArray[np.bool_], plan: Plan) -> Box | None:
-    """Return the box around a mask, enlarged by `MARGIN`; None for an empty mask."""
+def _only_box(mask: NDArray[np.bool_]) -> Any:
+    """Return the box around a mask; None for an empty one."""
+    return find_objects(mask.astype(np.uint8), max_label=1)[0]
+
+
+def _around(boxes: Sequence[tuple[slice, ...]], shape: Sequence[int], plan: Plan) -> Box:
+    """Return the box that holds all boxes, enlarged by `MARGIN`."""
     sides = []
-    for axis, edge in enumerate(plan.spacing):
-        planes = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not planes.size:
-            return None
-        margin = int(np.ceil(MARGIN / (edge or 1.0)))
-        start, stop = int(planes[0]) - margin, int(planes[-1]) + 1 + margin
-        sides.append(slice(max(0, start), min(mask.shape[axis], stop)))
+    for axis, (size, edge) in enumerate(zip(shape, plan.spacing, strict=True)):
+        margin = math.ceil(MARGIN / (edge or 1.0))
+        start = min(box[axis].start for box in boxes) - margin
+        stop = max(box[axis].stop for box in boxes) + margin
+        sides.append(slice(max(0, start), min(size, stop)))
     return sides[0], sides[1], sides[2]
-
-
-def _flat(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return masks.reshape(len(masks), -1)
 
 
 def _voxels(boxes: Iterable[Box], annotated: NDArray[np.bool_]) -> NDArray[np.int64]:

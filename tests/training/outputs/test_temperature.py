@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from segkit.plans.plan import Plan
 from segkit.training.outputs.temperature import (
@@ -24,7 +25,7 @@ def drawn(plan: Plan, seed: int, factor: float) -> CaseCalibration | None:
     true_scores = random.normal(0, 1.5, (3, *SHAPE))
     gumbel = random.gumbel(size=true_scores.shape)
     reference = (true_scores + gumbel).argmax(axis=0)
-    return case_calibration((factor * true_scores).astype(np.float32), reference, plan)
+    return case_calibration(torch.tensor(factor * true_scores), reference, plan)
 
 
 def cases(plan: Plan, factor: float) -> list[CaseCalibration]:
@@ -42,7 +43,7 @@ def test_the_factor_is_found(plan_for_balls: Plan, factor: float) -> None:
 
 
 def test_loss_by_hand(plan_for_balls: Plan) -> None:
-    scores = np.log(np.array([0.2, 0.6, 0.2], np.float32)).reshape(3, 1, 1, 1)
+    scores = torch.tensor([0.2, 0.6, 0.2]).log().reshape(3, 1, 1, 1)
     case = case_calibration(scores, np.full((1, 1, 1), 2), plan_for_balls)
     assert case is not None
     assert case.loss[TEMPERATURES.index(1.0)] == pytest.approx(-np.log(0.2))
@@ -59,9 +60,7 @@ def test_regions_have_temperatures_of_their_own(plan_for_balls: Plan) -> None:
         inside[0] |= inside[1]  # the second region lies in the first
         reference = np.where(inside[1], 2, np.where(inside[0], 1, 0))
         made.append(
-            case_calibration(
-                (true_scores * [[[[1.0]]], [[[4.0]]]]).astype(np.float32), reference, plan
-            )
+            case_calibration(torch.tensor(true_scores * [[[[1.0]]], [[[4.0]]]]), reference, plan)
         )
     entry = fitted_calibration([case for case in made if case], plan)["calibration"]
     assert entry["temperatures"]["high"] == 4.0
@@ -69,7 +68,7 @@ def test_regions_have_temperatures_of_their_own(plan_for_balls: Plan) -> None:
 
 
 def test_voxels_that_nobody_annotated_do_not_count(plan_for_balls: Plan) -> None:
-    scores = np.zeros((3, 4, 4, 4), np.float32)
+    scores = torch.zeros((3, 4, 4, 4))
     scores[1] = 5
     reference = np.ones((4, 4, 4), np.int64)
     reference[2:] = 3
@@ -79,7 +78,7 @@ def test_voxels_that_nobody_annotated_do_not_count(plan_for_balls: Plan) -> None
 
 
 def test_only_voxels_near_a_label_count(plan_for_balls: Plan) -> None:
-    scores = np.zeros((3, 40, 4, 4), np.float32)
+    scores = torch.zeros((3, 40, 4, 4))
     scores[0] = 1
     reference = np.zeros((40, 4, 4), np.int64)
     reference[20] = 1
