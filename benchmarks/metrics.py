@@ -10,8 +10,8 @@ round measures every mask with both, in turn; a table gives the median over the 
 of CPU of one thread, so that other work on the machine counts little. Values that differ end the
 program.
 
-``memory`` writes label maps of 512 x 512 x 300 voxels with about 100 labels into FOLDER and prints the
-most resident memory of ``segkit evaluate`` on one and on all of them.
+``memory`` writes label maps of 512 x 512 x 300 voxels with about 100 labels into FOLDER and prints
+the most resident memory of ``segkit evaluate`` on one and on all of them.
 """
 
 from __future__ import annotations
