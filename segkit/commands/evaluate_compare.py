@@ -164,6 +164,6 @@ def _check_complete(cases: Mapping[str, Sequence[str]], *, accept: bool) -> None
     missing = [*cases["only_a"], *cases["only_b"], *cases["neither"]]
     if missing and not accept:
         raise SomeCasesFailed(
-            f"{len(missing)} cases lack a prediction in A, in B or in both:"
-            f" {first_few(missing, 5)}. Give --allow-missing to accept that"
+            f"{len(missing)} case{'s lack' if len(missing) > 1 else ' lacks'} a prediction in A, in"
+            f" B or in both: {first_few(missing, 5)}. Give --allow-missing to accept that"
         )

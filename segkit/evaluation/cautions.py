@@ -49,6 +49,7 @@ def cautions(
         _unpaired(cases),
         _other_labels(*results),
         *_never_predicted(results),
+        *_one_sided(results),
         *_left_out(rows),
         caution_about_patients(cases.both, patients),
     ]
@@ -126,20 +127,43 @@ def _left_out(rows: Sequence[PairedValue]) -> list[str]:
         groups[tuple(sorted(counts.items()))].append(metric)
     return [
         f"{', '.join(metrics)}: {sum(dict(counts).values())} of {totals[metrics[0]]} pairs of"
-        f" values are not compared ({_counts_text(counts)})."
+        f" values are not compared ({'; '.join(f'{note}: {count}' for note, count in counts)})."
         for counts, metrics in groups.items()
         if counts
     ]
 
 
-def _counts_text(counts: Sequence[tuple[str, int]]) -> str:
-    return "; ".join(f"{_MEANINGS.get(note, note)}: {count}" for note, count in counts)
+def _one_sided(results: tuple[Results, ...]) -> list[str]:
+    """Return sentences about labels that only one of the two misses or makes up."""
+    sentences = []
+    first, second = results
+    for name, other, part, rest in (("A", "B", first, second), ("B", "A", second, first)):
+        missed, made_up = Counter[str](), Counter[str]()
+        for case, labels in part.items():
+            for label, result in labels.items():
+                of_other = rest[case].get(label)
+                presence = of_other.presence if of_other else "neither"
+                missed[label] += (result.presence, presence) == ("reference only", "both")
+                made_up[label] += (result.presence, presence) == ("prediction only", "neither")
+        if +missed:
+            sentences.append(
+                f"Only {name} misses {_by_label(+missed)}; {other} finds them. That counts as Dice"
+                " 0, and as no distance."
+            )
+        if +made_up:
+            sentences.append(
+                f"Only {name} predicts {_by_label(+made_up)} that the reference lacks (a false"
+                f" positive). {other} has no value there, so that no difference counts it."
+            )
+    return sentences
 
 
-_MEANINGS = {
-    "label in neither mask of A": "A and the reference have no such label, B does (a false"
-    " positive)",
-    "label in neither mask of B": "B and the reference have no such label, A does (a false"
-    " positive)",
-}
-"""Meanings of notes of `PairedValue` that are not plain."""
+def _by_label(counts: Counter[str]) -> str:
+    """Return labels with their numbers of cases.
+
+    >>> _by_label(Counter({"liver": 3, "cyst": 1}))
+    'liver in 3 cases, cyst in 1 case'
+    """
+    return first_few(
+        [f"{label} in {n} case{'s' if n > 1 else ''}" for label, n in counts.most_common()], SHOWN
+    )

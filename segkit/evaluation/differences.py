@@ -37,7 +37,7 @@ class Difference:
     worse: int
     equal: int
     not_compared: dict[str, int]
-    """Number of cases that are left out, by reason."""
+    """Number of cases that are left out, by reason; of MEAN, of cases and labels."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -70,7 +70,9 @@ def differences_of(
         labels = [label for label in by_label if label != MEAN]
         found += _corrected([_difference(by_label[label], patients or {}) for label in labels])
         if MEAN in by_label:
-            found.append(_difference(by_label[MEAN], patients or {}))
+            left_out = Counter(row.note for name in labels for row in by_label[name] if row.note)
+            mean = _difference(by_label[MEAN], patients or {})
+            found.append(replace(mean, not_compared=dict(left_out)))
     return found
 
 

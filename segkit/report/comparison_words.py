@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
 from segkit.evaluation.verdict import ALPHA, FEW
 
@@ -14,8 +15,12 @@ def headline(summary: Mapping[str, Any]) -> str:
     main = main_result(summary["results"])
     if main is None:
         return f"{summary['verdict']}."
-    labels = {entry["label"] for entry in summary["results"]}
-    about = f"mean over {len(labels) - 1} labels" if len(labels) > 1 else str(main["label"])
+    labels = [
+        entry["label"]
+        for entry in summary["results"]
+        if entry["metric"] == MAIN_METRIC and entry["cases"] and entry["label"] != MEAN
+    ]
+    about = f"mean over {len(labels)} labels" if main["label"] == MEAN else str(main["label"])
     verdict = main["verdict"]
     return f"Dice, {about}: {verdict}."
 
@@ -85,8 +90,8 @@ def method(summary: Mapping[str, Any]) -> list[str]:
         f"Tests are two-sided Wilcoxon signed-rank tests over {over} ({methods}); differences of"
         " zero are left out of them. The p values of the labels of a metric are corrected together"
         " by Holm's method.",
-        f"One is called better only if the interval leaves out zero, p is below {ALPHA}, and there"
-        f" are {FEW} {over} at least.",
+        f"One is called better only if the interval leaves out zero, p is below {ALPHA}, both point"
+        f" the same way, and there are {FEW} {over} at least.",
         "Differences are rounded to a millionth of the power of ten above the largest value, so"
         " that equal ones are equal. Metrics with the prefix absolute_ are compared by their size.",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,16 @@ def test_missed_labels_and_false_positives_are_said(capsys: Capture) -> None:
     assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "B never predicts label_2 (in 4 references), which counts as Dice 0." in printed
-    assert "(B and the reference have no such label, A does (a false positive): 4)" in printed
-    assert "infinite in B: 4" in printed
+    assert "Only A predicts label_2 in 4 cases that the reference lacks (a false" in printed
+    assert "Only B misses label_2 in 4 cases; A finds them. That counts as Dice 0" in printed
+    assert "(infinite in A, label in neither mask of B: 4; infinite in B: 4)" in printed
+    assert "Dice, mean over 2 labels: " in printed
     dice, distance = entry(label="label_2"), entry(label="label_2", metric="hd95_mm")
     assert (dice["cases"], dice["mean_a"], dice["mean_b"], dice["worse"]) == (4, 1.0, 0.0, 4)
     assert dice["not_compared"] == {"label in neither mask of B": 4}
     assert (distance["cases"], distance["difference"]) == (0, None)
     assert distance["finding"] == "nothing to compare"
+    assert sum(entry(label="mean", metric="hd95_mm")["not_compared"].values()) == 8
     assert "Values that are not compared" in Path("out/comparison.html").read_text()
 
 
@@ -145,6 +149,25 @@ def test_margin_and_patients(capsys: Capture) -> None:
     assert (entry()["n"], entry()["p"]) == (4, 2 / 2**4)
     page = Path("out/comparison.html").read_text()
     assert "bootstrap of the paired differences over patients" in page
+
+
+def test_a_margin_of_a_metric_that_is_not_measured_is_said(capsys: Capture) -> None:
+    words = ["evaluate", "--compare", "a", "b", "r", "--margin", "hd95_px=3,dice=0.5"]
+    assert main(words) == 0
+    assert "not measured have no effect: hd95_px." in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are not bytes")
+def test_a_name_that_is_not_utf_8() -> None:
+    case = os.fsdecode(b"c\xff")
+    try:
+        for folder, voxels in (("r", 50), ("a", 30), ("b", 40)):
+            write(folder, case, voxels=voxels)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out"]) == 0
+    assert case in json.loads(Path("out/comparison.json").read_text())["cases"]["both"]
+    assert "c\\udcff,," in Path("out/differences.csv").read_text()
 
 
 def test_patients_that_are_not_known(capsys: Capture) -> None:
@@ -193,6 +216,7 @@ def test_patients_regions_and_ignored_voxels_of_a_dataset(capsys: Capture) -> No
         (["--compare", "a", "b", "r", "--by", "group"], "--by does not go with --compare"),
         (["--compare", "a", "b", "r", "--margin", "dice"], "'dice' is not METRIC=VALUE"),
         (["--compare", "a", "b", "r", "--margin", "dice=0"], "with a value above 0"),
+        (["--compare", "a", "b", "r", "--margin", "dice=inf"], "must be above 0 and finite"),
         (["--compare", "a", "b", "r", "--margin", "x=1"], "margin of x: there is no such metric"),
         (["--compare", "a", "b", "c", "r"], "unrecognized arguments: r"),
         (["--compare", "a", "b"], "the following arguments are required: REFERENCES"),
