@@ -23,7 +23,7 @@ from segkit.evaluation.by_group import by_group
 from segkit.evaluation.distribution import with_patients
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import is_dataset
-from segkit.evaluation.patients import patients_in_table
+from segkit.evaluation.patients import patients_in_table, patients_of_cases
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         extras=families_of(given),
         lesion_iou=given.lesion_iou or 0.0,
     )
-    evaluation = with_patients(evaluation, _patients(given))
+    evaluation = _with_patients(evaluation, given)
     if given.by:
         evaluation = by_group(evaluation, groups_of_cases(given))
     print(printable(table(evaluation), lines=True))
@@ -135,11 +135,17 @@ def groups_of_cases(given: argparse.Namespace) -> dict[str, str]:
     return {case: outcome.get("group") or "" for case, outcome in outcomes}
 
 
-def _patients(given: argparse.Namespace) -> dict[str, str]:
-    """Return the patient of each case, as far as a table says so."""
+def _with_patients(evaluation: Evaluation, given: argparse.Namespace) -> Evaluation:
+    """Return the evaluation with the patients in the tables that were given.
+
+    Raises:
+        InputError: a table cannot be used, or that of --patients has none of the cases.
+    """
     if given.patients is not None:
-        return patients_in_table(given.patients)
-    return table_patients(given.groups) if given.groups else {}
+        cases = list(evaluation.summary["cases"])
+        patients = patients_of_cases(cases, patients_in_table(given.patients))
+        return with_patients(evaluation, patients, instead=True)
+    return with_patients(evaluation, table_patients(given.groups) if given.groups else {})
 
 
 def _check_group_flags(given: argparse.Namespace) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from segkit.errors import InputError, first_few
+from segkit.errors import InputError, UsageError, first_few
 from segkit.evaluation.distribution import distribution, patients_of
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.metrics import metric_of
@@ -48,7 +48,9 @@ def by_group(
 
     Raises:
         InputError: no case has a group.
+        UsageError: a label has the name of the mean over the labels.
     """
+    check_label_names(evaluation.summary["labels"])
     cases = list(evaluation.summary["cases"])
     if not any(groups.get(case) for case in cases):
         raise InputError(
@@ -61,6 +63,19 @@ def by_group(
     means = group_means(evaluation, {case: groups.get(case) or NONE for case in cases}, known)
     summary = {**evaluation.summary, "groups": [dataclasses.asdict(row) for row in means]}
     return dataclasses.replace(evaluation, summary=summary)
+
+
+def check_label_names(labels: Iterable[str]) -> None:
+    """Check that no label has the name of the mean over the labels.
+
+    Raises:
+        UsageError: one has.
+    """
+    if MEAN in labels:
+        raise UsageError(
+            f"a label is called {MEAN!r}, which means the mean over the labels here. Give it"
+            " another name with --labels NAME=VALUE,..."
+        )
 
 
 def group_means(

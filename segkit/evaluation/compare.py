@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from segkit.errors import InputError, UsageError, first_few
-from segkit.evaluation.by_group import MEAN
+from segkit.evaluation.by_group import check_label_names
 from segkit.evaluation.cautions import Cases, cautions
 from segkit.evaluation.comparison_summary import summary_of
 from segkit.evaluation.differences import Difference, differences_of
@@ -24,7 +25,7 @@ from segkit.evaluation.measure import Structure, values_of
 from segkit.evaluation.metrics import METRICS, UNITS, Family
 from segkit.evaluation.paired import PairedValue, compared_name, paired_values
 from segkit.evaluation.pairs import Pairs, find_pairs
-from segkit.evaluation.summary import Results
+from segkit.evaluation.patients import patients_of_cases
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.io.segment_names import names_in
 
@@ -87,7 +88,7 @@ def compare(
         InputError: as `segkit.evaluate`; or A and B have no case in common.
         UsageError: as `segkit.evaluate`; or a margin is not above 0 or of an unknown metric.
     """
-    check_settings(labels, tolerance_mm)
+    check_settings(labels, tolerance_mm, ignore)
     wanted = checked_extras(extras, lesion_iou)
     _check_margins(margins or {})
     pairs = _with_common_names(
@@ -102,7 +103,7 @@ def compare(
     warn_of_tolerance(tolerance_mm, [result.grid for result in first])
     known = _patients(cases, pairs[0], patients)
     results = tuple({result.case: result.labels for result in part} for part in (first, second))
-    _check_label_names(results)
+    check_label_names({name for part in results for labels in part.values() for name in labels})
     rows = paired_values(*results)
     differences = differences_of(rows, known)
     summary = {
@@ -115,7 +116,10 @@ def compare(
         "families": list(wanted.families),
         "lesion_iou": wanted.lesion_iou if "lesions" in wanted.families else None,
         **summary_of(differences, cases, known, margins or {}, names=short_names(a, b)),
-        "cautions": cautions(cases, results, rows, known, is_one_folder=_is_one(a, b)),
+        "cautions": [
+            *_unused_margins(margins or {}, differences),
+            *cautions(cases, results, rows, known, is_one_folder=_is_one(a, b)),
+        ],
     }
     return Comparison(tuple(rows), tuple(differences), summary, pairs)
 
@@ -146,21 +150,17 @@ def _check_margins(margins: Mapping[str, float]) -> None:
             f"margin of {unknown[0]}: there is no such metric. Choose from"
             f" {', '.join(dict.fromkeys(known))}"
         )
-    if not all(margin > 0 for margin in margins.values()):
-        raise UsageError(f"margins must be above 0, not {dict(margins)}")
+    if not all(0 < margin < math.inf for margin in margins.values()):
+        raise UsageError(f"margins must be above 0 and finite, not {dict(margins)}")
 
 
-def _check_label_names(results: tuple[Results, ...]) -> None:
-    """Check that no label has the name of the mean over the labels.
-
-    Raises:
-        UsageError: one has.
-    """
-    if any(MEAN in labels for part in results for labels in part.values()):
-        raise UsageError(
-            f"a label is called {MEAN!r}, which means the mean over the labels here. Give it"
-            " another name with --labels NAME=VALUE,..."
-        )
+def _unused_margins(
+    margins: Mapping[str, float], differences: Sequence[Difference]
+) -> Iterator[str]:
+    """Yield a sentence about margins of metrics that were not measured, if there are any."""
+    unused = margins.keys() - {difference.metric for difference in differences}
+    if unused:
+        yield f"Margins of metrics that were not measured have no effect: {first_few(unused)}."
 
 
 def _with_common_names(a: Pairs, b: Pairs) -> tuple[Pairs, Pairs]:
@@ -234,14 +234,6 @@ def _patients(cases: Cases, pairs: Pairs, patients: Mapping[str, str] | None) ->
     Raises:
         InputError: patients are given, but none is of a compared case.
     """
-    of_dataset = {pair.case: pair.patient for pair in pairs.pairs}
-    known = of_dataset if patients is None else patients
-    found = {case: known[case] for case in cases.both if known.get(case)}
-    if patients and not found:
-        raise InputError(
-            "patients",
-            expected=f"the patients of the cases {first_few(cases.both)}",
-            found=f"those of {first_few(list(patients))}",
-            remedy="Name the cases as the predictions are named, without the suffix.",
-        )
-    return found
+    if patients is not None:
+        return patients_of_cases(cases.both, patients) if patients else {}
+    return {pair.case: pair.patient for pair in pairs.pairs if pair.patient}

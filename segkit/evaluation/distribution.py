@@ -72,12 +72,22 @@ def patients_of(evaluation: Evaluation) -> dict[str, str]:
     return {pair.case: pair.patient for pair in pairs if pair.patient}
 
 
-def with_patients(evaluation: Evaluation, patients: Mapping[str, str]) -> Evaluation:
-    """Return the evaluation with the patients of cases whose dataset does not name them."""
+def with_patients(
+    evaluation: Evaluation, patients: Mapping[str, str], *, instead: bool = False
+) -> Evaluation:
+    """Return the evaluation with the patients of its cases.
+
+    Args:
+        evaluation: the evaluation.
+        patients: patient of each case of which it is known.
+        instead: whether they replace those that the dataset names, instead of adding to them.
+    """
     if evaluation.pairs is None or not patients:
         return evaluation
     pairs = tuple(
-        pair if pair.patient else dataclasses.replace(pair, patient=patients.get(pair.case, ""))
+        pair
+        if pair.patient and not instead
+        else dataclasses.replace(pair, patient=patients.get(pair.case, ""))
         for pair in evaluation.pairs.pairs
     )
     return dataclasses.replace(evaluation, pairs=dataclasses.replace(evaluation.pairs, pairs=pairs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +99,7 @@ def evaluate(
     Raises:
         InputError: no case has a prediction and a reference, a file cannot be read, or two label
             maps are on different grids.
-        UsageError: the tolerance is below 0, or labels have the value 0 or equal values.
+        UsageError: as for `check_settings`.
 
     In this example two voxels are predicted and one of them is correct: Dice is 2 * 1 / (2 + 1).
 
@@ -114,7 +115,7 @@ def evaluate(
     >>> round(result.summary["labels"]["liver"]["dice"], 3)
     0.667
     """
-    check_settings(labels, tolerance_mm)
+    check_settings(labels, tolerance_mm, ignore)
     wanted = checked_extras(extras, lesion_iou)
     pairs = find_pairs(predictions, references, labels, ignore)
     measured = measure_pairs(pairs, tolerance=tolerance_mm, extras=wanted)
@@ -141,14 +142,23 @@ def _volumes(results: Results) -> Volumes:
     }
 
 
-def check_settings(labels: Mapping[str, Structure] | None, tolerance: float) -> None:
-    """Check the labels to compare and the tolerance of surface Dice.
+def check_settings(
+    labels: Mapping[str, Structure] | None, tolerance: float, ignore: int | None = None
+) -> None:
+    """Check the labels to compare, the tolerance of surface Dice and the ignore value.
 
     Raises:
-        UsageError: the tolerance is below 0, or labels have the value 0 or equal values.
+        UsageError: the tolerance is below 0 or infinite, labels have the value 0 or equal values,
+            or a label has the ignore value.
     """
-    if not tolerance >= 0:
+    if not 0 <= tolerance < math.inf:
         raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance}")
+    ignored = [name for name, found in (labels or {}).items() if ignore in values_of(found)]
+    if ignored:
+        raise UsageError(
+            f"label {ignored[0]!r} has the ignore value {ignore}, whose voxels are left out: give"
+            " it another value, or another ignore value"
+        )
     structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
     invalid = any(0 in values or not values for values in structures)
     if invalid or len(set(structures)) < len(structures):

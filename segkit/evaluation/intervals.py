@@ -91,9 +91,10 @@ def mean_interval(
     table, cases = _table(values)
     if not table.size:
         return None
-    found = _interval(
-        _by_patient(table, [(patients or {}).get(case) or case for case in cases]), level
-    )
+    known = patients or {}
+    # A patient may be named like the case of another one.
+    units = [f"patient {known[case]}" if known.get(case) else f"case {case}" for case in cases]
+    found = _interval(_by_patient(table, units), level)
     low, high = (min(max(end, limits[0]), limits[1]) for end in (found.low, found.high))
     return replace(found, low=low, high=high)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segkit.dataset.groups import PATIENT, table_groups
 from segkit.dataset.patient_names import names_of_one_patient
-from segkit.errors import first_few
+from segkit.errors import InputError, first_few
 
 
 def patients_in_table(table: Path) -> dict[str, str]:
@@ -20,6 +20,27 @@ def patients_in_table(table: Path) -> dict[str, str]:
     """
     rows = table_groups(table, PATIENT, remedy="Correct the first line.")
     return {case: patient for case, patient in rows.items() if patient}
+
+
+def patients_of_cases(cases: Sequence[str], patients: Mapping[str, str]) -> dict[str, str]:
+    """Return the patient of each case that has one.
+
+    Args:
+        cases: the cases of an evaluation.
+        patients: patient of each case, as the user gives them.
+
+    Raises:
+        InputError: no case has a patient.
+    """
+    found = {case: patients[case] for case in cases if patients.get(case)}
+    if not found:
+        raise InputError(
+            "patients",
+            expected=f"the patients of the cases {first_few(cases)}",
+            found=f"those of {first_few(list(patients))}" if patients else "none",
+            remedy="Name the cases as the predictions are named, without the suffix.",
+        )
+    return found
 
 
 def caution_about_patients(cases: Sequence[str], patients: Mapping[str, str]) -> str:

@@ -217,7 +217,8 @@ def _check_grid(probabilities: ProbabilityMap, grid: Grid) -> None:
 
 
 def _check_range(path: Path, values: NDArray[Any]) -> None:
-    if values.size and (values.min() < -SLACK or values.max() > 1 + SLACK):
+    # Written so that NaN is refused as well.
+    if values.size and not (values.min() >= -SLACK and values.max() <= 1 + SLACK):
         raise InputError(
             path,
             expected="probabilities from 0 to 1",

@@ -36,6 +36,8 @@ class SignedRank:
     """Number of differences of zero, which are left out."""
     method: str
     """EXACT or NORMAL."""
+    direction: int = 0
+    """Sign with the larger sum of ranks, 1 or -1; 0 if both sums are equal."""
 
     @property
     def smallest_p(self) -> float:
@@ -58,9 +60,9 @@ def signed_rank(differences: Sequence[float]) -> SignedRank:
     All four differences point one way, which 2 of the 16 assignments of signs do:
 
     >>> signed_rank([0.1, 0.2, 0.3, 0.4])
-    SignedRank(p=0.125, n=4, zeros=0, method='exact')
+    SignedRank(p=0.125, n=4, zeros=0, method='exact', direction=1)
     >>> signed_rank([0.0, 0.0])
-    SignedRank(p=1.0, n=0, zeros=2, method='exact')
+    SignedRank(p=1.0, n=0, zeros=2, method='exact', direction=0)
     """
     values = np.asarray(differences, np.float64)
     moved = values[values != 0]
@@ -68,7 +70,9 @@ def signed_rank(differences: Sequence[float]) -> SignedRank:
     exact = moved.size <= EXACT_UP_TO
     compute = _exact_p if exact else _normal_p
     zeros = int(values.size - moved.size)
-    return SignedRank(compute(ranks, moved > 0), int(moved.size), zeros, EXACT if exact else NORMAL)
+    p = compute(ranks, moved > 0)
+    direction = int(np.sign(np.sign(moved) @ ranks))
+    return SignedRank(p, int(moved.size), zeros, EXACT if exact else NORMAL, direction)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

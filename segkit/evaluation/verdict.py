@@ -1,10 +1,10 @@
 """Verdicts on paired differences in words, which claim no more than interval and test allow.
 
 One set of predictions is called better only if the 95 % interval of the mean difference leaves out
-zero, the signed-rank test gives p < 0.05 after the correction for several labels, and there are
-`FEW` patients or cases at least. Both are called equivalent only if the whole interval lies within
-a margin that the user states; this is stricter than two one-sided tests at 5 %, which use the 90 %
-interval.
+zero, the signed-rank test gives p < 0.05 after the correction for several labels, both point the
+same way, and there are `FEW` patients or cases at least. Both are called equivalent only if the
+whole interval lies within a margin that the user states; this is stricter than two one-sided tests
+at 5 %, which use the 90 % interval.
 """
 
 from __future__ import annotations
@@ -48,11 +48,20 @@ def finding(difference: Difference) -> Finding:
     if difference.units < FEW:
         return "one cannot tell" if difference.units == 1 else "too few"
     is_b = (interval.mean > 0) is difference.higher_is_better
-    if not interval.excludes_zero:
-        return "unclear" if difference.p < ALPHA else "no evidence"
-    if difference.p < ALPHA:
-        return "B better" if is_b else "A better"
-    return "hint: B" if is_b else "hint: A"
+    if difference.p >= ALPHA:
+        hint: Finding = "hint: B" if is_b else "hint: A"
+        return hint if interval.excludes_zero else "no evidence"
+    if not interval.excludes_zero or _disagree(difference, interval):
+        return "unclear"
+    return "B better" if is_b else "A better"
+
+
+def _disagree(difference: Difference, interval: Interval) -> bool:
+    """Return whether the interval lies on one side of zero, and the test points to the other.
+
+    That is so if most cases moved one way, and a few far the other way.
+    """
+    return interval.excludes_zero and interval.mean * difference.test.direction < 0
 
 
 def verdict(
@@ -98,10 +107,12 @@ def _claim(difference: Difference, interval: Interval, a: str, b: str) -> str:
             f" ({p})"
         )
     if found == "unclear":
+        but = "may well be zero"
+        if _disagree(difference, interval):
+            but = f"{b} - {a} points the other way: {mean}"
         return (
             f"no clear answer: {b} is better in {difference.better} cases and worse in"
-            f" {difference.worse} ({p}), but the mean difference may well be zero"
-            f" ({reach(interval)})"
+            f" {difference.worse} ({p}), but the mean difference {but} ({reach(interval)})"
         )
     return (
         f"no evidence of a difference: the interval of the difference {b} - {a} reaches from"
@@ -157,6 +168,11 @@ def _conclusion(
         )
     if found in ("A better", "B better"):
         return ""
+    if found == "unclear" and _disagree(difference, interval):
+        return (
+            " The mean and the test point in opposite directions, so that neither is shown to be"
+            " better."
+        )
     return f" This is no evidence of a difference between {a} and {b}."
 
 

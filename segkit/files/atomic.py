@@ -134,8 +134,11 @@ def unwritable(path: str | Path, found: str) -> InputError:
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically.
 
+    Bytes of file names that are not UTF-8, which Python reads as surrogates, are written as
+    escapes, such as ``\\udcff``.
+
     Raises:
         InputError: as `atomic_path`.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

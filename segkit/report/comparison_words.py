@@ -90,8 +90,8 @@ def method(summary: Mapping[str, Any]) -> list[str]:
         f"Tests are two-sided Wilcoxon signed-rank tests over {over} ({methods}); differences of"
         " zero are left out of them. The p values of the labels of a metric are corrected together"
         " by Holm's method.",
-        f"One is called better only if the interval leaves out zero, p is below {ALPHA}, and there"
-        f" are {FEW} {over} at least.",
+        f"One is called better only if the interval leaves out zero, p is below {ALPHA}, both point"
+        f" the same way, and there are {FEW} {over} at least.",
         "Differences are rounded to a millionth of the power of ten above the largest value, so"
         " that equal ones are equal. Metrics with the prefix absolute_ are compared by their size.",
     ]

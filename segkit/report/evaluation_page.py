@@ -69,8 +69,7 @@ def write_evaluation(
         page(evaluation, options or ReportOptions()),
     )
     for path, text in zip(paths, texts, strict=True):
-        # The name of a file need not be valid UTF-8.
-        write_text(path, text.encode("utf-8", "backslashreplace").decode())
+        write_text(path, text)
     return paths
 
 

@@ -47,6 +47,16 @@ def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[st
     assert "none                       0                       0           1" in printed
 
 
+def test_patients_of_no_case_are_refused(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "patients.csv").write_text("case,patient\nother,x\n")
+    words = ["--patients", str(tmp_path / "patients.csv"), "-o", str(tmp_path / "out")]
+    assert main(["evaluate", *files, *words]) == 3
+    assert "expected the patients of the cases" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_values_that_the_means_leave_out_are_counted(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

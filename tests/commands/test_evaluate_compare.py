@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,25 @@ def test_margin_and_patients(capsys: Capture) -> None:
     assert "bootstrap of the paired differences over patients" in page
 
 
+def test_a_margin_of_a_metric_that_is_not_measured_is_said(capsys: Capture) -> None:
+    words = ["evaluate", "--compare", "a", "b", "r", "--margin", "hd95_px=3,dice=0.5"]
+    assert main(words) == 0
+    assert "not measured have no effect: hd95_px." in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are not bytes")
+def test_a_name_that_is_not_utf_8() -> None:
+    case = os.fsdecode(b"c\xff")
+    try:
+        for folder, voxels in (("r", 50), ("a", 30), ("b", 40)):
+            write(folder, case, voxels=voxels)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert main(["evaluate", "--compare", "a", "b", "r", "-o", "out"]) == 0
+    assert case in json.loads(Path("out/comparison.json").read_text())["cases"]["both"]
+    assert "c\\udcff,," in Path("out/differences.csv").read_text()
+
+
 def test_patients_that_are_not_known(capsys: Capture) -> None:
     words = ["evaluate", "--compare", "a", "b", "r", "--patients", "p.csv"]
     Path("p.csv").write_text("case,patient\nc0,x\nc1,x\nc2,\n")
@@ -196,6 +216,7 @@ def test_patients_regions_and_ignored_voxels_of_a_dataset(capsys: Capture) -> No
         (["--compare", "a", "b", "r", "--by", "group"], "--by does not go with --compare"),
         (["--compare", "a", "b", "r", "--margin", "dice"], "'dice' is not METRIC=VALUE"),
         (["--compare", "a", "b", "r", "--margin", "dice=0"], "with a value above 0"),
+        (["--compare", "a", "b", "r", "--margin", "dice=inf"], "must be above 0 and finite"),
         (["--compare", "a", "b", "r", "--margin", "x=1"], "margin of x: there is no such metric"),
         (["--compare", "a", "b", "c", "r"], "unrecognized arguments: r"),
         (["--compare", "a", "b"], "the following arguments are required: REFERENCES"),

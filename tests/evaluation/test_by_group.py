@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.evaluation.by_group import by_group, rows_of_metric
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.summary import Row
@@ -55,6 +56,13 @@ def test_scans_of_one_patient_are_no_independent_evidence() -> None:
 def test_no_group_at_all() -> None:
     with pytest.raises(InputError, match=r"some of the cases, found none for a.*--groups"):
         by_group(evaluation(a=0.8), {"x": "X"})
+
+
+def test_a_label_with_the_name_of_the_mean() -> None:
+    scans = evaluation(a=0.8)
+    labels = {**scans.summary, "labels": {"mean": {}}}
+    with pytest.raises(UsageError, match="a label is called 'mean'"):
+        by_group(dataclasses.replace(scans, summary=labels), {"a": "X"})
 
 
 def test_without_groups_the_report_is_as_before() -> None:

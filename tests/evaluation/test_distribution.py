@@ -59,6 +59,12 @@ def test_cases_of_one_patient_widen_the_interval() -> None:
     assert grouped.low < alone.low
 
 
+def test_a_patient_may_be_named_like_a_case() -> None:
+    values: dict[str, float | None] = {"1": 0.5, "2": 0.75, "3": 1.0}
+    assert distribution(values, {"2": "1", "3": "1"}).patients == 2
+    assert distribution(values, {"2": "1"}).patients == 3
+
+
 def test_distributions_of_labels_and_of_case_means(evaluation: Evaluation) -> None:
     found = distributions(evaluation)
     assert found["labels"]["liver"]["dice"]["mean"] == 0.75
@@ -72,6 +78,7 @@ def test_patients_come_from_the_dataset(evaluation: Evaluation) -> None:
     assert patients_of(known) == {"a": "p"}
     assert patients_of(evaluation) == {}
     assert patients_of(with_patients(known, {"a": "other"})) == {"a": "p"}
+    assert patients_of(with_patients(known, {"a": "other"}, instead=True)) == {"a": "other"}
     unknown = dataclasses.replace(pairs, pairs=(dataclasses.replace(pair, patient=""),))
     asked = with_patients(dataclasses.replace(evaluation, pairs=unknown), {"a": "other", "x": "y"})
     assert patients_of(asked) == {"a": "other"}

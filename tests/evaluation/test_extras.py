@@ -122,8 +122,12 @@ def test_no_probabilities_at_all(folders: tuple[Path, Path]) -> None:
             lambda path: write_image(path, Volume(np.full((2, 24, 8, 8), 9.0), np.eye(4))),
             "expected probabilities from 0 to 1, found values from 9 to 9",
         ),
+        (
+            lambda path: write_image(path, Volume(np.full((2, 24, 8, 8), np.nan), np.eye(4))),
+            "expected probabilities from 0 to 1, found values from nan to nan",
+        ),
     ],
-    ids=["no names", "other names", "grid", "channels", "range"],
+    ids=["no names", "other names", "grid", "channels", "range", "NaN"],
 )
 def test_maps_that_cannot_be_used(folders: tuple[Path, Path], spoil, message: str) -> None:
     probabilities(folders[0] / "a.nii.gz", 0.5)
@@ -137,6 +141,8 @@ def test_maps_that_cannot_be_used(folders: tuple[Path, Path], spoil, message: st
     [
         ({"extras": ["sharpness"]}, "no family of metrics 'sharpness': choose from basic, subvox"),
         ({"extras": ["lesions"], "lesion_iou": 1.5}, "must be from 0 to 1, not 1.5"),
+        ({"tolerance_mm": float("inf")}, "must be 0 mm or more, not inf"),
+        ({"labels": {"cyst": (1, 2)}, "ignore": 2}, "label 'cyst' has the ignore value 2"),
     ],
 )
 def test_choices_that_make_no_sense(tmp_path: Path, choice, message: str) -> None:

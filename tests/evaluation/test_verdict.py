@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from segkit.evaluation.differences import Difference
+from segkit.evaluation.differences import Difference, differences_of
 from segkit.evaluation.intervals import Interval
+from segkit.evaluation.paired import PairedValue
 from segkit.evaluation.signed_rank import SignedRank
 from segkit.evaluation.verdict import (
     FEW,
@@ -38,6 +39,26 @@ def difference(
         worse=1 if mean >= 0 else n - 1,
         equal=0,
         not_compared={},
+    )
+
+
+def test_a_test_that_points_the_other_way_confirms_nothing() -> None:
+    values = [-0.01] * 90 + [0.3] * 10  # B is worse in 90 of 100 cases, and better on average
+    rows = [
+        PairedValue(str(n), "liver", "dice", 0.5, 0.5 + d, d, "better" if d > 0 else "worse")
+        for n, d in enumerate(values)
+    ]
+    (found,) = differences_of(rows)
+    assert found.p < 0.001
+    assert found.interval is not None
+    assert found.interval.low > 0
+    assert (finding(found), found.test.direction) == ("unclear", -1)
+    assert verdict(found, "old", "new").startswith(
+        "no clear answer: new is better in 10 cases and worse in 90 (p < 0.001), but the mean"
+        " difference new - old points the other way: +0.021 (95 % interval"
+    )
+    assert sentence_for_a_paper(found, "old", "new").endswith(
+        "so that neither is shown to be better."
     )
 
 

@@ -63,9 +63,11 @@ def _numbers(summary: Mapping[str, Any]) -> list[str]:
     known = {name: by["dice"] for name, by in labels.items() if by["dice"]["mean"] is not None}
     if len(known) > 1:
         lowest = min(known, key=lambda name: known[name]["mean"])
+        low, high = known[lowest]["low"], known[lowest]["high"]
+        interval = f" ({interval_text(low, high)})" if low is not None else ""
         sentences.append(
-            f"The label with the lowest mean is {lowest}: {number_text(known[lowest]['mean'])}"
-            f" ({interval_text(known[lowest]['low'], known[lowest]['high'])})."
+            f"The label with the lowest mean is {lowest}:"
+            f" {number_text(known[lowest]['mean'])}{interval}."
         )
     if overall["patients"] < FEW:
         sentences.append(

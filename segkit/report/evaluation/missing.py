@@ -9,6 +9,7 @@ from typing import Any
 
 from segkit.errors import first_few
 from segkit.evaluation.evaluate import Evaluation
+from segkit.evaluation.metrics import metric_of
 from segkit.evaluation.run_records import failures
 from segkit.report.evaluation.case_table import number_text
 from segkit.report.page import bullets
@@ -20,6 +21,8 @@ REASONS = {
     "undefined": "there is nothing to divide by or to measure from (NaN in other programs)",
 }
 """Why values of each kind are infinite or undefined."""
+NO_MAP = "no probabilities of the label lie beside the prediction"
+"""Why metrics of calibration are undefined."""
 
 
 def missing_section(evaluation: Evaluation) -> str:
@@ -108,17 +111,22 @@ def _cases_by_presence(evaluation: Evaluation) -> dict[tuple[str, str], list[str
 def left_out_sentences(summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield sentences about infinite and undefined values, which are counted and left out."""
     for label, counts in summary["counts"].items():
-        for kind, why in REASONS.items():
-            by_count: dict[int, list[str]] = defaultdict(list)
+        for kind in REASONS:
+            alike: dict[tuple[int, str], list[str]] = defaultdict(list)
             for metric, count in counts.get(kind, {}).items():
-                by_count[count].append(metric)
-            for count, metrics in by_count.items():
+                alike[count, _reason(kind, metric)].append(metric)
+            for (count, why), metrics in alike.items():
                 is_one = len(metrics) == 1
                 yield (
                     f"{label}: {', '.join(metrics)} {'is' if is_one else 'are'} {kind} in"
                     f" {_cases(count)}, because {why}. {'Its mean' if is_one else 'Their means'}"
                     " leave these cases out and can look better than the model is."
                 )
+
+
+def _reason(kind: str, metric: str) -> str:
+    """Return why values of a metric are infinite or undefined."""
+    return NO_MAP if metric_of(metric).family == "calibration" else REASONS[kind]
 
 
 def _cases(count: int) -> str:
