@@ -1,8 +1,8 @@
 """Accuracy of the expected Dice, on cases that the fit did not use.
 
 Cases are left out in groups, each together with all its copies and the other cases of its patient:
-at most ten groups, or the folds of a cross-validation. For ``unseen`` the kind of degradation is left out as well, so that the
-figure is that of failures which the fit has never met.
+at most ten groups, or the folds of a cross-validation. For ``unseen`` the kind of degradation is
+left out as well, so that the figure is that of failures which the fit has never met.
 """
 
 from __future__ import annotations
