@@ -36,9 +36,9 @@ def is_calibrated(channel: str) -> bool:
 def intensity_groups(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning if there are several groups of intensities that the dataset does not name."""
     groups = groups_of_scans(measured)
-    counts = Counter(group for group in groups.values() if group != OUTSIDE)
-    if len(counts) < 2 or _are_named(groups, measured):
+    if not groups or _are_named(groups, measured):
         return
+    counts = Counter(group for group in groups.values() if group != OUTSIDE)
     values = _values(measured)
     parts = []
     for name in sorted(counts):
@@ -55,7 +55,7 @@ def intensity_groups(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def groups_of_scans(measured: MeasuredDataset) -> dict[str, str]:
-    """Return the group of intensities of each case; all are in one group if none are found.
+    """Return the group of intensities of each case; {} if there are fewer than two groups.
 
     Groups come from the mixture of `segkit harmonize discover`, joined where neither median nor
     spread of any channel differs by the factor APART. Channels with calibrated values do not count.
@@ -68,10 +68,11 @@ def groups_of_scans(measured: MeasuredDataset) -> dict[str, str]:
     groups = {
         case: joined.get(most_likely(mixture, own) or "", OUTSIDE) for case, own in values.items()
     }
-    counts = Counter(groups.values())
-    return {
-        case: group if counts[group] >= MIN_CASES else OUTSIDE for case, group in groups.items()
-    }
+    counts = Counter(group for group in groups.values() if group != OUTSIDE)
+    large = [group for group, count in counts.items() if count >= MIN_CASES]
+    if len(large) < 2:
+        return {}
+    return {case: group if group in large else OUTSIDE for case, group in groups.items()}
 
 
 def number_text(value: float) -> str:

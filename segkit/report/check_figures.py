@@ -18,7 +18,7 @@ MOST_ROWS = 40
 """Largest number of measurements in a figure."""
 NAMED = 3
 """Largest number of cases that are named in a row."""
-WIDE = 5.0
+WIDE = 20.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 _ODD = COLORS[1]
 _GROUP_COLORS = (0, 2, 3, 4, 5)

@@ -148,9 +148,16 @@ def _gallery(examined: Examined, thumbnails: Mapping[str, bytes]) -> list[str]:
         f"{html.escape(name)}"
         for name in list(names)[:MOST_LABELS]
     )
+    if len(names) > MOST_LABELS:
+        legend += f" and {len(names) - MOST_LABELS} more"
+    planes = (
+        "Outlines of the labels."
+        if examined.measured.unit == "px"
+        else "Outlines of the labels on the planes that show most of them, in the first channel."
+        " The patient's right is on the left."
+    )
     text = (
-        "Outlines of the labels on the planes that show most of them, in the first channel. The"
-        " patient's right is on the left. Errors count most, then warnings, then notes; then the"
+        f"{planes} Errors count most, then warnings, then notes; then the"
         " distance of the farthest measurement from the median of the cases."
     )
     cards = [

@@ -27,6 +27,7 @@ from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
 
 STYLE = """
+td { min-width: 0; }
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
 @media (max-width: 40rem) {
   table { font-size: .85rem; }

@@ -135,9 +135,11 @@ def draw_planes(
             for view in VIEWS
             if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1
         ]
+    thickness = OUTLINE_PIXELS if longest >= PLANE_PIXELS else 1
     images = []
     for view in views or VIEWS[:1]:
-        image = scene.draw(view, _fullest_plane(marked, view.across), longest)
+        position = _fullest_plane(marked, view.across)
+        image = scene.draw(view, position, longest, thickness=thickness)
         write_letters(image, view.letters)
         images.append(image)
     return images

@@ -31,6 +31,7 @@ class Made:
     label_affine: np.ndarray | None = None
     patient: str = ""
     split: str = ""
+    group: str = ""
 
 
 Cases = dict[str, Made]
@@ -57,12 +58,14 @@ def written(folder: Path, cases: Cases) -> Path:
     """Write the cases in the layout of a CSV file."""
     with (folder / "cases.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["case", "image:MR", "label", "patient", "split"])
+        rows.writerow(["case", "image:MR", "label", "patient", "split", "group"])
         for name, made in cases.items():
             label_affine = made.affine if made.label_affine is None else made.label_affine
             nibabel.save(nibabel.Nifti1Image(made.image, made.affine), folder / f"{name}.nii")
             nibabel.save(nibabel.Nifti1Image(made.labels, label_affine), folder / f"{name}_l.nii")
-            rows.writerow([name, f"{name}.nii", f"{name}_l.nii", made.patient, made.split])
+            rows.writerow(
+                [name, f"{name}.nii", f"{name}_l.nii", made.patient, made.split, made.group]
+            )
     (folder / "dataset.yaml").write_text(f"labels: {LABELS}".replace("'", ""))
     return folder / "cases.csv"
 
@@ -232,6 +235,14 @@ def test_a_fault_of_the_dataset(fault: str, tmp_path: Path) -> None:
     (problem,) = found(tmp_path, cases)
     assert (problem.case, problem.check) == ("", check_name)
     assert problem.severity == BY_NAME[check_name].severity
+
+
+def test_groups_that_the_dataset_names_are_no_news(tmp_path: Path) -> None:
+    cases = sound(MANY)
+    two_groups(cases)
+    for made in cases.values():
+        made.group = "bright" if made.image.mean() > 1000 else "dark"
+    assert found(tmp_path, cases) == []
 
 
 @pytest.mark.parametrize("seed", range(4))
