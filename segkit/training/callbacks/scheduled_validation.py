@@ -35,7 +35,6 @@ class ScheduledValidation:
         budget: Budget,
         stop: StopRequest,
         ranks: Ranks,
-        patients: Mapping[str, str] | None = None,
     ) -> None:
         """Schedule ``count`` validations on ``cases``.
 
@@ -46,7 +45,6 @@ class ScheduledValidation:
             budget: the time that validations may take.
             stop: a signal to this process ends a validation after its current case.
             ranks: processes that share the cases.
-            patients: patient of each case; a case without one is a patient of its own.
         """
         self.plan, self.cases, self.count = plan, cases, count
         self.budget, self.stop, self.ranks = budget, stop, ranks
@@ -59,9 +57,7 @@ class ScheduledValidation:
         self.gallery = Gallery(plan)
         self.overlaps = OverlapDice(plan, cases, budget=budget, stop=stop, ranks=ranks)
         """Dice at smaller overlaps of windows; this and the next after the last validation."""
-        self.quality = QualityFit(
-            plan, cases, budget=budget, stop=stop, ranks=ranks, patients=patients
-        )
+        self.quality = QualityFit(plan, cases, budget=budget, stop=stop, ranks=ranks)
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""

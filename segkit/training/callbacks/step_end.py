@@ -80,14 +80,10 @@ def step_end_parts(
         quality_cases=relative_time() * len(spread_cases(own_cases)),
     )
     validation = ScheduledValidation(
-        plan,
-        cases,
-        count=config.validations,
-        budget=budget,
-        stop=stop,
-        ranks=ranks,
-        patients={case.id: case.patient for case in bundle_writer.split.validation},
+        plan, cases, count=config.validations, budget=budget, stop=stop, ranks=ranks
     )
+    patients = {case.id: case.patient for case in bundle_writer.split.validation}
+    validation.quality.patients = patients
     saver = RunSaver(
         folder,
         config,

@@ -58,7 +58,6 @@ class QualityFit:
         budget: Budget,
         stop: StopRequest,
         ranks: Ranks,
-        patients: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare to measure ``cases``.
 
@@ -68,11 +67,11 @@ class QualityFit:
             budget: the time that there is.
             stop: a signal to this process ends the measurement after the current case.
             ranks: processes that share the cases.
-            patients: patient of each case; a case without one is a patient of its own.
         """
-        self.patients = patients or {}
         self.plan, self.budget, self.stop, self.ranks = plan, budget, stop, ranks
         self.own_cases = spread_cases(cases[ranks.number :: ranks.count])
+        self.patients: Mapping[str, str] = {}
+        """Patient of each case; a case without one is a patient of its own."""
         self.examples: list[Example] = []
         """Labels of all copies of the cases of all ranks that were measured."""
         self._entry: dict[str, Any] = {}
