@@ -10,16 +10,13 @@ round measures every mask with both, in turn; a table gives the median over the 
 of CPU of one thread, so that other work on the machine counts little. Values that differ end the
 program.
 
-``memory`` writes label maps of 512 x 512 x 300 voxels with 112 labels into FOLDER and prints the
-most resident memory of ``segkit evaluate`` on one and on all of them.
+``memory`` writes label maps of 512 x 512 x 300 voxels with about 100 labels into FOLDER and prints
+the most resident memory of ``segkit evaluate`` on one and on all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import subprocess
 import sys
 import time
 import warnings
@@ -41,6 +38,7 @@ from monai.metrics import (
     get_confusion_matrix,
 )
 from numpy.typing import NDArray
+from processes import resident_memory, run_measured
 
 from segkit.evaluation.measure import measure_masks
 from segkit.evaluation.surface import surface_distances
@@ -187,13 +185,8 @@ def _memory(folder: Path, cases: int) -> None:
         (f"{cases} cases", [path.parent for path in first]),
     ):
         command = [sys.executable, "-m", "segkit", "evaluate", *map(str, paths)]
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        peak, cpu = usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
-        wall = time.perf_counter() - started
-        print(f"{name}: {peak:.0f} MB, {cpu:.0f} s of CPU, {wall:.0f} s, exit {status >> 8}")
-    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        run = run_measured(command, resident_memory)
+        print(f"{name}: {run.peaks[0] / 2**20:.0f} MiB, {run.cpu:.0f} s of CPU", flush=True)
 
 
 def _write_many_labels(folder: Path, shape: tuple[int, ...], cases: int) -> None:

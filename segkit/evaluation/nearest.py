@@ -85,9 +85,11 @@ def _offsets(spacing: Sequence[float]) -> NDArray[np.int64]:
 
 
 def _transform(target: Mask, spacing: Sequence[float]) -> NDArray[np.float32]:
-    # edt returns the distance to the nearest zero, so the target must be zero.
+    # edt returns the distance to the nearest zero, so the target must be zero. Bytes take a third
+    # less time than booleans.
     edges = tuple(spacing) if len(spacing) > 1 else spacing[0]
-    field = edt.edt(np.ascontiguousarray(~target), anisotropy=edges, parallel=1)
+    background = np.ascontiguousarray(~target).view(np.uint8)
+    field = edt.edt(background, anisotropy=edges, parallel=1)
     return np.asarray(field, np.float32)
 
 

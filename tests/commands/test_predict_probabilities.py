@@ -151,6 +151,7 @@ def test_a_folder_of_scans_and_what_is_there_already(
     expected = [f"{case}{end}" for case in "ab" for end in ends]
     assert sorted(path.name for path in Path("out").iterdir()) == [
         *expected,
+        "look_first.html",
         "predictions.json",
         "stats.csv",
     ]
