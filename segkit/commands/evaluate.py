@@ -26,6 +26,7 @@ from segkit.evaluation.pairs import is_dataset
 from segkit.evaluation.patients import patients_in_table, patients_of_cases
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
+from segkit.report.evaluation.missing import without_prediction
 from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
 from segkit.report.evaluation_page import (
     ReportOptions,
@@ -86,7 +87,7 @@ def run(arguments: Sequence[str]) -> int:
     missing = evaluation.summary["references_without_prediction"]
     if missing and given.predictions.is_dir() and not given.allow_missing:
         raise SomeCasesFailed(
-            f"{len(missing)} references have no prediction: {first_few(missing, SHOWN)}. "
+            f"{without_prediction(len(missing))}: {first_few(missing, SHOWN)}. "
             "Give --allow-missing to accept that"
         )
     return 0

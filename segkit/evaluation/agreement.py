@@ -38,7 +38,12 @@ class Agreement:
 
 
 def agreements(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Return the agreement of the volumes of each label that occurs, in JSON types."""
+    """Return the agreement of the volumes of each label that occurs, in JSON types.
+
+    There is none if some volumes are in ml and others in px, which have no common scale.
+    """
+    if len(evaluation.summary.get("unit", ())) > 1:
+        return {}
     patients = patients_of(evaluation)
     by_label: dict[str, dict[str, tuple[float, float]]] = {}
     for (case, label), volumes in evaluation.volumes.items():

@@ -35,7 +35,7 @@ def groups_section(evaluation: Evaluation) -> str:
     if "groups" not in evaluation.summary:
         return ""
     text = paragraph(f"Columns from and to: {INTERVAL}. Other metrics are in {GROUPS}.")
-    return f"<h2>Dice by group</h2>\n{html_table(*group_rows(evaluation))}\n{text}"
+    return f'<h2 id="groups">Dice by group</h2>\n{html_table(*group_rows(evaluation))}\n{text}'
 
 
 def write_groups(evaluation: Evaluation, folder: str | Path) -> Path:

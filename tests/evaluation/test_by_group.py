@@ -65,6 +65,11 @@ def test_a_label_with_the_name_of_the_mean() -> None:
         by_group(dataclasses.replace(scans, summary=labels), {"a": "X"})
 
 
+def test_the_section_can_be_linked_to() -> None:
+    section = groups_section(by_group(evaluation(a=0.8), {"a": "X"}))
+    assert section.startswith('<h2 id="groups">')
+
+
 def test_without_groups_the_report_is_as_before() -> None:
     assert groups_section(evaluation(a=0.8)) == ""
 

@@ -57,12 +57,17 @@ def how_sure(summary: Mapping[str, Any]) -> str:
     found = summary["distribution"]["mean"].get(DICE)
     by_patient = found is not None and found["patients"] < found["values"]
     over = "patients, because some have several cases" if by_patient else "cases"
+    several = (
+        f' The row "{MEAN}" is about the mean over the labels of each case, so that a label that is'
+        " in few cases weighs less than in the table on the terminal, which averages the means of"
+        " the labels."
+    )
     return (
         "If these cases are a random sample, about 95 of 100 such intervals contain the mean over"
         f" all cases of their kind. They are a bootstrap over the {over} ({DRAWS:,} resamples,"
         " widened where there are few). The middle half runs from the first to the third quartile"
         " (interquartile range)."
-    )
+    ) + several * (len(summary["labels"]) > 1)
 
 
 def metric_table(summary: Mapping[str, Any], metric: str) -> str:

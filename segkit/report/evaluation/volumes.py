@@ -21,6 +21,11 @@ EXPLANATION = (
     " count."
 )
 
+TWO_UNITS = (
+    "Some volumes are in ml, and those of pictures without spacing are in px, so that they have no"
+    " common scale. Evaluate the scans and the pictures one at a time to compare them."
+)
+
 
 def volume_section(evaluation: Evaluation, summary: Mapping[str, Any]) -> str:
     """Return the section about volumes as HTML; "" for an evaluation without volumes.
@@ -30,6 +35,8 @@ def volume_section(evaluation: Evaluation, summary: Mapping[str, Any]) -> str:
         summary: its summary, with distributions and agreement.
     """
     agreement = summary["agreement"]
+    if len(summary["unit"]) > 1:
+        return f'<h2 id="volumes">Volumes</h2>\n{paragraph(TWO_UNITS)}'
     if not agreement:
         return ""
     unit = "px" if summary["unit"] == ["px"] else "ml"

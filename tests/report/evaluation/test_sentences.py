@@ -7,7 +7,36 @@ from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.summary import rows_of, summarize
 from segkit.report.evaluation.lead import lead
 from segkit.report.evaluation.missing import left_out_sentences
+from segkit.report.evaluation.results import how_sure
+from segkit.report.evaluation.volumes import volume_section
 from segkit.report.evaluation_page import with_statistics
+
+
+def test_volumes_in_ml_and_in_px_have_no_common_scale() -> None:
+    results = {
+        "scan": {"x": LabelResult("both", {"dice": 1.0}, volumes=(2.0, 1.0))},
+        "picture": {"x": LabelResult("both", {"dice": 1.0}, volumes=(200.0, 100.0))},
+    }
+    volumes = {(case, "x"): found["x"].volumes for case, found in results.items()}
+    summary = {**summarize(results), "unit": ["mm", "px"]}
+    found = with_statistics(Evaluation(tuple(rows_of(results)), summary, volumes))
+    assert found.summary["agreement"] == {}
+    section = volume_section(found, found.summary)
+    assert "Some volumes are in ml, and those of pictures" in section
+    assert "<table" not in section
+
+
+def test_the_mean_over_labels_is_told_from_that_of_the_terminal() -> None:
+    results = {
+        "a": {name: LabelResult("both", {"dice": v}) for name, v in (("x", 0.5), ("y", 1.0))},
+        "b": {"x": LabelResult("both", {"dice": 0.5})},
+    }
+    summary = with_statistics(Evaluation(tuple(rows_of(results)), summarize(results))).summary
+    assert summary["mean"]["dice"] == 0.75
+    assert summary["distribution"]["mean"]["dice"]["mean"] == 0.625
+    assert 'The row "all labels" is about the mean over the labels of each case' in how_sure(
+        summary
+    )
 
 
 def test_the_lowest_label_of_a_single_case_has_no_interval() -> None:
