@@ -40,12 +40,20 @@ def moved(*, by: float) -> np.ndarray:
     return affine
 
 
+def without_position() -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[:3, 3] = 0
+    return affine
+
+
 @pytest.mark.parametrize(
     ("affine", "said"),
     [
         (np.eye(4), "its header says nothing"),
         (np.diag([-1.0, -1, 1, 1]) @ AFFINE, "signs of X and Y exchanged"),
-        (moved(by=30.5), "it differs only in its position, by 30.5 mm"),
+        (np.diag([-1.0, -1, 1, 1]), "its header says nothing"),
+        (moved(by=1), "it is off by less than a voxel (origin 1 mm off"),
+        (without_position(), "its header has no position"),
     ],
 )
 def test_a_wrong_header_is_replaced(
@@ -85,6 +93,9 @@ def test_a_label_map_stored_in_another_order_is_turned(pair: Callable, tmp_path:
         (LABELS[:, :, 1:], np.eye(4), "other shape"),
         (LABELS, AFFINE @ np.diag([1.5, 1, 1, 1]), "spacing 0.55 mm off"),
         (LABELS, AFFINE[:, [1, 0, 2, 3]], "direction 90 degrees off"),
+        (LABELS, np.diag([-1.0, 1, 1, 1]), "direction 90 degrees off"),
+        # Right in the world, drawn on another scan of the patient: not voxel for voxel.
+        (LABELS, moved(by=30.5), "origin 30.5 mm off"),
     ],
 )
 def test_other_differences_are_refused_and_copied_as_they_are(
@@ -97,6 +108,16 @@ def test_other_differences_are_refused_and_copied_as_they_are(
     assert "of which only the header is wrong" in done.text
     original = (dataset.root / "labels/a.nii").read_bytes()
     assert (tmp_path / "copy/labels/a.nii").read_bytes() == original
+
+
+def test_exchanged_label_maps_are_refused(pair: Callable, tmp_path: Path) -> None:
+    dataset = pair(LABELS, moved(by=1))  # less than a voxel away, but the grid of the other scan
+    other = dataset.root / "images/b.nii"
+    nibabel.save(nibabel.Nifti1Image(VOXELS.astype(np.int16), moved(by=1)), other)
+    nibabel.save(nibabel.Nifti1Image(LABELS, AFFINE), dataset.root / "labels/b.nii")
+    done = write_fixed_copy(read_dataset(dataset.root), tmp_path / "copy")
+    assert [each.state for each in done] == ["refused", "refused"]
+    assert "found the header of the scan of b" in done[0].text
 
 
 def test_a_right_pair_is_copied(pair: Callable, tmp_path: Path) -> None:
