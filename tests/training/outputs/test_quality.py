@@ -87,11 +87,22 @@ def test_two_cases_are_too_few(
     with caplog.at_level(logging.INFO):
         measured.measure(module)
     assert measured.entry() == {}
-    assert "no expected Dice for new scans: it takes 3 validation cases, and there was time" in (
+    assert "no expected Dice for new scans: it takes 3 validation cases of two patients or" in (
         caplog.text
     )
+    (tmp_path / "expected_dice.csv").write_text("examples of a shorter training")
     fit(plan_for_balls, 0).write(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cases_of_a_patient_are_left_out_together(plan_for_balls: Plan, module: Any) -> None:
+    measured = fit(plan_for_balls, 4)
+    measured.patients = {"case0": "x", "case1": "x", "case2": "y", "case3": "y"}
+    measured.measure(module)
+    assert measured.entry()["expected_dice"]["accuracy"]["groups"] == 2
+    measured.patients = dict.fromkeys(measured.patients, "x")
+    measured.measure(module)
+    assert measured.entry() == {}
 
 
 @pytest.mark.parametrize("by_signal", [True, False])
