@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +111,8 @@ def _item(scan: ScanToLook) -> str:
     lines = [f"<b>{html.escape(scan.case)}</b> {html.escape(_dice_text(scan))}"]
     lines += [html.escape(text) for text in (scan.failure, *scan.flags) if text]
     if scan.preview:
-        name = html.escape(urllib.parse.quote(scan.preview))
+        # The name of a file need not be valid UTF-8; a link has its bytes.
+        name = html.escape(urllib.parse.quote(os.fsencode(scan.preview)))
         lines.append(
             f'<a href="{name}"><img src="{name}" loading="lazy" width="320" '
             f'alt="Outlines of the labels of {html.escape(scan.case)}"></a>'

@@ -52,3 +52,8 @@ def test_nothing_to_look_at_first() -> None:
     page = look_first_page(SCANS[:1], "")
     assert "0 of 1 scans should be looked at" in page
     assert "Look at these" not in page
+
+
+def test_a_preview_whose_name_is_not_utf8_is_a_link() -> None:
+    page = look_first_page([ScanToLook("a", preview="a\udcff_preview.png")], "")
+    assert 'href="a%FF_preview.png"' in page
