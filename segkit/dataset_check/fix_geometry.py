@@ -23,6 +23,7 @@ from segkit.dataset_check.reading import grid_difference
 from segkit.errors import InputError, SegkitError, UsageError, first_few
 from segkit.files.atomic import atomic_path
 from segkit.io import open_source, read_labels, write_labels
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.segment_names import names_in
 from segkit.progress import CaseProgress
 from segkit.volume import LPS_TO_RAS, Grid, Volume
@@ -143,10 +144,13 @@ def _check_files(dataset: Dataset) -> None:
         for path in (*case.images, case.label)
         if path is not None and not _is_inside(path, dataset.root)
     ]
+    # The folder may be reached by a link, whose name the paths may have.
+    names = {str(dataset.root.resolve()), str(dataset.root.absolute())}
     absolute = [
         path
         for path in _descriptions(dataset.root)
-        if str(dataset.root.resolve()) in path.read_text(encoding="utf-8", errors="replace")
+        for text in [path.read_text(encoding="utf-8", errors="replace")]
+        if any(name in text for name in names)
     ]
     if outside or absolute:
         raise InputError(
@@ -209,9 +213,13 @@ def _correct(case: Case, target: Path, grids: Mapping[str, Grid]) -> str:
         UsageError: its format cannot be written.
     """
     label, image = case.label, case.images[0]
-    if label is None or label.is_dir() or image.is_dir():
+    if label is None:
         return ""
-    scan, stored = open_source(image).grid, open_source(label).grid
+    scan = open_source(image).grid
+    if is_dicom(label) or is_dicom(image):  # only looked at: neither gets or gives a header
+        case_labels(label, image, scan)
+        return ""
+    stored = open_source(label).grid
     if scan.matches(stored):
         return ""
     if names_in(label):

@@ -221,6 +221,19 @@ def test_a_corrected_copy(
     assert "exists and is not empty. Give a new folder" in capsys.readouterr().err
 
 
+def test_the_page_is_not_written_among_the_scans(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = dataset / "dataset.json"
+    before = sorted(dataset.rglob("*"))
+    for folder in (dataset, dataset / "imagesTr", file):
+        assert main(["check", str(dataset), "-o", str(folder)]) == 2
+        assert "Give another folder" in capsys.readouterr().err
+    copy = str(tmp_path / "copy")
+    assert main(["check", str(dataset), "-o", copy, "--fix-geometry", copy]) == 2
+    assert sorted(dataset.rglob("*")) == before
+
+
 def test_an_error_that_stays_in_the_copy_is_exit_3(dataset: Path, tmp_path: Path) -> None:
     (dataset / "labelsTr" / "phantom_A_001.nii.gz").write_bytes(b"half")
     assert main(["check", str(dataset), "--fix-geometry", str(tmp_path / "copy")]) == 3

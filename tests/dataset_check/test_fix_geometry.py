@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -120,6 +121,16 @@ def test_exchanged_label_maps_are_refused(pair: Callable, tmp_path: Path) -> Non
     assert "found the header of the scan of b" in done[0].text
 
 
+def test_a_label_map_that_does_not_fit_a_dicom_scan_is_refused(tmp_path: Path, dicom: Any) -> None:
+    dicom.series(tmp_path / "data/images/a", VOXELS.astype(np.int16))
+    (tmp_path / "data/labels").mkdir()
+    nibabel.save(nibabel.Nifti1Image(LABELS, moved(by=90)), tmp_path / "data/labels/a.nii")
+    dataset = read_dataset(tmp_path / "data", ["MR"], {"organ": 1})
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert (done.case, done.state) == ("a", "refused")
+    assert "expected a label map on the grid of the scan" in done.text
+
+
 def test_a_right_pair_is_copied(pair: Callable, tmp_path: Path) -> None:
     (done,) = write_fixed_copy(pair(LABELS, AFFINE), tmp_path / "copy")
     assert (done.state, done.text) == ("unchanged", "")
@@ -139,6 +150,15 @@ def test_absolute_paths_are_refused(pair: Callable, tmp_path: Path) -> None:
     (folder / "cases.csv").write_text(
         f"case,image,label\na,{folder.resolve()}/images/a.nii,labels/a.nii\n"
     )
+    with pytest.raises(InputError, match=r"absolute paths in cases\.csv"):
+        write_fixed_copy(read_dataset(folder / "cases.csv", ["MR"], {"organ": 1}), tmp_path / "c")
+
+
+def test_absolute_paths_through_a_link_are_refused(pair: Callable, tmp_path: Path) -> None:
+    pair(LABELS, AFFINE)
+    folder = tmp_path / "link"
+    folder.symlink_to(tmp_path / "data")
+    (folder / "cases.csv").write_text(f"case,image,label\na,{folder}/images/a.nii,labels/a.nii\n")
     with pytest.raises(InputError, match=r"absolute paths in cases\.csv"):
         write_fixed_copy(read_dataset(folder / "cases.csv", ["MR"], {"organ": 1}), tmp_path / "c")
 
