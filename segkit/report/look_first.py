@@ -92,10 +92,13 @@ def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
     failed = sum(bool(scan.failure) for scan in first)
     flagged = sum(bool(scan.flags) for scan in first)
     worse = sum(scan.is_worse for scan in first)
+    unknown = sum(scan.dice is None and not scan.failure for scan in scans)
+    without = f"For {unknown} no Dice can be told, as where no label was found. " if unknown else ""
     return (
         f"{len(first)} of {len(scans)} scans should be looked at: {failed} could not be predicted, "
         f"{flagged} {'has' if flagged == 1 else 'have'} a warning, and for {worse} a lower Dice is "
-        "expected than validation cases have. A scan can be counted twice. The others may be wrong "
+        "expected than validation cases have. A scan can be counted twice. "
+        f"{without}The others may be wrong "
         "as well: an expected Dice is an estimate, and not a measurement."
     )
 

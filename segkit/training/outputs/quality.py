@@ -228,8 +228,8 @@ def fitted_entry(
 def _log(entry: Mapping[str, Any], cases: int) -> None:
     if not entry:
         log.info(
-            "no expected Dice for new scans: it takes %d validation cases of two patients or more, "
-            "and there was time for %d",
+            "no expected Dice for new scans: it takes %d validation cases of two patients or more "
+            "in which the model finds a label, and there was time for %d",
             MIN_CASES,
             cases,
         )
