@@ -186,9 +186,13 @@ def _described(dataset: Dataset) -> str:
     labels = labels or "none, because no label map can be read"
     ignore = "" if dataset.ignore is None else f"\nignored:  {dataset.ignore}"
     return (
-        f"{dataset.name}: {len(dataset.cases)} cases, {labeled} with labels\n"
+        f"{dataset.name}: {_cases(len(dataset.cases))}, {labeled} with labels\n"
         f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}{ignore}"
     )
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'s' if count != 1 else ''}"
 
 
 def _label(dataset: Dataset, name: str) -> str:

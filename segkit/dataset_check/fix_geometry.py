@@ -65,14 +65,15 @@ def write_fixed_copy(
     """
     check_place(dataset, out)
     _check_files(dataset)
-    for path in _descriptions(dataset.root):
-        _copy(path, out / path.name)
     corrections = []
     grids = _scan_grids(dataset)
     for number, case in enumerate(dataset.cases):
         corrections.append(_write_case(case, dataset, out, grids))
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
+    # Last, so that an interrupted copy does not look like a complete dataset.
+    for path in _descriptions(dataset.root):
+        _copy(path, out / path.name)
     return corrections
 
 

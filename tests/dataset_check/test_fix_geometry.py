@@ -136,6 +136,16 @@ def test_a_right_pair_is_copied(pair: Callable, tmp_path: Path) -> None:
     assert (done.state, done.text) == ("unchanged", "")
 
 
+def test_an_interrupted_copy_has_no_description(pair: Callable, tmp_path: Path) -> None:
+    def stop(_done: int, _cases: int, _name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_fixed_copy(pair(LABELS, AFFINE), tmp_path / "copy", stop)
+    assert (tmp_path / "copy/labels/a.nii").exists()
+    assert not (tmp_path / "copy/dataset.yaml").exists()
+
+
 def test_the_original_is_never_written_to(pair: Callable, tmp_path: Path) -> None:
     dataset = pair(LABELS, AFFINE)
     for out in (dataset.root / "copy", tmp_path / "data" / ".." / "data" / "labels" / "x"):
