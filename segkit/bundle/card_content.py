@@ -105,7 +105,6 @@ def _results(model: ModelCard) -> dict[str, Any] | None:
     mean = metrics.get("mean_dice", metrics.get("dice"))  # the first models had one number
     if not measured and not is_number(mean):
         return None
-    nothing = dict.fromkeys(("cases", "patients", "low", "high"))
     return {
         "metric": "Dice",
         "cases": metrics.get("cases"),
@@ -115,10 +114,16 @@ def _results(model: ModelCard) -> dict[str, Any] | None:
         "mean": mean if is_number(mean) else None,
         "expected_dice": _accuracy_of_expected_dice(model),
         "labels": {
-            name: {"dice": value, **nothing, **table_of(intervals, name)}
+            name: {"dice": value, **_interval(table_of(intervals, name))}
             for name, value in measured.items()
         },
     }
+
+
+def _interval(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of cases and patients and the interval; None for what is no number."""
+    found = {key: facts.get(key) for key in ("cases", "patients", "low", "high")}
+    return {key: value if is_number(value) else None for key, value in found.items()}
 
 
 def _is_out_of_fold(training: Mapping[str, Any]) -> bool:

@@ -123,7 +123,7 @@ def _results(content: Mapping[str, Any]) -> Iterator[str]:
     if not results:
         yield f"{UNKNOWN.capitalize()}: measure it with 'segkit evaluate' on scans of your own"
         return
-    yield _measured(results, content["training"]["steps"])
+    yield _measured(results, content["training"])
     for name, result in results["labels"].items():
         yield f"{printable(name)}: {dice_words(result)}"
     if is_number(results["mean"]):
@@ -151,8 +151,8 @@ the fit; the mean Dice of the label is off by 0.040'
     )
 
 
-def _measured(results: Mapping[str, Any], steps: Any) -> str:
-    cases = count_words(results["cases"], "case")
+def _measured(results: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    steps, cases = training["steps"], count_words(results["cases"], "case")
     if results["out_of_fold"]:
         return f"Measured on {cases}, each by the fold that did not see it, on the grid of the scan"
     when = ""
@@ -160,7 +160,8 @@ def _measured(results: Mapping[str, Any], steps: Any) -> str:
         when = f", after step {results['step']} of {_word(steps)}"
     fold = _word(results["fold"])
     where = f"on the validation cases, which did not train the network ({cases}; fold: {fold})"
-    return f"Measured {where}, on its grid{when}"
+    before = f"; whether they trained the model that it started from: {UNKNOWN}"
+    return f"Measured {where}, on its grid{when}{before if training['weights'] else ''}"
 
 
 def _training(training: Mapping[str, Any]) -> Iterator[str]:

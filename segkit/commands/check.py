@@ -49,6 +49,8 @@ def run(arguments: Sequence[str]) -> int:
     dataset = _dataset(given.dataset, given.overrides)
     if given.fix_geometry:
         check_place(dataset, given.fix_geometry)
+    if given.output:
+        _check_output(given.output, dataset, given.fix_geometry)
     thumbnails = _thumbnails(dataset) if given.output else None
     with CaseCounter("checking") as counter:
         examined = examine(dataset, counter.show, thumbnails.draw if thumbnails else None)
@@ -66,6 +68,19 @@ def run(arguments: Sequence[str]) -> int:
         )
     errors = [each for each in examined.problems if each.severity == "error"]
     return InputError.exit_code if remaining_errors(corrections, errors) else 0
+
+
+def _check_output(folder: Path, dataset: Dataset, copy: Path | None) -> None:
+    """Raise a UsageError if the page would be among the files of a dataset, or has no folder."""
+    files = [path for case in dataset.cases for path in case.images]
+    taken = {path.resolve() for path in (dataset.root, *(file.parent for file in files))}
+    if copy:
+        taken.add(copy.resolve())
+    if folder.resolve() in taken or (folder.exists() and not folder.is_dir()):
+        raise UsageError(
+            f"-o {folder}: its pictures and tables would be among the files of the dataset, or it"
+            " is a file. Give another folder."
+        )
 
 
 def _fixed(dataset: Dataset, out: Path) -> list[Correction]:
@@ -171,9 +186,13 @@ def _described(dataset: Dataset) -> str:
     labels = labels or "none, because no label map can be read"
     ignore = "" if dataset.ignore is None else f"\nignored:  {dataset.ignore}"
     return (
-        f"{dataset.name}: {len(dataset.cases)} cases, {labeled} with labels\n"
+        f"{dataset.name}: {_cases(len(dataset.cases))}, {labeled} with labels\n"
         f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}{ignore}"
     )
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'s' if count != 1 else ''}"
 
 
 def _label(dataset: Dataset, name: str) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,21 @@ def with_groups(dataset: Dataset, groups: Mapping[str, str]) -> Dataset:
     """Return the dataset with the group of each case, "" for cases that are not listed."""
     cases = (dataclasses.replace(case, group=groups.get(case.id, "")) for case in dataset.cases)
     return dataclasses.replace(dataset, cases=tuple(cases))
+
+
+def groups_of_several_patients(cases: Iterable[Case]) -> set[str]:
+    """Return the names of groups that may be told; the name of another may be that of its patient.
+
+    >>> groups_of_several_patients([Case("a", (), group="A"), Case("b", (), group="A")])
+    {'A'}
+    >>> groups_of_several_patients([Case(id, (), patient="x", group="B") for id in ("a", "b")])
+    set()
+    """
+    patients: dict[str, set[str]] = {}
+    for case in cases:
+        if case.group:
+            patients.setdefault(case.group, set()).add(case.patient or case.id)
+    return {name for name, found in patients.items() if len(found) > 1}
 
 
 def folds_by_group(dataset: Dataset, count: int | None = None) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,12 +128,12 @@ def _in_order(problems: Sequence[Problem], dataset: Dataset) -> list[Problem]:
     """Return the problems with file and remedy, by severity, then check, then case."""
     cases = {case.id: case for case in dataset.cases}
     order = {check.name: place for place, check in enumerate(CHECKS)}
-    folder = f"{dataset.root}/" if dataset.root.parts else ""
+    folder = re.compile(rf"(?<![\w./-]){re.escape(str(dataset.root))}/")
     complete = [
         dataclasses.replace(
             problem,
             # A page that is passed on should not name the folders of this machine.
-            message=problem.message.replace(folder, "") if folder else problem.message,
+            message=folder.sub("", problem.message) if dataset.root.parts else problem.message,
             remedy=BY_NAME[problem.check].remedy,
             file=_file(problem, cases.get(problem.case), dataset.root),
         )

@@ -8,7 +8,8 @@ stored in another order. No voxel is interpolated. All other files are copied as
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,9 +20,10 @@ from segkit.dataset.case_files import case_labels
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.problem import Problem
 from segkit.dataset_check.reading import grid_difference
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError, SegkitError, UsageError, first_few
 from segkit.files.atomic import atomic_path
 from segkit.io import open_source, read_labels, write_labels
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.segment_names import names_in
 from segkit.progress import CaseProgress
 from segkit.volume import LPS_TO_RAS, Grid, Volume
@@ -63,13 +65,15 @@ def write_fixed_copy(
     """
     check_place(dataset, out)
     _check_files(dataset)
-    for path in _descriptions(dataset.root):
-        _copy(path, out / path.name)
     corrections = []
+    grids = _scan_grids(dataset)
     for number, case in enumerate(dataset.cases):
-        corrections.append(_write_case(case, dataset, out))
+        corrections.append(_write_case(case, dataset, out, grids))
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
+    # Last, so that an interrupted copy does not look like a complete dataset.
+    for path in _descriptions(dataset.root):
+        _copy(path, out / path.name)
     return corrections
 
 
@@ -84,17 +88,42 @@ def voxel_for_voxel(scan: Grid, label: Grid) -> str:
     """
     if scan.shape != label.shape or "px" in (scan.unit, label.unit):
         return ""
-    axes = label.affine[:3, :3]
-    if np.array_equal(np.abs(axes), np.eye(3)) and not label.affine[:3, 3].any():
+    if _says_nothing(label):
         return "its header says nothing (voxels of 1 mm from 0)"
     if Grid(label.shape, LPS_TO_RAS @ label.affine).matches(scan):
         return "its header has the signs of X and Y exchanged (LPS for RAS)"
+    if not label.affine[:3, 3].any() and _nearly_equal(scan, _at_origin_of(scan, label)):
+        return "its header has no position (0, 0, 0)"
+    if _nearly_equal(scan, label):
+        return f"it is off by less than a voxel ({grid_difference(scan, label)})"
+    return ""
+
+
+def _says_nothing(label: Grid) -> bool:
+    """Return whether a header is what libraries write by default, in RAS or in LPS."""
+    defaults = (np.eye(4), LPS_TO_RAS)
+    return any(np.array_equal(label.affine, default) for default in defaults)
+
+
+def _at_origin_of(scan: Grid, label: Grid) -> Grid:
+    affine = label.affine.copy()
+    affine[:3, 3] = scan.affine[:3, 3]
+    return Grid(label.shape, affine)
+
+
+def _nearly_equal(scan: Grid, label: Grid) -> bool:
+    """Return whether two grids of one shape are less than a voxel of the scan apart everywhere.
+
+    A label map that is farther away may be right where it is: drawn on another scan of the patient,
+    or on that of another patient with the same protocol.
+    """
     if not np.allclose(scan.spacing, label.spacing, rtol=SAME_SPACING):
-        return ""
-    cosines = (axes / label.spacing * (scan.affine[:3, :3] / scan.spacing)).sum(axis=0)
-    if cosines.min() < SAME_DIRECTION:
-        return ""
-    return f"it differs only in its position, by {scan.distance(label):.3g} mm"
+        return False
+    one, other = (grid.affine[:3, :3] / grid.spacing for grid in (scan, label))
+    if (one * other).sum(axis=0).min() < SAME_DIRECTION:
+        return False
+    apart = (label.corners() - scan.corners()).T
+    return bool(np.abs(np.linalg.solve(scan.affine[:3, :3], apart)).max() < 1)
 
 
 def check_place(dataset: Dataset, out: Path) -> None:
@@ -116,10 +145,13 @@ def _check_files(dataset: Dataset) -> None:
         for path in (*case.images, case.label)
         if path is not None and not _is_inside(path, dataset.root)
     ]
+    # The folder may be reached by a link, whose name the paths may have.
+    names = {str(dataset.root.resolve()), str(dataset.root.absolute())}
     absolute = [
         path
         for path in _descriptions(dataset.root)
-        if str(dataset.root.resolve()) in path.read_text(encoding="utf-8", errors="replace")
+        for text in [path.read_text(encoding="utf-8", errors="replace")]
+        if any(name in text for name in names)
     ]
     if outside or absolute:
         raise InputError(
@@ -146,7 +178,17 @@ def _descriptions(root: Path) -> Iterator[Path]:
     return (path for pattern in DESCRIPTIONS for path in sorted(root.glob(pattern)))
 
 
-def _write_case(case: Case, dataset: Dataset, out: Path) -> Correction:
+def _scan_grids(dataset: Dataset) -> dict[str, Grid]:
+    """Return the grid of the scan of each case by its header; DICOM folders are left out."""
+    grids = {}
+    for case in dataset.cases:
+        with suppress(SegkitError):
+            if not case.images[0].is_dir():
+                grids[case.id] = open_source(case.images[0]).grid
+    return grids
+
+
+def _write_case(case: Case, dataset: Dataset, out: Path, grids: Mapping[str, Grid]) -> Correction:
     """Copy the files of a case, and correct its label map where that is certain."""
     for path in {*case.files, *case.images} - {case.label}:
         _copy(path, out / path.relative_to(dataset.root))
@@ -154,7 +196,7 @@ def _write_case(case: Case, dataset: Dataset, out: Path) -> Correction:
         return Correction(case.id, "unchanged", "")
     target = out / case.label.relative_to(dataset.root)
     try:
-        text = _correct(case, target)
+        text = _correct(case, target, grids)
     except (InputError, UsageError) as error:
         _copy(case.label, target)
         return Correction(case.id, "refused", f"copied as it is: {error}")
@@ -164,7 +206,7 @@ def _write_case(case: Case, dataset: Dataset, out: Path) -> Correction:
     return Correction(case.id, "unchanged", "")
 
 
-def _correct(case: Case, target: Path) -> str:
+def _correct(case: Case, target: Path, grids: Mapping[str, Grid]) -> str:
     """Write the corrected label map of a case and return what was changed; "" if it is right.
 
     Raises:
@@ -172,9 +214,13 @@ def _correct(case: Case, target: Path) -> str:
         UsageError: its format cannot be written.
     """
     label, image = case.label, case.images[0]
-    if label is None or label.is_dir() or image.is_dir():
+    if label is None:
         return ""
-    scan, stored = open_source(image).grid, open_source(label).grid
+    scan = open_source(image).grid
+    if is_dicom(label) or is_dicom(image):  # only looked at: neither gets or gives a header
+        case_labels(label, image, scan)
+        return ""
+    stored = open_source(label).grid
     if scan.matches(stored):
         return ""
     if names_in(label):
@@ -186,6 +232,7 @@ def _correct(case: Case, target: Path) -> str:
     except InputError as error:
         if error.kind != "grid":
             raise
+        _check_owner(case, stored, grids)
         if not certain:
             raise _refused(label, grid_difference(scan, stored)) from error
         labels = Volume(read_labels(label).array, scan.affine, scan.unit)
@@ -196,6 +243,13 @@ def _correct(case: Case, target: Path) -> str:
         target.unlink()
         raise _refused(label, f"a format in which {image.name} cannot be matched")
     return text
+
+
+def _check_owner(case: Case, stored: Grid, grids: Mapping[str, Grid]) -> None:
+    """Raise an InputError if the header of a label map is that of the scan of another case."""
+    owners = [name for name, grid in grids.items() if name != case.id and grid.matches(stored)]
+    if owners and case.label is not None:
+        raise _refused(case.label, f"the header of the scan of {first_few(owners)}")
 
 
 def _refused(label: Path, found: str) -> InputError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from segkit.errors import first_few
 from segkit.files.names import (
     BESIDE,
     DICOM,
@@ -16,6 +18,8 @@ from segkit.files.names import (
     scan_paths,
     suffix_of,
 )
+
+log = logging.getLogger(__name__)
 
 
 def files_by_case(predictions: Path) -> dict[str, list[Path]]:
@@ -37,6 +41,29 @@ def label_files(references: Path) -> list[Path]:
     if dicom_files:
         return [*readable_files(references), *dicom_files]
     return scan_paths(references)
+
+
+def references_by_case(references: Path) -> dict[str, Path]:
+    """Return the reference of each case id: a volume or DICOM-SEG rather than a picture.
+
+    A warning names the cases with several, of which the first by name is used.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in label_files(references):
+        files.setdefault(case_id(path), []).append(path)
+    found = {
+        case: [path for path in paths if suffix_of(path) not in PICTURE] or paths
+        for case, paths in files.items()
+    }
+    several = [f"{paths[0].name} of {len(paths)}" for paths in found.values() if len(paths) > 1]
+    if several:
+        log.warning(
+            "%s: %d of the cases have several references, of which one is used: %s",
+            references,
+            len(several),
+            first_few(several),
+        )
+    return {case: paths[0] for case, paths in found.items()}
 
 
 def _dicom_files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segkit.errors import InputError, first_few
-from segkit.evaluation.candidates import best_format, files_by_case, is_beside, label_files
+from segkit.evaluation.candidates import best_format, files_by_case, is_beside, references_by_case
 from segkit.evaluation.label_names import (
     named_dataset,
     names_in_references,
@@ -182,7 +182,7 @@ def _pairs_of_folders(
     predictions: Path, references: Path, names: dict[str, Structure], ignore: int | None
 ) -> Pairs:
     """Return the pairs of two folders, or of a folder and a file."""
-    files = {case_id(path): path for path in label_files(references)}
+    files = references_by_case(references)
     label_maps = {case: path for case, path in files.items() if not is_beside(case, files)}
     pairs = _match(files_by_case(predictions), label_maps, predictions, references, ignore=ignore)
     names = names or names_in_references(references, _files(pairs))

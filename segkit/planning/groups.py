@@ -13,6 +13,7 @@ from segkit.dataset.groups import (
     check_patients,
     folds_by_group,
     groups_of,
+    groups_of_several_patients,
     require_listed,
     with_groups,
 )
@@ -80,13 +81,18 @@ def patients_of(dataset: Dataset, copies: Sequence[Sequence[str]], config: Train
 def folds_reason(dataset: Dataset) -> str:
     """Return in words which group each fold holds out.
 
+    Groups of a single patient are counted and not named: a name may be that of the patient, and the
+    reasons of a plan are part of every model.
+
     Args:
         dataset: a dataset of `folds_by_group`.
     """
-    folds = dataset.folds()
     group = {case.id: case.group for case in dataset.cases}
-    parts = [
-        f"fold {number} holds out {', '.join(sorted({group[case] for case in ids}))} ({len(ids)})"
-        for number, ids in enumerate(folds)
-    ]
+    shared = groups_of_several_patients(dataset.cases)
+    parts = []
+    for number, ids in enumerate(dataset.folds()):
+        held_out = {group[case] for case in ids}
+        named, others = sorted(held_out & shared), len(held_out - shared)
+        named += [f"{others} group{'s' * (others > 1)} of a single patient"] if others else []
+        parts.append(f"fold {number} holds out {', '.join(named)} ({len(ids)})")
     return f"Whole groups are held out: {'; '.join(parts)}."

@@ -1,13 +1,13 @@
 """Accuracy of the expected Dice, on cases that the fit did not use.
 
-Cases are left out in groups, each together with all its copies: at most ten groups of cases, or the
-folds of a cross-validation. For ``unseen`` the kind of degradation is left out as well, so that the
-figure is that of failures which the fit has never met.
+Cases are left out in groups, each together with all its copies and the other cases of its patient:
+at most ten groups, or the folds of a cross-validation. For ``unseen`` the kind of degradation is
+left out as well, so that the figure is that of failures which the fit has never met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from segkit.quality.fitting import AS_IT_IS, Example, example_weights, fit_expec
 MIN_CASES = 3
 """Smallest number of cases: of two, a fit on one would have to predict the other."""
 MAX_GROUPS = 10
-"""Largest number of groups of cases that are left out in turn, unless groups are given."""
+"""Largest number of groups of patients that are left out in turn, unless groups are given."""
 ERROR_BINS = 4
 """Number of ranges of the expected Dice that have an error of their own."""
 
@@ -55,8 +55,8 @@ def estimate_with_accuracy(
         groups: name of the group of each case, such as its fold; the groups are left out in turn.
     """
     cases = list(dict.fromkeys(one.case for one in examples if one.degradation == AS_IT_IS))
-    if groups is None:
-        groups = {case: str(number % MAX_GROUPS) for number, case in enumerate(cases)}
+    if groups is None:  # a case whose copies alone have a label is among them
+        groups = groups_of_cases([one.case for one in examples])
     if len(cases) < MIN_CASES or len({groups[case] for case in cases}) < 2:
         return None
     known = list(left_out(examples, groups))
@@ -73,6 +73,25 @@ def estimate_with_accuracy(
     }
     errors = error_points(known, widening(len(cases)))
     return replace(fit_expected_dice(examples), errors=errors), accuracy
+
+
+def groups_of_cases(
+    cases: Iterable[str], patients: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the name of the group of each case, at most `MAX_GROUPS`; a patient has one group.
+
+    A fit to one scan of a patient must not be judged by another one.
+
+    Args:
+        cases: the cases, each at least once.
+        patients: patient of each case; a case without one is a patient of its own.
+
+    >>> groups_of_cases(["a", "b", "c"], {"a": "x", "c": "x"})
+    {'a': '0', 'b': '1', 'c': '0'}
+    """
+    named = {case: (patients or {}).get(case) or case for case in cases}
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(named.values()))}
+    return {case: str(numbers[patient] % MAX_GROUPS) for case, patient in named.items()}
 
 
 def left_out(

@@ -19,7 +19,7 @@ from segkit.errors import InputError
 from segkit.plans.plan import Plan
 from segkit.quality.expected_dice import ExpectedDice, Typical
 from segkit.quality.features import NAMES
-from segkit.units import is_number
+from segkit.units import is_number, is_whole
 
 EXPECTED_KEY = "expected_dice"
 """Key in bundle.json."""
@@ -87,7 +87,7 @@ def check_expected_dice(card: Mapping[str, Any], plan: Plan, where: Path) -> Non
         raise InputError(
             where,
             expected=f"{EXPECTED_KEY} with weights of the features {', '.join(NAMES)}, a rising "
-            "curve, errors, and what is typical of labels of the plan",
+            "curve, errors, what is typical of labels of the plan, and its accuracy",
             found=str(card[EXPECTED_KEY])[:200],
             remedy="It was written by a newer segkit, or changed: update segkit, or copy the model"
             " again.",
@@ -107,7 +107,21 @@ def _is_valid(entry: Any, plan: Plan) -> bool:
         and isinstance(labels, dict)
         and labels.keys() <= plan.labels.keys()
         and all(map(_is_typical, labels.values()))
-        and isinstance(entry.get("accuracy"), dict)
+        and _is_accuracy(entry.get("accuracy"))
+    )
+
+
+def _is_accuracy(accuracy: Any) -> bool:
+    """Return whether there are the figures that are shown in words."""
+    if not isinstance(accuracy, dict) or not is_whole(accuracy.get("cases"), 1):
+        return False
+    known, with_copies = accuracy.get("as_they_are"), accuracy.get("with_degraded")
+    return (
+        isinstance(known, dict)
+        and isinstance(with_copies, dict)
+        and is_number(known.get("error"))
+        and is_number(known.get("error_of_mean"))
+        and is_number(with_copies.get("error"))
     )
 
 

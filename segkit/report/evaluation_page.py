@@ -162,7 +162,7 @@ def page(evaluation: Evaluation, options: ReportOptions) -> str:
     sections = {
         "labels": dice_section(summary, charts["dice"]) if "dice" in titles else "",
         "worst": worst.section(),
-        "view": viewer_section(worst.viewed),
+        "view": viewer_section(worst.viewed, len(worst.pictures)),
         "cases": case_section(facts, list(summary["labels"]), worst.pictures),
         "volumes": volume_section(evaluation, summary),
         "metrics": other_metrics(summary, titles, charts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,10 +92,13 @@ def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
     failed = sum(bool(scan.failure) for scan in first)
     flagged = sum(bool(scan.flags) for scan in first)
     worse = sum(scan.is_worse for scan in first)
+    unknown = sum(scan.dice is None and not scan.failure for scan in scans)
+    without = f"For {unknown} no Dice can be told, as where no label was found. " if unknown else ""
     return (
         f"{len(first)} of {len(scans)} scans should be looked at: {failed} could not be predicted, "
         f"{flagged} {'has' if flagged == 1 else 'have'} a warning, and for {worse} a lower Dice is "
-        "expected than validation cases have. A scan can be counted twice. The others may be wrong "
+        "expected than validation cases have. A scan can be counted twice. "
+        f"{without}The others may be wrong "
         "as well: an expected Dice is an estimate, and not a measurement."
     )
 
@@ -110,7 +114,8 @@ def _item(scan: ScanToLook) -> str:
     lines = [f"<b>{html.escape(scan.case)}</b> {html.escape(_dice_text(scan))}"]
     lines += [html.escape(text) for text in (scan.failure, *scan.flags) if text]
     if scan.preview:
-        name = html.escape(urllib.parse.quote(scan.preview))
+        # The name of a file need not be valid UTF-8; a link has its bytes.
+        name = html.escape(urllib.parse.quote(os.fsencode(scan.preview)))
         lines.append(
             f'<a href="{name}"><img src="{name}" loading="lazy" width="320" '
             f'alt="Outlines of the labels of {html.escape(scan.case)}"></a>'

@@ -201,6 +201,7 @@ def _report(
         "model": weights.name,
         "hash": weights.hash,
         "fold": weights.folds[0],
+        "data": weights.card.get("dataset", {}).get("name"),
         "loaded": len(copied),
         "not_loaded": sorted(tensors.keys() - copied.keys()),
         "labels": [name for name in plan.labels if name in copied_labels],

@@ -106,6 +106,20 @@ def test_the_accuracy_of_the_expected_dice_is_stated() -> None:
     assert "Expected Dice" not in text_of(metrics=METRICS)
 
 
+def test_a_model_that_started_from_another_one_claims_no_more_than_is_known() -> None:
+    origin = {"model": "liver", "hash": "abc", "fold": "0", "data": "CTs", "new_labels": []}
+    found = text_of(training={**TRAINING, "weights": origin}, metrics=METRICS)
+    assert "grid; whether they trained the model that it started from: not recorded\n" in found
+    assert "- Started from the model liver; hash abc; fold 0; data CTs; new labels none" in found
+    assert "started from" not in text_of(training=TRAINING, metrics=METRICS)
+
+
+def test_intervals_that_a_stranger_wrote_are_no_traceback() -> None:
+    strange = {"bright": {"dice": "x", "cases": "<b>", "low": "n", "high": [], "patients": {}}}
+    found = text_of(metrics={**METRICS, "intervals": strange})
+    assert "- bright: Dice 0.900 (interval not recorded)" in found
+
+
 def test_out_of_fold_results_say_so() -> None:
     training = {"study": "cross_validation", "cases": 50, "steps": [800, 790]}
     config = {"dataset": {"path": "scans"}}

@@ -175,11 +175,11 @@ def test_two_paths_are_refused(dataset: Path, capsys: pytest.CaptureFixture[str]
 
 
 def moved_label(dataset: Path) -> None:
-    """Give a label map of the phantom an origin that is 50 mm off."""
+    """Give a label map of the phantom an origin that is half a voxel off."""
     path = dataset / "labelsTr" / "phantom_A_001.nii.gz"
     labels = read_labels(path)
     affine = labels.affine.copy()
-    affine[2, 3] += 50
+    affine[:3, 3] += affine[:3, 2] / 2
     write_labels(path, Volume(labels.array, affine))
 
 
@@ -192,7 +192,7 @@ def test_json_holds_the_problems(dataset: Path, capsys: pytest.CaptureFixture[st
     (problem,) = [each for each in content["problems"] if each["severity"] == "error"]
     assert (problem["case"], problem["check"]) == ("phantom_A_001", "label_grid")
     assert problem["file"] == "labelsTr/phantom_A_001.nii.gz"
-    assert "origin 50 mm off" in problem["message"]
+    assert "origin 1.2 mm off" in problem["message"]
 
 
 def test_the_page_and_its_files(
@@ -213,12 +213,25 @@ def test_a_corrected_copy(
     assert main(["check", str(dataset), "--fix-geometry", str(out)]) == 0
     printed = capsys.readouterr().out
     assert f"Copy in {out}: 1 corrected, 0 refused, 1 unchanged." in printed
-    assert "it differs only in its position, by 50 mm" in printed
+    assert "it is off by less than a voxel" in printed
     assert printed.endswith(f"Check the copy: segkit check {out}\n")
     assert main(["check", str(out)]) == 0
     assert main(["check", str(dataset)]) == 3  # the original is as it was
     assert main(["check", str(dataset), "--fix-geometry", str(out)]) == 2
     assert "exists and is not empty. Give a new folder" in capsys.readouterr().err
+
+
+def test_the_page_is_not_written_among_the_scans(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = dataset / "dataset.json"
+    before = sorted(dataset.rglob("*"))
+    for folder in (dataset, dataset / "imagesTr", file):
+        assert main(["check", str(dataset), "-o", str(folder)]) == 2
+        assert "Give another folder" in capsys.readouterr().err
+    copy = str(tmp_path / "copy")
+    assert main(["check", str(dataset), "-o", copy, "--fix-geometry", copy]) == 2
+    assert sorted(dataset.rglob("*")) == before
 
 
 def test_an_error_that_stays_in_the_copy_is_exit_3(dataset: Path, tmp_path: Path) -> None:

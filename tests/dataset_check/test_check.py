@@ -51,6 +51,19 @@ def test_all_errors_are_collected(sound: Dataset) -> None:
     assert "found also 2 (1 voxels)" in problems[2].message
 
 
+def test_paths_are_relative_to_the_dataset(
+    sound: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("data/metadata/x.nii")  # "metadata/" ends like the folder of the dataset
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half")
+    case = replace(sound.cases[0], images=(path,), label=None)
+    problem, *_ = check(replace(sound, root=Path("data"), cases=(case,)))
+    assert problem.message.startswith("metadata/x.nii: expected")
+    assert problem.file == "metadata/x.nii"
+
+
 def test_warnings_of_a_case(sound: Dataset) -> None:
     case = write(sound.root, "y", np.ones((4, 5, 6), np.float32), np.zeros((4, 5, 6), np.uint8))
     constant, empty = check(replace(sound, cases=(sound.cases[0], case)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -40,12 +41,20 @@ def moved(*, by: float) -> np.ndarray:
     return affine
 
 
+def without_position() -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[:3, 3] = 0
+    return affine
+
+
 @pytest.mark.parametrize(
     ("affine", "said"),
     [
         (np.eye(4), "its header says nothing"),
         (np.diag([-1.0, -1, 1, 1]) @ AFFINE, "signs of X and Y exchanged"),
-        (moved(by=30.5), "it differs only in its position, by 30.5 mm"),
+        (np.diag([-1.0, -1, 1, 1]), "its header says nothing"),
+        (moved(by=1), "it is off by less than a voxel (origin 1 mm off"),
+        (without_position(), "its header has no position"),
     ],
 )
 def test_a_wrong_header_is_replaced(
@@ -85,6 +94,9 @@ def test_a_label_map_stored_in_another_order_is_turned(pair: Callable, tmp_path:
         (LABELS[:, :, 1:], np.eye(4), "other shape"),
         (LABELS, AFFINE @ np.diag([1.5, 1, 1, 1]), "spacing 0.55 mm off"),
         (LABELS, AFFINE[:, [1, 0, 2, 3]], "direction 90 degrees off"),
+        (LABELS, np.diag([-1.0, 1, 1, 1]), "direction 90 degrees off"),
+        # Right in the world, drawn on another scan of the patient: not voxel for voxel.
+        (LABELS, moved(by=30.5), "origin 30.5 mm off"),
     ],
 )
 def test_other_differences_are_refused_and_copied_as_they_are(
@@ -99,9 +111,40 @@ def test_other_differences_are_refused_and_copied_as_they_are(
     assert (tmp_path / "copy/labels/a.nii").read_bytes() == original
 
 
+@pytest.mark.parametrize("by", [1, 30])  # less than a voxel away, and farther
+def test_exchanged_label_maps_are_refused(pair: Callable, tmp_path: Path, by: int) -> None:
+    dataset = pair(LABELS, moved(by=by))
+    other = dataset.root / "images/b.nii"
+    nibabel.save(nibabel.Nifti1Image(VOXELS.astype(np.int16), moved(by=by)), other)
+    nibabel.save(nibabel.Nifti1Image(LABELS, AFFINE), dataset.root / "labels/b.nii")
+    done = write_fixed_copy(read_dataset(dataset.root), tmp_path / "copy")
+    assert [each.state for each in done] == ["refused", "refused"]
+    assert "found the header of the scan of b" in done[0].text
+
+
+def test_a_label_map_that_does_not_fit_a_dicom_scan_is_refused(tmp_path: Path, dicom: Any) -> None:
+    dicom.series(tmp_path / "data/images/a", VOXELS.astype(np.int16))
+    (tmp_path / "data/labels").mkdir()
+    nibabel.save(nibabel.Nifti1Image(LABELS, moved(by=90)), tmp_path / "data/labels/a.nii")
+    dataset = read_dataset(tmp_path / "data", ["MR"], {"organ": 1})
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert (done.case, done.state) == ("a", "refused")
+    assert "expected a label map on the grid of the scan" in done.text
+
+
 def test_a_right_pair_is_copied(pair: Callable, tmp_path: Path) -> None:
     (done,) = write_fixed_copy(pair(LABELS, AFFINE), tmp_path / "copy")
     assert (done.state, done.text) == ("unchanged", "")
+
+
+def test_an_interrupted_copy_has_no_description(pair: Callable, tmp_path: Path) -> None:
+    def stop(_done: int, _cases: int, _name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_fixed_copy(pair(LABELS, AFFINE), tmp_path / "copy", stop)
+    assert (tmp_path / "copy/labels/a.nii").exists()
+    assert not (tmp_path / "copy/dataset.yaml").exists()
 
 
 def test_the_original_is_never_written_to(pair: Callable, tmp_path: Path) -> None:
@@ -118,6 +161,15 @@ def test_absolute_paths_are_refused(pair: Callable, tmp_path: Path) -> None:
     (folder / "cases.csv").write_text(
         f"case,image,label\na,{folder.resolve()}/images/a.nii,labels/a.nii\n"
     )
+    with pytest.raises(InputError, match=r"absolute paths in cases\.csv"):
+        write_fixed_copy(read_dataset(folder / "cases.csv", ["MR"], {"organ": 1}), tmp_path / "c")
+
+
+def test_absolute_paths_through_a_link_are_refused(pair: Callable, tmp_path: Path) -> None:
+    pair(LABELS, AFFINE)
+    folder = tmp_path / "link"
+    folder.symlink_to(tmp_path / "data")
+    (folder / "cases.csv").write_text(f"case,image,label\na,{folder}/images/a.nii,labels/a.nii\n")
     with pytest.raises(InputError, match=r"absolute paths in cases\.csv"):
         write_fixed_copy(read_dataset(folder / "cases.csv", ["MR"], {"organ": 1}), tmp_path / "c")
 

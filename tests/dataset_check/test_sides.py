@@ -52,6 +52,12 @@ def test_pictures_have_no_sides(measured: Callable) -> None:
     assert list(side_names(type(found)(found.dataset, found.cases, "px"))) == []
 
 
+def test_lesions_that_lie_anywhere_have_no_order(measured: Callable) -> None:
+    positions = [(5, 30), (30, 32), (10, 14), (2, 20), (31, 12)]
+    found = [case(f"c{n}", tumor=one, cyst=other) for n, (one, other) in enumerate(positions)]
+    assert list(mirrored_cases(measured(found, labels={"tumor": 1, "cyst": 2}))) == []
+
+
 def test_a_case_against_the_usual_order(measured: Callable) -> None:
     usual = [case(f"c{n}", a=10, spleen=30) for n in range(5)]
     found = measured([*usual, case("odd", a=30, spleen=10)], labels={"spleen": 3})

@@ -88,13 +88,23 @@ def test_the_viewer_is_the_one_that_the_page_names() -> None:
     assert f"`NiiVue` {viewer['version']} (BSD-2-Clause)" in TEXT
 
 
-@pytest.mark.parametrize("package", ["numpy", "scipy"])
-def test_libquadmath_is_where_the_page_says(package: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "library"),
+    [
+        *(("numpy", "libquadmath"), ("scipy", "libquadmath")),
+        *(("numpy", "libgfortran"), ("scipy", "libgfortran"), ("torch", "libgomp")),
+    ],
+)
+def test_libraries_of_gcc_are_where_the_page_says(package: str, library: str) -> None:
     try:
         names = [str(path) for path in files(package) or []]
     except PackageNotFoundError:
         pytest.skip(f"{package} is not installed")
-    if not any(re.search(r"\.libs/", name) for name in names):
+    if not any(re.search(r"\.libs/|^torch/lib/.*\.so", name) for name in names):
         pytest.skip(f"this build of {package} brings no libraries")
-    assert any("libquadmath" in name for name in names)
+    assert any(library in name for name in names)
     assert "| `libquadmath` | LGPL-2.1-or-later |" in TEXT
+    (sentence,) = re.findall(r"`libgfortran` \(.*?GCC-exception", TEXT, re.DOTALL)
+    assert library == "libquadmath" or {f"`{library}`", f"`{package}`"} <= set(
+        re.findall(r"`\w+`", sentence)
+    )

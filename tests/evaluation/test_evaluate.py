@@ -98,6 +98,21 @@ def test_a_preview_beside_the_label_map_is_not_compared(tmp_path: Path) -> None:
     assert evaluate(tmp_path / "p", tmp_path / "r").summary["mean"]["dice"] == 1
 
 
+def test_of_several_references_of_a_case_a_volume_is_used_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "p" / "a.nii.gz")
+    write(tmp_path / "r" / "a.nii.gz")
+    picture(tmp_path / "r" / "a.png", slice(0, 3))
+    assert evaluate(tmp_path / "p", tmp_path / "r").summary["mean"]["dice"] == 1
+    assert "several references" not in caplog.text
+    write(tmp_path / "r" / "a.nrrd", start=4)
+    assert evaluate(tmp_path / "p", tmp_path / "r").summary["mean"]["dice"] == 1
+    assert "1 of the cases have several references, of which one is used: a.nii.gz of 2" in (
+        caplog.text
+    )
+
+
 def test_references_without_prediction_are_reported_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -119,7 +119,9 @@ def test_bundle_json_is_checked(make_bundle: Make, tmp_path: Path) -> None:
     path = tmp_path / "m" / "bundle.json"
     card = json.loads(path.read_text())
     entry = calibration_entry(3, {"bright": 2.0}, {}, {})
-    path.write_text(json.dumps(card | entry | expected_dice_entry(LINE, {"cases": 12})))
+    figures = {"error": 0.1, "error_of_mean": 0.1}
+    accuracy = {"cases": 12, "as_they_are": figures, "with_degraded": figures}
+    path.write_text(json.dumps(card | entry | expected_dice_entry(LINE, accuracy)))
     assert read_bundle(tmp_path / "m").card["calibration"]["temperatures"] == {"bright": 2.0}
     path.write_text(json.dumps(card | {"expected_dice": {"features": ["a"]}}))
     with pytest.raises(InputError, match="expected_dice with weights of the features"):

@@ -188,6 +188,18 @@ def test_a_plan_of_other_channels_is_refused(data: Dataset) -> None:
         plan_from_dict(content)
 
 
+def test_a_group_of_one_patient_is_not_named_in_the_plan(data: Dataset) -> None:
+    # The reasons of a plan are in every model, and such a group may bear the name of the patient.
+    cases = tuple(
+        dataclasses.replace(case, group=f"Mrs. {case.id}" if number < 2 else "B")
+        for number, case in enumerate(data.cases)
+    )
+    dataset = dataclasses.replace(data, cases=cases)
+    reason = folds_reason(with_groups_and_folds(dataset, settings("folds_by=group", "folds=2")))
+    assert "holds out B (8)" in reason
+    assert "holds out 2 groups of a single patient (2)" in reason
+
+
 def test_folds_by_group(data: Dataset, tmp_path: Path) -> None:
     split = with_groups_and_folds(data, settings("folds_by=group"))
     assert folds_reason(split) == (

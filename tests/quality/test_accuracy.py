@@ -94,6 +94,15 @@ def test_groups_are_left_out_together() -> None:
     assert accuracy["groups"] == 2
 
 
+def test_a_case_whose_copies_alone_have_a_label() -> None:
+    # A scan without the label in prediction and reference, in which noise makes one up.
+    made = examples(4)
+    noisy = dataclasses.replace(made[-1], case="empty", degradation="noise", dice=0.0)
+    _, accuracy = estimate_with_accuracy([*made, noisy]) or pytest.fail("no estimate")
+    assert accuracy["cases"] == 4
+    assert accuracy["with_degraded"]["labels"] == len(made) + 1
+
+
 def test_too_few_cases() -> None:
     assert estimate_with_accuracy(examples(2)) is None
     assert estimate_with_accuracy([]) is None

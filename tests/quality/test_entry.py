@@ -66,6 +66,10 @@ def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         _set("expected_dice", "labels", value={"unknown": {"dice": 1, "features": [0, 0, 0, 0]}}),
         _set("expected_dice", "labels", value={"low": {"dice": 2, "features": [0, 0, 0, 0]}}),
         _set("expected_dice", "accuracy", value=[]),
+        _set("expected_dice", "accuracy", value={}),
+        _set("expected_dice", "accuracy", "cases", value="20"),
+        _set("expected_dice", "accuracy", "as_they_are", "error", value=None),
+        _set("expected_dice", "accuracy", "with_degraded", value={}),
     ],
 )
 def test_another_content_is_refused(

@@ -52,3 +52,14 @@ def test_nothing_to_look_at_first() -> None:
     page = look_first_page(SCANS[:1], "")
     assert "0 of 1 scans should be looked at" in page
     assert "Look at these" not in page
+
+
+def test_a_preview_whose_name_is_not_utf8_is_a_link() -> None:
+    page = look_first_page([ScanToLook("a", preview="a\udcff_preview.png")], "")
+    assert 'href="a%FF_preview.png"' in page
+
+
+def test_scans_without_an_expected_dice_are_counted() -> None:
+    scans = [ScanToLook("empty"), ScanToLook("good", dice=0.9), ScanToLook("bad", failure="x")]
+    assert "For 1 no Dice can be told, as where no label was found." in look_first_page(scans, "")
+    assert "no Dice can be told" not in look_first_page(scans[1:], "")

@@ -89,8 +89,13 @@ def viewed_case(drawn: DrawnCase, caption: str) -> ViewedCase | None:
     )
 
 
-def viewer_section(cases: Sequence[ViewedCase]) -> str:
-    """Return the viewer as HTML; "" without cases."""
+def viewer_section(cases: Sequence[ViewedCase], pictures: int) -> str:
+    """Return the viewer as HTML; "" without cases.
+
+    Args:
+        cases: the cases that it shows.
+        pictures: number of cases that are drawn as pictures above it.
+    """
     if not cases:
         return ""
     facts = [
@@ -112,12 +117,23 @@ def viewer_section(cases: Sequence[ViewedCase]) -> str:
     licenses = html.escape(_file("niivue", "LICENSES.txt").decode("utf-8"))
     return (
         _file("evaluation", "viewer.html").decode("utf-8").replace("OPTIONS", options, 1)
+        + _more_pictures(len(cases), pictures)
         + f'<script type="application/json" id="viewer-cases">{as_json}</script>'
         + volumes
         + _data("niivue-library", library)
         + f"<script>{_file('evaluation', 'viewer.js').decode('utf-8')}</script>\n"
         + '<details class="screen"><summary>Licenses of the viewer</summary>'
         + f"<pre>{licenses}</pre></details>"
+    )
+
+
+def _more_pictures(cases: int, pictures: int) -> str:
+    """Return how many of the pictures are not in the viewer, as HTML; "" if all are."""
+    if cases >= pictures:
+        return ""
+    return (
+        f'<p class="screen">{cases} of the {pictures} cases above are in the viewer; with the'
+        " others, the page would be too large, or they cannot be drawn.</p>\n"
     )
 
 

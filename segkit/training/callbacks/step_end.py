@@ -82,6 +82,8 @@ def step_end_parts(
     validation = ScheduledValidation(
         plan, cases, count=config.validations, budget=budget, stop=stop, ranks=ranks
     )
+    patients = {case.id: case.patient for case in bundle_writer.split.validation}
+    validation.quality.patients = patients
     saver = RunSaver(
         folder,
         config,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset.groups import groups_of_several_patients
 from segkit.evaluation.intervals import SHARE, mean_interval
 from segkit.evaluation.summary import Row
 
@@ -39,16 +40,9 @@ def group_facts(cases: Sequence[Case]) -> dict[str, Any]:
     >>> group_facts(cases)
     {'groups': {'Site 1': 2}}
     """
-    cases_of: dict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        if case.group:
-            cases_of[case.group].append(case)
-    named = {
-        name: len(members)
-        for name, members in sorted(cases_of.items())
-        if len({case.patient or case.id for case in members}) > 1
-    }
-    unnamed = len(cases_of) - len(named)
+    counts = Counter(case.group for case in cases if case.group)
+    named = {name: counts[name] for name in sorted(groups_of_several_patients(cases))}
+    unnamed = len(counts) - len(named)
     return {
         **({"groups": named} if named else {}),
         **({"unnamed_groups": unnamed} if unnamed else {}),

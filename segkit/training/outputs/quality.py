@@ -21,9 +21,9 @@ from segkit.errors import InputError
 from segkit.labels.voxel_values import decide_by
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.quality.accuracy import MIN_CASES, estimate_with_accuracy
+from segkit.quality.accuracy import MIN_CASES, estimate_with_accuracy, groups_of_cases
 from segkit.quality.entry import EXPECTED_KEY, expected_dice_entry
-from segkit.quality.example_file import write_examples
+from segkit.quality.example_file import EXAMPLES, write_examples
 from segkit.quality.features import label_features, voxel_volume_of
 from segkit.quality.fitting import AS_IT_IS, Example
 from segkit.quality.soft_overlap import SoftOverlap
@@ -43,8 +43,11 @@ log = logging.getLogger(__name__)
 
 MAX_CASES = 20
 """Largest number of cases that each process of a training measures."""
-SECONDS, SHARE = 60.0, 0.05
-"""Time without a limit of minutes: so many seconds, or this share of the training if it is more."""
+SECONDS, SHARE = 5.0, 0.05
+"""Time without a limit of minutes: so many seconds, or this share of the training if it is more.
+
+A study has dozens of trainings of a minute each, which must not take twice as long for it.
+"""
 
 
 class QualityFit:
@@ -70,6 +73,8 @@ class QualityFit:
         """
         self.plan, self.budget, self.stop, self.ranks = plan, budget, stop, ranks
         self.own_cases = spread_cases(cases[ranks.number :: ranks.count])
+        self.patients: Mapping[str, str] = {}
+        """Patient of each case; a case without one is a patient of its own."""
         self.examples: list[Example] = []
         """Labels of all copies of the cases of all ranks that were measured."""
         self._entry: dict[str, Any] = {}
@@ -89,9 +94,11 @@ class QualityFit:
                 measured[case.id] = measure_case(module, case, self.plan)
         merged = self.ranks.merged(measured)
         self.examples = [example for case in merged.values() for example in case.examples]
-        calibrations = [case.calibration for case in merged.values() if case.calibration]
-        expected = fitted_entry(self.examples)
-        self._entry = {**expected, **fitted_calibration(calibrations, self.plan)}
+        expected = fitted_entry(self.examples, groups_of_cases(merged, self.patients))
+        sums = {name: case.calibration for name, case in merged.items() if case.calibration}
+        groups = groups_of_cases(sums, self.patients)
+        calibration = fitted_calibration(list(sums.values()), self.plan, list(groups.values()))
+        self._entry = {**expected, **calibration}
         _log(expected, len(merged))
 
     def entry(self) -> dict[str, Any]:
@@ -99,9 +106,14 @@ class QualityFit:
         return self._entry
 
     def write(self, folder: Path) -> None:
-        """Write the examples into the folder of the run, if there are any."""
+        """Write the examples into the folder of the run; without any, remove those of a past end.
+
+        They are of other weights if time was added to the training.
+        """
         if self.examples:
             write_examples(folder, self.examples)
+        else:
+            (folder / EXAMPLES).unlink(missing_ok=True)
 
 
 def spread_cases(cases: Sequence[PreparedCase]) -> list[PreparedCase]:
@@ -216,8 +228,8 @@ def fitted_entry(
 def _log(entry: Mapping[str, Any], cases: int) -> None:
     if not entry:
         log.info(
-            "no expected Dice for new scans: it takes %d validation cases, and there was time for "
-            "%d",
+            "no expected Dice for new scans: it takes %d validation cases of two patients or more "
+            "in which the model finds a label, and there was time for %d",
             MIN_CASES,
             cases,
         )

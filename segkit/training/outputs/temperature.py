@@ -150,20 +150,25 @@ def _loss(
     return np.array([float((np.log(np.exp(shifted).sum(axis=0)) - of_class).sum())])
 
 
-def fitted_calibration(cases: Sequence[CaseCalibration], plan: Plan) -> dict[str, Any]:
-    """Return the entry of bundle.json; empty for too few cases.
+def fitted_calibration(
+    cases: Sequence[CaseCalibration], plan: Plan, groups: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return the entry of bundle.json; empty for too few cases, and for cases of a single group.
 
     Args:
         cases: sums of each case.
         plan: the plan of the network.
+        groups: group of each case, as in `segkit.quality.accuracy.groups_of_cases`; None makes
+            each case a patient of its own.
     """
-    if len(cases) < MIN_CASES:
+    if groups is None:
+        groups = [str(number % MAX_GROUPS) for number in range(len(cases))]
+    if len(cases) < MIN_CASES or len(set(groups)) < 2:
         return {}
-    groups = np.arange(len(cases)) % MAX_GROUPS
-    of_others = [
-        _best([one for one, g in zip(cases, groups, strict=True) if g != group])
-        for group in range(groups.max() + 1)
-    ]
+    of_others = {
+        group: _best([one for one, g in zip(cases, groups, strict=True) if g != group])
+        for group in set(groups)
+    }
     before = [np.full_like(_best(cases), ONE) for _ in cases]
     after = [of_others[group] for group in groups]
     chosen = _by_label(_best(cases), plan)

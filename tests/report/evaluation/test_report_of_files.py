@@ -18,6 +18,7 @@ from segkit.evaluation import evaluate
 from segkit.io import write_labels
 from segkit.io.scans import write_image
 from segkit.report.evaluation.drawn_case import read_drawn_case
+from segkit.report.evaluation.viewer import ViewedCase, viewer_section
 from segkit.report.evaluation_page import ReportOptions, write_evaluation
 from segkit.volume import Volume
 
@@ -153,6 +154,12 @@ def test_the_viewer_has_the_part_around_the_labels(folders: dict[str, Path]) -> 
     assert not (np.asarray(volumes["prediction"].dataobj) == 2).any()
     scan = np.asarray(volumes["scan"].dataobj)
     assert scan[0, 0, 0] < scan[-1, 0, 0]
+
+
+def test_cases_for_which_the_viewer_has_no_room_are_counted(folders: dict[str, Path]) -> None:
+    assert "cases above are in the viewer" not in report(folders)
+    viewed = ViewedCase("a", "a: Dice 0.5.", {}, {}, [], (0.5, 0.5, 0.5))
+    assert "1 of the 2 cases above are in the viewer" in viewer_section([viewed], 2)
 
 
 def test_regions_that_overlap_are_drawn_by_the_smallest(folders: dict[str, Path]) -> None:

@@ -87,11 +87,22 @@ def test_two_cases_are_too_few(
     with caplog.at_level(logging.INFO):
         measured.measure(module)
     assert measured.entry() == {}
-    assert "no expected Dice for new scans: it takes 3 validation cases, and there was time" in (
+    assert "no expected Dice for new scans: it takes 3 validation cases of two patients or" in (
         caplog.text
     )
+    (tmp_path / "expected_dice.csv").write_text("examples of a shorter training")
     fit(plan_for_balls, 0).write(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cases_of_a_patient_are_left_out_together(plan_for_balls: Plan, module: Any) -> None:
+    measured = fit(plan_for_balls, 4)
+    measured.patients = {"case0": "x", "case1": "x", "case2": "y", "case3": "y"}
+    measured.measure(module)
+    assert measured.entry()["expected_dice"]["accuracy"]["groups"] == 2
+    measured.patients = dict.fromkeys(measured.patients, "x")
+    measured.measure(module)
+    assert measured.entry() == {}
 
 
 @pytest.mark.parametrize("by_signal", [True, False])
@@ -121,7 +132,7 @@ def test_time_is_limited_and_kept() -> None:
     assert budget(10).reserve_after() == pytest.approx(18.0)  # 3 % of the time
     assert seconds_to_measure(budget(10)) == pytest.approx(18.0)
     assert seconds_to_measure(budget(0.01)) == 0.0
-    assert seconds_to_measure(budget(None)) == 60.0
+    assert seconds_to_measure(budget(None)) == 5.0
     long = budget(None)
     long.timing.before = 10_000
     assert math.isclose(seconds_to_measure(long), 500.0, rel_tol=0.01)

@@ -92,3 +92,15 @@ def test_only_voxels_near_a_label_count(plan_for_balls: Plan) -> None:
 
 def test_too_few_cases(plan_for_balls: Plan) -> None:
     assert fitted_calibration(cases(plan_for_balls, 2.0)[:2], plan_for_balls) == {}
+
+
+def test_cases_of_a_patient_share_their_group(plan_for_balls: Plan) -> None:
+    made = [*cases(plan_for_balls, 4.0)[:2], *cases(plan_for_balls, 1.0)[:2]]
+    entry = fitted_calibration(made, plan_for_balls, ["x", "x", "y", "y"])["calibration"]
+    alone = fitted_calibration(made, plan_for_balls)["calibration"]
+    assert entry["temperatures"] == alone["temperatures"]
+    # Each patient gets the temperature of the other one, which is wrong for it.
+    assert all(
+        entry["ece"][name]["after"] > alone["ece"][name]["after"] for name in ("low", "high")
+    )
+    assert fitted_calibration(made, plan_for_balls, ["x"] * 4) == {}
