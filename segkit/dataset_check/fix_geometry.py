@@ -232,9 +232,9 @@ def _correct(case: Case, target: Path, grids: Mapping[str, Grid]) -> str:
     except InputError as error:
         if error.kind != "grid":
             raise
+        _check_owner(case, stored, grids)
         if not certain:
             raise _refused(label, grid_difference(scan, stored)) from error
-        _check_owner(case, stored, grids)
         labels = Volume(read_labels(label).array, scan.affine, scan.unit)
         text = f"it has the header of the scan: {certain}"
     write_labels(target, labels, like=image)

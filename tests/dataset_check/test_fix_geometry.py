@@ -111,10 +111,11 @@ def test_other_differences_are_refused_and_copied_as_they_are(
     assert (tmp_path / "copy/labels/a.nii").read_bytes() == original
 
 
-def test_exchanged_label_maps_are_refused(pair: Callable, tmp_path: Path) -> None:
-    dataset = pair(LABELS, moved(by=1))  # less than a voxel away, but the grid of the other scan
+@pytest.mark.parametrize("by", [1, 30])  # less than a voxel away, and farther
+def test_exchanged_label_maps_are_refused(pair: Callable, tmp_path: Path, by: int) -> None:
+    dataset = pair(LABELS, moved(by=by))
     other = dataset.root / "images/b.nii"
-    nibabel.save(nibabel.Nifti1Image(VOXELS.astype(np.int16), moved(by=1)), other)
+    nibabel.save(nibabel.Nifti1Image(VOXELS.astype(np.int16), moved(by=by)), other)
     nibabel.save(nibabel.Nifti1Image(LABELS, AFFINE), dataset.root / "labels/b.nii")
     done = write_fixed_copy(read_dataset(dataset.root), tmp_path / "copy")
     assert [each.state for each in done] == ["refused", "refused"]
