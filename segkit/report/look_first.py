@@ -54,13 +54,14 @@ class ScanToLook:
 def in_order(scans: Sequence[ScanToLook]) -> list[ScanToLook]:
     """Return the scans as they should be looked at.
 
-    Failed scans come first, then flagged ones, then the others. Among them those with the lowest
-    expected Dice come first, and those without one last.
+    Failed scans come first, then those that are flagged or expected to be worse, then the others.
+    Among them those with the lowest expected Dice come first; a flagged scan without one comes
+    before, and another one last.
     """
 
     def key(scan: ScanToLook) -> tuple[bool, bool, float]:
-        dice = 2.0 if scan.dice is None else scan.dice
-        return not scan.failure, not scan.flags, dice
+        unknown = -1.0 if scan.is_first else 2.0
+        return not scan.failure, not scan.is_first, unknown if scan.dice is None else scan.dice
 
     return sorted(scans, key=key)
 
@@ -83,9 +84,15 @@ def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
             paragraph(_summary(scans, first)),
             paragraph(accuracy),
             *_section("Look at these", first, 1),
-            *_section("The others, lowest expected Dice first", rest, 1 + len(first)),
+            *_section(_title_of_others(rest), rest, 1 + len(first)),
         ],
     )
+
+
+def _title_of_others(scans: Sequence[ScanToLook]) -> str:
+    if all(scan.dice is None for scan in scans):
+        return "The others, in no order"
+    return "The others, lowest expected Dice first"
 
 
 def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
@@ -93,13 +100,13 @@ def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
     flagged = sum(bool(scan.flags) for scan in first)
     worse = sum(scan.is_worse for scan in first)
     unknown = sum(scan.dice is None and not scan.failure for scan in scans)
-    without = f"For {unknown} no Dice can be told, as where no label was found. " if unknown else ""
+    without = f"{unknown} have no expected Dice, so nothing orders them. " if unknown else ""
     return (
         f"{len(first)} of {len(scans)} scans should be looked at: {failed} could not be predicted, "
         f"{flagged} {'has' if flagged == 1 else 'have'} a warning, and for {worse} a lower Dice is "
-        "expected than validation cases have. A scan can be counted twice. "
-        f"{without}The others may be wrong "
-        "as well: an expected Dice is an estimate, and not a measurement."
+        "expected than validation cases have (some are counted twice). "
+        f"{without}The others may be wrong as well: an expected Dice is an estimate, and not a "
+        "measurement."
     )
 
 
@@ -113,6 +120,8 @@ def _section(title: str, scans: Sequence[ScanToLook], start: int) -> list[str]:
 def _item(scan: ScanToLook) -> str:
     lines = [f"<b>{html.escape(scan.case)}</b> {html.escape(_dice_text(scan))}"]
     lines += [html.escape(text) for text in (scan.failure, *scan.flags) if text]
+    if scan.is_worse:
+        lines.append("worse than validation cases, by its expected Dice")
     if scan.preview:
         # The name of a file need not be valid UTF-8; a link has its bytes.
         name = html.escape(urllib.parse.quote(os.fsencode(scan.preview)))

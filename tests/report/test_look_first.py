@@ -15,9 +15,9 @@ SCANS = [
 ]
 
 
-def test_failures_then_flags_then_expected_dice() -> None:
+def test_failures_then_those_to_look_at_then_the_others() -> None:
     names = [scan.case for scan in in_order(SCANS)]
-    assert names == ["broken", "very_bad", "flagged", "bad", "fair", "good", "unknown"]
+    assert names == ["broken", "very_bad", "bad", "flagged", "fair", "good", "unknown"]
     assert [scan.case for scan in SCANS if scan.is_first] == [
         "bad",
         "flagged",
@@ -61,5 +61,22 @@ def test_a_preview_whose_name_is_not_utf8_is_a_link() -> None:
 
 def test_scans_without_an_expected_dice_are_counted() -> None:
     scans = [ScanToLook("empty"), ScanToLook("good", dice=0.9), ScanToLook("bad", failure="x")]
-    assert "For 1 no Dice can be told, as where no label was found." in look_first_page(scans, "")
-    assert "no Dice can be told" not in look_first_page(scans[1:], "")
+    assert "1 have no expected Dice, so nothing orders them." in look_first_page(scans, "")
+    assert "no expected Dice" not in look_first_page(scans[1:], "")
+
+
+def test_scans_that_nothing_orders_are_not_said_to_be_in_order() -> None:
+    page = look_first_page([ScanToLook("a"), ScanToLook("b")], "")
+    assert "The others, in no order" in page
+    assert "lowest expected Dice first" not in page
+
+
+def test_a_scan_that_is_expected_to_be_bad_comes_before_a_good_one_with_a_warning() -> None:
+    scans = [
+        ScanToLook("flagged", dice=0.8, flags=("large voxels",)),
+        ScanToLook("bad", dice=0.3, error=0.1, usual=0.9),
+        ScanToLook("flagged, unknown", flags=("large voxels",)),
+    ]
+    assert [scan.case for scan in in_order(scans)] == ["flagged, unknown", "bad", "flagged"]
+    page = look_first_page(scans, "")
+    assert page.count("worse than validation cases, by its expected Dice") == 1
