@@ -197,5 +197,5 @@ def test_odd_cases_are_trained_on_with_a_warning(
     assert main(["train", "dataset=scans", "fold=all", "run_dir=run", *SMALL, *FIXED]) == 0
     err = capsys.readouterr().err
     assert "warning: empty: no voxel of any label (foreground) in the label map" in err
-    assert "warning: flat: channel T1 has one constant value" in err
+    assert "warning: flat: channels T1, T2 have one constant value" in err
     assert Path("run/finished.json").is_file()

@@ -42,12 +42,12 @@ def test_from_the_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.WARNING):
         write_look_first(path, outcomes, cards)
     page = path.read_text(encoding="utf-8")
-    order = [page.index(f"<b>{case}</b>") for case in ("broken", "small", "thick", "bad", "good")]
+    order = [page.index(f"<b>{case}</b>") for case in ("broken", "thick", "bad", "small", "good")]
     assert order == sorted(order)
     assert "liver: 1 ml in 1 piece; training had" in page
     assert 'src="bad_preview.png"' in page
     assert "fitted to 12 validation cases" in page
-    assert "4 of 6 scans should be looked at first: broken, small, thick and 1 more" in caplog.text
+    assert "4 of 6 scans should be looked at first: broken, thick, bad and 1 more" in caplog.text
     check_look_first(path)  # its own page may be replaced
 
 
