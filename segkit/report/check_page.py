@@ -185,7 +185,7 @@ def _card(case: OddCase, jpeg: bytes | None) -> str:
         f" {html.escape(problem.message)}</li>"
         for problem in case.problems
     )
-    why = f"<ul>{problems}</ul>" if problems else "<p>No problem found.</p>"
+    why = f"<ul>{problems}</ul>" if problems else "<p>No problem of this case alone.</p>"
     farthest = f"Farthest from the others: {case.farthest}." if case.farthest else ""
     return (
         f'<div class="card" id="case-{name}"><h3>{name}</h3>{image}{why}{paragraph(farthest)}</div>'
