@@ -229,8 +229,8 @@ def _log(entry: Mapping[str, Any], cases: int) -> None:
     if not entry:
         log.info(
             "no expected Dice for new scans: it takes %d validation cases of two patients or more "
-            "in which the model finds a label, and there was time for %d; a longer training measures "
-            "more",
+            "in which the model finds a label, and there was time for %d; a longer training "
+            "measures more",
             MIN_CASES,
             cases,
         )
