@@ -43,7 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     resume = ["--resume"] if model.exists() else []
     _verb("train", f"dataset={given.data}", f"run_dir={model}", length, *resume)
     _verb("predict", str(scan), "-m", str(model), "-o", str(labels), "--preview", "--overwrite")
-    _verb("evaluate", str(labels), str(given.data / "labelsTs" / scan.name), "-o", str(evaluation))
+    reference = given.data / "labelsTs" / scan.name
+    report = ["-o", str(evaluation), "--scans", str(scan.parent)]
+    _verb("evaluate", str(labels), str(reference), *report)
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     print(_where(labels, evaluation, model))
     return _verdict(summary)

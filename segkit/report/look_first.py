@@ -84,15 +84,17 @@ def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
             paragraph(_summary(scans, first)),
             paragraph(accuracy),
             *_section("Look at these", first, 1),
-            *_section(_title_of_others(rest), rest, 1 + len(first)),
+            *_section(
+                _title_of_others(rest, "The others" if first else "All scans"), rest, 1 + len(first)
+            ),
         ],
     )
 
 
-def _title_of_others(scans: Sequence[ScanToLook]) -> str:
+def _title_of_others(scans: Sequence[ScanToLook], name: str) -> str:
     if all(scan.dice is None for scan in scans):
-        return "The others, in no order"
-    return "The others, lowest expected Dice first"
+        return f"{name}, in no order"
+    return f"{name}, lowest expected Dice first"
 
 
 def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
@@ -101,12 +103,17 @@ def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
     worse = sum(scan.is_worse for scan in first)
     unknown = sum(scan.dice is None and not scan.failure for scan in scans)
     without = f"{unknown} have no expected Dice, so nothing orders them. " if unknown else ""
-    return (
+    stand_out = (
         f"{len(first)} of {len(scans)} scans should be looked at: {failed} could not be predicted, "
         f"{flagged} {'has' if flagged == 1 else 'have'} a warning, and for {worse} a lower Dice is "
         "expected than validation cases have (some are counted twice). "
-        f"{without}The others may be wrong as well: an expected Dice is an estimate, and not a "
-        "measurement."
+    )
+    if not first:
+        stand_out = "No scan stands out: none failed, has a warning or is expected to be worse. "
+    others = "The others" if first else "They"
+    return (
+        f"{stand_out}{without}{others} may be wrong as well: an expected Dice is an estimate, and "
+        "not a measurement."
     )
 
 

@@ -50,7 +50,8 @@ def test_names_are_escaped_and_pictures_are_links() -> None:
 
 def test_nothing_to_look_at_first() -> None:
     page = look_first_page(SCANS[:1], "")
-    assert "0 of 1 scans should be looked at" in page
+    assert "No scan stands out" in page
+    assert "All scans, lowest expected Dice first" in page
     assert "Look at these" not in page
 
 
@@ -67,7 +68,7 @@ def test_scans_without_an_expected_dice_are_counted() -> None:
 
 def test_scans_that_nothing_orders_are_not_said_to_be_in_order() -> None:
     page = look_first_page([ScanToLook("a"), ScanToLook("b")], "")
-    assert "The others, in no order" in page
+    assert "All scans, in no order" in page
     assert "lowest expected Dice first" not in page
 
 
