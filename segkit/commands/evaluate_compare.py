@@ -12,7 +12,7 @@ from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison, compare
-from segkit.evaluation.comparison_summary import MAIN_METRIC
+from segkit.evaluation.correction import MAIN_METRIC
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.patients import patients_in_table
 from segkit.report.comparison_page import write_comparison

@@ -10,7 +10,7 @@ from typing import Any
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison
-from segkit.evaluation.comparison_summary import MAIN_METRIC
+from segkit.evaluation.correction import MAIN_METRIC
 from segkit.evaluation.run_records import read_record
 from segkit.files.atomic import write_text
 from segkit.report.comparison_figure import MOST_DOTS, difference_chart, shown_labels

@@ -77,7 +77,7 @@ def left_out_cases(rows: Sequence[PairedValue]) -> tuple[Table, int]:
     """
     groups: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
-        if row.note and row.label != MEAN:
+        if row.change == "not compared" and row.label != MEAN:
             groups.setdefault((row.case, row.label, row.note), []).append(row.metric)
     cells: list[list[Cell]] = [
         [case, label, note, ", ".join(metrics)] for (case, label, note), metrics in groups.items()

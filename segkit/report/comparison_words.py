@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from segkit.evaluation.by_group import MEAN
-from segkit.evaluation.comparison_summary import MAIN_METRIC, main_result
+from segkit.evaluation.comparison_summary import main_result
+from segkit.evaluation.correction import MAIN_METRIC
 from segkit.evaluation.verdict import ALPHA, FEW
 
 
