@@ -19,9 +19,7 @@ DIGITS = 6
 errors of rounding, which would break ties and hide equal values."""
 ABSOLUTE = "absolute_"
 """Prefix of a metric whose best value is 0 in the middle of its range; its size is compared."""
-ABSENT = {
-    side: f"{side} is right not to predict it, and counts as perfect" for side in ("A", "B")
-}
+ABSENT = {side: f"{side} is right not to predict it, and counts as perfect" for side in ("A", "B")}
 """Note on a value of a label that is in neither mask, by the one that has it."""
 
 

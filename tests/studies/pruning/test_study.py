@@ -154,7 +154,9 @@ def test_the_notes_of_the_model_go_with_the_pruned_one(
     (here / "small/finished.json").unlink()
     assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
     notes = (here / "small/bundle/notes.md").read_text()
-    assert notes == "Notes of the model run, from which this one was made:\n\nTested at two sites.\n"
+    assert (
+        notes == "Notes of the model run, from which this one was made:\n\nTested at two sites.\n"
+    )
     assert notes.strip() in (here / "small/bundle/card.md").read_text()
     capsys.readouterr()
     assert main(["info", "small"]) == 0
