@@ -104,6 +104,7 @@ class ScheduledValidation:
                 "no validation at the end: one case would take about %s, more than the time allows",
                 duration(self.budget.case_seconds()),
             )
+            self.quality.skip()
             return
         self._validate(module, self.cases, self.gallery.offer, keep=self.budget.reserve_after())
         pictures = self.ranks.merged({one.case: one for one in self.gallery.pictures})
