@@ -1,4 +1,4 @@
-"""What the ensemble of a cross-validation takes over from the bundles of its folds."""
+"""Entries of bundle.json that the ensemble of a cross-validation takes over from its folds."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ OTHER_DATA = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be measured."""
+    """Number of cases to measure, and the time for it."""
 
     cases: int = MAX_CASES
     """Largest number of cases of each network."""

@@ -84,8 +84,8 @@ def _validation_ids(
     if path is not None:
         if not is_same:
             log.warning(
-                "files of %s have changed since the training, or this is another dataset: the "
-                "cases that it was not trained on are those with the ids in %s",
+                "names, sizes or dates of the files in %s are not those of the training: cases "
+                "are told apart by their ids, and those that validate in %s count as unseen",
                 dataset.root,
                 path,
             )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,13 +124,13 @@ def _examples(
 
 @dataclass(frozen=True)
 class FittedQuality:
-    """What is fitted to measured cases."""
+    """Examples of measured cases, and the entries of bundle.json that are fitted to them."""
 
     examples: tuple[Example, ...] = ()
     """Labels of all copies of the cases."""
-    expected: Mapping[str, Any] = MappingProxyType({})
+    expected: Mapping[str, Any] = field(default_factory=dict)
     """Entry of bundle.json for the expected Dice; empty without enough cases."""
-    calibration: Mapping[str, Any] = MappingProxyType({})
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     """Entry of bundle.json for the temperatures; empty without enough cases."""
 
 

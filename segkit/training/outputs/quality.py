@@ -49,7 +49,7 @@ class QualityFit(AfterValidation):
     folder = Path("RUN")
     """Folder of the run, for messages."""
     fitted = FittedQuality()
-    """What was fitted to the cases of all ranks that were measured."""
+    """Fit to the cases of all ranks that were measured."""
 
     def measure(self, module: SegmentationModule) -> None:
         """Measure cases of this rank until time is out, gather those of all ranks, and fit.
@@ -92,7 +92,7 @@ class QualityFit(AfterValidation):
             log.info("expected Dice of new scans, %s", measured_accuracy(self.fitted.expected))
         if measured < to_measure:
             log.info(
-                "there was time to measure %d of %d validation cases for %s; '%s' measures all",
+                "there was time to measure %d of %d validation cases for %s; to measure all: %s",
                 measured,
                 to_measure,
                 "the expected Dice"
@@ -103,8 +103,8 @@ class QualityFit(AfterValidation):
         elif not self.fitted.expected:
             log.info(
                 "no expected Dice for new scans: it takes %d validation cases of two patients or "
-                "more in which the model finds a label, and there are %d; '%s dataset=PATH' fits "
-                "it to other labeled cases",
+                "more in which the model finds a label, and there are %d; to fit it to other "
+                "labeled cases: %s dataset=PATH",
                 MIN_CASES,
                 measured,
                 command,
