@@ -55,6 +55,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "segkit.commands.export",
     ),
     "models": ("list the models that predict -m finds by name", "segkit.commands.models"),
+    "doctor": ("say whether this machine can predict, and what to do", "segkit.commands.doctor"),
 }
 
 SPIN_COUNT = "10000"
