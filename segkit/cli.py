@@ -40,6 +40,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "study": ("several trainings for one question: folds, norms, tickets", "segkit.commands.study"),
     "prune": ("make a trained model smaller and faster, and retrain it", "segkit.commands.prune"),
     "predict": ("segment scans with a trained model", "segkit.commands.predict"),
+    "calibrate": ("fit the expected Dice of a trained model", "segkit.commands.calibrate"),
     "evaluate": ("compare label maps with reference label maps", "segkit.commands.evaluate"),
     "harmonize": (
         "remove differences between scanners and sites from scans and tables",
@@ -51,6 +52,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "segkit.commands.export",
     ),
     "models": ("list the models that predict -m finds by name", "segkit.commands.models"),
+    "doctor": ("say whether this machine can predict, and what to do", "segkit.commands.doctor"),
 }
 
 SPIN_COUNT = "10000"
