@@ -19,6 +19,8 @@ packages() {
         export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
     fi
     test -z "${PIP_NO_INDEX:-}" && test "$FLAVOUR" = cpu || torch=()
+    # The certificate of a network that inspects what is fetched.
+    test ! -s /run/secrets/ca.pem || export PIP_CERT=/run/secrets/ca.pem
     # pip makes a wheel of the one package that comes as source with this version of setuptools.
     grep -o '^setuptools==[^ ]*' requirements-build.txt > /build/setuptools.txt
     export PIP_BUILD_CONSTRAINT=/build/setuptools.txt

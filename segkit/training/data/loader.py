@@ -12,6 +12,11 @@ from torch.utils.data import DataLoader
 from segkit.config.schema import TrainerConfig
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.data.patches import PatchDataset, PatchNumbers
+from segkit.training.data.shared_memory import (
+    batch_bytes,
+    fitting_workers,
+    free_shared_memory,
+)
 from segkit.training.signals import ignore_signals
 
 Batch = dict[str, Any]
@@ -45,12 +50,23 @@ def batches_of(
         sampler=PatchNumbers(
             steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count
         ),
-        num_workers=worker_count(trainer, device, ranks),
+        num_workers=_workers(trainer, patches, device, ranks),
         worker_init_fn=ignore_signals,
         # A thread takes batches from the workers, and the GPU fetches them from pinned memory.
         pin_memory=device.type == "cuda",
     )
     return Batches(loader)
+
+
+def _workers(
+    trainer: TrainerConfig, patches: PatchDataset, device: torch.device, ranks: Ranks
+) -> int:
+    """Return the number of processes whose batches fit into this rank's part of shared memory."""
+    plan = patches.rules.plan
+    batch = batch_bytes(ranks.part_of(plan.batch_size), len(plan.channels), plan.patch)
+    free = free_shared_memory()
+    part = None if free is None else free // ranks.per_node
+    return fitting_workers(worker_count(trainer, device, ranks), batch, part)
 
 
 def worker_count(trainer: TrainerConfig, device: torch.device, ranks: Ranks = ALONE) -> int:
