@@ -17,6 +17,7 @@ from unittest import mock
 from segkit.cli import VERBS
 from segkit.commands.flags import Parser
 from segkit.commands.harmonize import ACTIONS
+from segkit.commands.run_as import PLATFORMS
 from segkit.commands.study import STUDIES
 from segkit.config.compose import load
 from segkit.config.keys import known_keys
@@ -45,7 +46,11 @@ class _Found(Exception):
         self.parser = parser
 
 
-NAMES: dict[str, dict[str, tuple[str, str]]] = {"study": STUDIES, "harmonize": ACTIONS}
+NAMES: dict[str, dict[str, tuple[str, str]]] = {
+    "study": STUDIES,
+    "harmonize": ACTIONS,
+    "run-as": PLATFORMS,
+}
 """Verbs that are followed by a name, each of which has a parser of its own."""
 
 
