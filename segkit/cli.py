@@ -47,13 +47,11 @@ VERBS: dict[str, tuple[str, str]] = {
         "segkit.commands.harmonize",
     ),
     "info": ("describe a model, a study, a plan or a scan", "segkit.commands.info"),
-    "export": (
-        "write a model as one file to share, or as OpenVINO or ONNX",
-        "segkit.commands.export",
-    ),
+    "export": ("write a model as one file to share, or OpenVINO or ONNX", "segkit.commands.export"),
     "models": ("list the models that predict -m finds by name", "segkit.commands.models"),
     "descriptor": ("print what a platform reads to run the image", "segkit.commands.descriptor"),
     "run-as": ("segment what a platform has put into the container", "segkit.commands.run_as"),
+    "doctor": ("say whether this machine can predict, and what to do", "segkit.commands.doctor"),
 }
 
 SPIN_COUNT = "10000"

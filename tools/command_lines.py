@@ -12,6 +12,7 @@ import io
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from unittest import mock
 
 from segkit.cli import VERBS
@@ -94,7 +95,7 @@ def commands(text: str) -> Iterator[list[str]]:
         for place, word in enumerate(words[:-1]):
             begins = place == 0 or words[place + 1] in VERBS
             if word == "segkit" and begins:
-                yield words[place + 1 :]
+                yield [*takewhile(lambda word: word not in ("|", ">"), words[place + 1 :])]
                 break
 
 
@@ -114,7 +115,7 @@ def problem(words: Sequence[str]) -> str:
     name = ""
     if verb in NAMES and rest:
         name, *rest = rest
-        name = next(iter(NAMES[verb])) if name in ("NAME", "ACTION") else name
+        name = next(iter(NAMES[verb])) if name in ("NAME", "ACTION", "PLATFORM") else name
         if name not in NAMES[verb]:
             return f"no {'study' if verb == 'study' else 'action'} {name}"
     bare = not rest and verb != "models"  # the verb as a name: `segkit train`
