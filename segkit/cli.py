@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "study": ("several trainings for one question: folds, norms, tickets", "segkit.commands.study"),
     "prune": ("make a trained model smaller and faster, and retrain it", "segkit.commands.prune"),
     "predict": ("segment scans with a trained model", "segkit.commands.predict"),
+    "calibrate": ("fit the expected Dice of a trained model", "segkit.commands.calibrate"),
     "evaluate": ("compare label maps with reference label maps", "segkit.commands.evaluate"),
     "harmonize": (
         "remove differences between scanners and sites from scans and tables",

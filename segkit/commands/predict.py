@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.harmonization import planned_harmonization
 from segkit.progress import ScanProgress
 from segkit.quality.calibration import temperatures_of
+from segkit.quality.entry import estimators_of
 from segkit.units import parse_size
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     coarse = _coarse_models(given)
     check_groups(given, [bundles[0], *coarse[:1]])
     options = _finalize_options(given, bundles, plan)
+    _say_if_nothing_is_expected(given, bundles)
     request = request_for(_files(given), options, [*bundles, *coarse])
     predict_and_print(request, _predictor(given, bundles, coarse))
     return 0
@@ -140,9 +143,20 @@ def _temperatures(given: argparse.Namespace, bundles: Sequence[Bundle], plan: Pl
         raise UsageError(
             f"--calibrated: {which} no temperature, because its training had fewer than three "
             "validation cases or no time to fit one, or is of an earlier version of segkit; leave "
-            "it out, or train again"
+            f"it out, or fit one: {_calibration(given)}"
         )
     return temperatures
+
+
+def _calibration(given: argparse.Namespace) -> str:
+    """Return the command that fits expected Dice and temperatures of the model."""
+    return shlex.join(["segkit", "calibrate", str(resolve_model(given.model))])
+
+
+def _say_if_nothing_is_expected(given: argparse.Namespace, bundles: Sequence[Bundle]) -> None:
+    """Log how to get the expected Dice that --stats has no figures of."""
+    if given.stats and not estimators_of([bundle.card for bundle in bundles]):
+        log.info("the model has no expected Dice; to fit it: %s", _calibration(given))
 
 
 def _files(given: argparse.Namespace) -> Files:
