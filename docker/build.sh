@@ -25,4 +25,22 @@ for pip_conf in "${PIP_CONFIG_FILE:-}" "$HOME/.config/pip/pip.conf" /etc/pip.con
     test -f "$pip_conf" && words+=(--secret "id=pip.conf,src=$pip_conf") && break
 done
 test ! -f "${PIP_CERT:-}" || words+=(--secret "id=ca.pem,src=$PIP_CERT")
-exec "${engine[@]}" build "${words[@]}" -f docker/Dockerfile -t "${TAG:-segkit:$flavour}" "$@" .
+image=${TAG:-segkit:$flavour}
+"${engine[@]}" build "${words[@]}" -f docker/Dockerfile -t "$image" "$@" .
+
+# XNAT reads its commands in a label, which only the finished image can write.
+in_image() {
+    if test "${engine[0]##*/}" = buildah; then
+        local container
+        container=$("${engine[@]}" from "$image")
+        "${engine[@]}" run --isolation chroot "$container" -- segkit "$@"
+        "${engine[@]}" rm "$container" > /dev/null
+    else
+        "${engine[@]}" run --rm --network none "$image" "$@"
+    fi
+}
+empty=$(mktemp -d)
+trap 'rmdir "$empty"' EXIT
+words=(--label "org.nrg.commands=$(in_image descriptor xnat --image "$image")")
+case ${engine[0]##*/} in podman | buildah) words+=(--format docker) ;; esac
+"${engine[@]}" build "${words[@]}" -t "$image" -f - "$empty" <<< "FROM $image"

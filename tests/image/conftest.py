@@ -46,7 +46,17 @@ class Image:
         volumes = [word for mount in mounts for word in ("-v", mount)]
         start = ["--entrypoint", entrypoint] if entrypoint else []
         return subprocess.run(
-            [*self.engine, "run", "--rm", *self.flags, *CONFINED, *volumes, *start, self.name, *words],
+            [
+                *self.engine,
+                "run",
+                "--rm",
+                *self.flags,
+                *CONFINED,
+                *volumes,
+                *start,
+                self.name,
+                *words,
+            ],
             capture_output=True,
             text=True,
             timeout=1800,

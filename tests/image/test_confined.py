@@ -11,18 +11,22 @@ import numpy as np
 import pydicom
 import pytest
 
-from image.conftest import STRANGER, Image
 from segkit.dataset.phantom import write_phantom
+
+from .conftest import STRANGER, Image
 
 pytestmark = pytest.mark.slow
 SHELL = "/bin/sh"
+MODEL = "image-test"
+"""Name of the model that docker/image_test.sh builds into the image."""
 
 
 def test_the_confinement_is_real(image: Image) -> None:
     """What the other tests rely on, seen from inside."""
     script = (
         "id -u; grep -E '^(Cap(Prm|Eff|Bnd)|NoNewPrivs)' /proc/self/status; ls /sys/class/net;"
-        " touch /opt/segkit/x /work/x; df -k /dev/shm | tail -n 1; getent passwd $(id -u) || echo none"
+        " touch /opt/segkit/x /work/x; df -k /dev/shm | tail -n 1;"
+        " getent passwd $(id -u) || echo none"
     )
     done = image.run("-c", script, entrypoint=SHELL)
     lines = done.stdout.split("\n")
@@ -40,7 +44,7 @@ def test_a_scan_is_segmented(image: Image, tmp_path: Path, results: Path) -> Non
     scan = write_phantom(tmp_path / "phantom", cases=1) / "imagesTr"
     scan.chmod(0o755)
     mounts = [f"{scan}:/input:ro", f"{results}:/output"]
-    image.succeed("predict", "/input", "-o", "/output", mounts=mounts)
+    image.succeed("predict", "/input", "-m", MODEL, "-o", "/output", mounts=mounts)
     (labels,) = results.glob("*.nii.gz")
     assert labels.stat().st_uid == STRANGER
     found = nibabel.load(labels)
@@ -49,12 +53,10 @@ def test_a_scan_is_segmented(image: Image, tmp_path: Path, results: Path) -> Non
     assert np.allclose(found.affine, nibabel.load(source).affine)
 
 
-def test_a_dicom_series_becomes_dicom_seg(
-    image: Image, data_root: Path, results: Path
-) -> None:
+def test_a_dicom_series_becomes_dicom_seg(image: Image, data_root: Path, results: Path) -> None:
     series = data_root / "dicom" / "Study1" / "13_HCropVolume"
     mounts = [f"{series}:/input:ro", f"{results}:/output"]
-    image.succeed("predict", "/input", "-o", "/output", mounts=mounts)
+    image.succeed("predict", "/input", "-m", MODEL, "-o", "/output", mounts=mounts)
     (written,) = results.rglob("*.dcm")
     assert pydicom.dcmread(written).Modality == "SEG"
 

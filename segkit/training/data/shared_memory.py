@@ -1,4 +1,4 @@
-"""Number of worker processes whose batches fit into shared memory, which is 64 MB in a container."""
+"""Number of worker processes whose batches fit into shared memory: a container has 64 MB."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def fitting_workers(workers: int, batch: int, free: int | None) -> int:
     fitting = workers_that_fit(workers, batch, free)
     if fitting < workers and free is not None:
         log.warning(
-            "%d of %d worker processes cut patches, because a batch takes %s and %s of shared memory"
-            " (/dev/shm) are free. In a container, more of it is faster: docker run --shm-size 2g.",
+            "%d of %d worker processes cut patches, because a batch takes %s, and %s of shared"
+            " memory (/dev/shm) are free. In a container, more of it is faster:"
+            " docker run --shm-size 2g.",
             fitting,
             workers,
             size_text(batch),
