@@ -80,6 +80,7 @@ class InputError(SegkitError):
 
     Attributes:
         where: the file or dataset.
+        expected, found, remedy: the parts of the message.
         kind: "grid" for files on different grids, "not_finite" for voxels without a number,
             "label_values" for unknown label values, "" for everything else.
     """
@@ -96,6 +97,7 @@ class InputError(SegkitError):
         kind: str = "",
     ) -> None:
         self.where, self.kind = str(where), kind
+        self.expected, self.found, self.remedy = expected, found, remedy
         super().__init__(f"{printable(str(where))}: expected {expected}, found {found}. {remedy}")
 
 

@@ -62,6 +62,28 @@ def read_member(bundle: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
     return content
 
 
+def member_size(bundle: Path, name: str) -> int | None:
+    """Return the bytes of a file of a bundle without reading it; None if it is missing.
+
+    Args:
+        bundle: folder or .segkit file.
+        name: path of the file inside the bundle.
+
+    Raises:
+        InputError: an unsafe name, or a zip that cannot be read.
+    """
+    _check_name(bundle, name)
+    try:
+        if bundle.is_dir():
+            return (bundle / name).stat().st_size
+        with zipfile.ZipFile(bundle) as archive:
+            return archive.getinfo(name).file_size
+    except (FileNotFoundError, NotADirectoryError, KeyError):
+        return None
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _no_zip(bundle, error) from error
+
+
 def read_optional(bundle: Path, name: str) -> bytes | None:
     """Read a small file that a bundle may have and that has no receipt; None if there is none.
 

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from segkit.errors import OutOfMemoryError
 from segkit.files.atomic import unwritable
 from segkit.io.scaled import ScaledArray, as_stored, is_scaled
+from segkit.machine.memory import memory
+from segkit.machine.system_files import ROOT
 from segkit.units import size_text
 
 MAPPED_FROM = 64 << 20
@@ -30,56 +32,14 @@ BLOCK_VOXELS = 1 << 20
 """Largest number of voxels of a block."""
 BLOCK_SPAN = 64 << 20
 """Largest distance in bytes from the first to the last voxel of a block in a mapped file."""
-_MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")
+_ROOT = ROOT
 _DROP: int | None = getattr(mmap, "MADV_DONTNEED", None)
 """Advice to drop pages; None on Windows, which has no such advice."""
 
 
 def available_memory() -> int | None:
     """Return the bytes of memory that this process may still use; None if they are unknown."""
-    sizes = [size for size in (_system_memory(), _container_memory()) if size is not None]
-    return min(sizes, default=None)
-
-
-def _system_memory() -> int | None:
-    try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        return next(
-            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")
-        )
-    except (OSError, StopIteration, ValueError):
-        return _physical_memory()
-
-
-def _physical_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-        return None
-
-
-def _container_memory() -> int | None:
-    """Return the bytes left below the memory limit of the container (cgroup version 2).
-
-    Pages of the file cache count as free, because the kernel reclaims them when memory runs short.
-    """
-    try:
-        limit, used = (
-            int((_CGROUP / name).read_text(encoding="ascii"))
-            for name in ("memory.max", "memory.current")
-        )
-    except (OSError, ValueError):  # there is no limit, or its value is "max"
-        return None
-    return limit - used + min(used, _droppable_pages())
-
-
-def _droppable_pages() -> int:
-    try:
-        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    except (OSError, StopIteration, ValueError):
-        return 0
+    return memory(_ROOT).free
 
 
 def resident_memory() -> int:

@@ -16,8 +16,9 @@ def test_a_header_may_not_promise_more_than_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nib.save(nib.Nifti1Image(np.zeros((99, 99, 99), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
-    (tmp_path / "meminfo").write_text("MemAvailable: 1000 kB\n")
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemAvailable: 1000 kB\n")
+    monkeypatch.setattr(memory, "_ROOT", tmp_path)
     with pytest.raises(
         InputError,
         match=r"fits into the 1\.0 MB of free memory, "

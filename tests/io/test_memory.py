@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,19 +36,17 @@ def test_some_memory_is_free() -> None:
 def test_the_smaller_of_system_and_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   5 kB\n")
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
-    assert available_memory() == 5120
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1000\n")
-    assert available_memory() == 5120
-    (tmp_path / "memory.max").write_text("3000\n")
+    for name, text in {
+        "proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   5 kB\n",
+        "sys/fs/cgroup/memory.current": "1000\n",
+        "sys/fs/cgroup/memory.max": "3000\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "_ROOT", tmp_path)
     assert available_memory() == 2000
-    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 400\nactive_file 100\n")
-    assert available_memory() == 2400
-    (tmp_path / "memory.stat").write_text("inactive_file 9000\n")
-    assert available_memory() == 3000
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
+    assert available_memory() == 5120
 
 
 def test_work_that_does_not_fit() -> None:
@@ -60,13 +59,8 @@ def test_work_that_does_not_fit() -> None:
 
 
 def test_unknown_memory_sets_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_MEMINFO", "_CGROUP"):
-        monkeypatch.setattr(memory, name, tmp_path / "nothing")
-    monkeypatch.setattr(
-        memory.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}[name]
-    )
-    assert available_memory() == 40960
-    monkeypatch.delattr(memory.os, "sysconf")
+    monkeypatch.setattr(memory, "_ROOT", tmp_path)
+    monkeypatch.delattr(os, "sysconf")
     assert available_memory() is None
     memory.require_memory("a.nii", 10**18, "the scores")
 

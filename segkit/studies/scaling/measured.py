@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from segkit.config.schema import TrainerConfig
 from segkit.errors import OutOfMemoryError
+from segkit.machine.processor import processor_name
 from segkit.networks import build_network
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
@@ -46,17 +45,7 @@ def machine_text(trainer: TrainerConfig, device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = trainer.threads or torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'' if threads == 1 else 's'}"
-
-
-def _processor() -> str:
-    """Return the name of the processor; only its architecture if the system does not name it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return (names[0] if names else platform.processor()) or platform.machine()
+    return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 class Meter:

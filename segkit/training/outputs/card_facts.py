@@ -10,7 +10,6 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset.groups import groups_of_several_patients
 from segkit.evaluation.intervals import SHARE, mean_interval
 from segkit.evaluation.summary import Row
+from segkit.machine.processor import processor_name
 
 PACKAGES = ("torch", "lightning", "numpy")
 """Packages whose versions are recorded, besides that of segkit."""
@@ -114,7 +114,7 @@ def machine_facts(device: torch.device, processes: int = 1) -> dict[str, Any]:
     is_gpu = device.type == "cuda"
     return {
         "device": device.type,
-        "processor": torch.cuda.get_device_name(device) if is_gpu else _cpu_name(),
+        "processor": torch.cuda.get_device_name(device) if is_gpu else processor_name(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "processes": processes,
@@ -128,13 +128,3 @@ def package_versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
-
-
-def _cpu_name() -> str:
-    """Return the model of the processor as the system states it, or its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(filter(None, names), "") or platform.processor() or platform.machine()

@@ -1,0 +1,79 @@
+"""An examination as JSON. The keys are documented in docs/doctor.md, and are always all there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from segkit._version import __version__
+from segkit.doctor.examine import Examination
+from segkit.doctor.models import FoundModel
+from segkit.machine.folders import Folder
+
+FORMAT_VERSION = 1
+
+
+def summary(examined: Examination) -> dict[str, Any]:
+    """Return the examination in JSON types: sizes in bytes, null for what is unknown."""
+    facts, installed = examined.facts, examined.packages
+    memory, limit = facts.memory, facts.memory.limit
+    return {
+        "format_version": FORMAT_VERSION,
+        "can_predict": examined.can_predict,
+        "quick": examined.quick,
+        "problems": [asdict(problem) for problem in examined.problems],
+        "command": examined.command or None,
+        "versions": {
+            "segkit": __version__,
+            "python": facts.python,
+            "system": facts.system,
+            "torch": asdict(installed.torch) if installed.torch else None,
+            "packages": _or_null(installed.required),
+            "extras": {name: _or_null(extra) for name, extra in installed.extras.items()},
+        },
+        "processor": {**asdict(facts.processor), "usable": facts.processor.usable},
+        "memory": {
+            "total": memory.total,
+            "available": memory.available,
+            "free": memory.free,
+            "swap": memory.swap,
+            "limit": limit.limit if limit else None,
+            "limit_free": limit.free if limit else None,
+        },
+        "gpu": {**asdict(facts.driver), "version": facts.driver.version or None},
+        "shared_memory": folder_summary(facts.shared_memory) if facts.shared_memory else None,
+        "folders": {role: folder_summary(folder) for role, folder in facts.folders.items()},
+        "root_is_read_only": facts.root_is_read_only,
+        "user": {"has_entry": facts.account.has_entry, "is_named": facts.account.is_named},
+        "clock_seconds_behind": round(facts.seconds_behind),
+        "models": [model_summary(model) for model in examined.models],
+    }
+
+
+def _or_null(versions: dict[str, str]) -> dict[str, str | None]:
+    return {name: version or None for name, version in versions.items()}
+
+
+def folder_summary(folder: Folder) -> dict[str, Any]:
+    """Return one folder in JSON types; "problem" is why it cannot be written."""
+    return {**asdict(folder), "problem": folder.problem or None}
+
+
+def model_summary(model: FoundModel) -> dict[str, Any]:
+    """Return one model in JSON types."""
+    return {
+        "name": model.name,
+        "is_default": model.is_default,
+        "is_ok": model.problem is None,
+        "weights_are_hashed": model.are_hashed,
+        "members": [
+            {
+                "hash": card.hash,
+                "labels": list(card.plan.labels),
+                "bytes": sum(
+                    card.card["files"][name]["bytes"] for name in card.card["weights"].values()
+                ),
+            }
+            for card in model.cards
+        ],
+    }

@@ -1,0 +1,115 @@
+"""The command segkit doctor on this machine: exit codes, text, JSON, and nothing personal."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segkit.cli import main
+
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Current folder whose name, and that of HOME, must not be shown; it has one named model."""
+    folder = tmp_path / "Jane Doe"
+    shutil.copytree(FROZEN, folder / "models" / "liver")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("SEGKIT_MODELS", str(folder / "models"))
+    monkeypatch.delenv("SEGKIT_MODEL", raising=False)
+    return folder
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    assert main(["doctor", "--json", *words]) == code
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_text(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--quick"]) == 0
+    out = capsys.readouterr().out
+    assert "model liver" in out
+    assert "f49d7a00f79e: complete, weights not read; bright, dark" in out
+    assert (
+        out.rstrip()
+        .splitlines()[-1]
+        .startswith("This machine can predict: segkit predict SCAN -m liver")
+    )
+
+
+def test_json_has_every_key(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys)
+    assert list(found) == [
+        "format_version",
+        "can_predict",
+        "quick",
+        "problems",
+        "command",
+        "versions",
+        "processor",
+        "memory",
+        "gpu",
+        "shared_memory",
+        "folders",
+        "root_is_read_only",
+        "user",
+        "clock_seconds_behind",
+        "models",
+    ]
+    assert list(found["folders"]) == ["current", "temporary", "home", "runs", "models_1"]
+    assert found["models"] == [
+        {
+            "name": "liver",
+            "is_default": False,
+            "is_ok": True,
+            "weights_are_hashed": True,
+            "members": [{"hash": "f49d7a00f79e", "labels": ["bright", "dark"], "bytes": 4236}],
+        }
+    ]
+
+
+def test_nothing_personal_is_shown(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (private / "models" / "liver" / "plan.json").write_text("{}")
+    for words in ([], ["--json"], ["-m", str(private / "gone")], ["-m", str(private)]):
+        main(["doctor", *words])
+        out = capsys.readouterr().out
+        assert str(private.parent) not in out
+        assert platform.node() not in out.split()
+        assert getpass.getuser() not in out.replace("root folder", "").split()
+        assert out.count("Jane Doe") == (2 if words == ["-m", str(private)] else 0)
+
+
+def test_a_damaged_model_stops(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (weights,) = (private / "models" / "liver" / "weights").iterdir()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert main(["doctor", "--quick"]) == 0
+    capsys.readouterr()
+    assert main(["doctor"]) == 3
+    out = capsys.readouterr().out
+    assert f"error: model liver, {weights.name}: expected sha256 " in out
+    assert out.endswith("This machine cannot predict until the error above is fixed.\n")
+    found = as_json(capsys, code=3)
+    assert (found["can_predict"], found["command"]) == (False, None)
+    assert [problem["name"] for problem in found["problems"]].count("model") == 1
+
+
+def test_usage() -> None:
+    assert main(["doctor", "--jsn"]) == 2
+
+
+def test_the_quick_form_imports_no_torch(private: Path) -> None:
+    code = (
+        "import sys; from segkit.cli import main; code = main(['doctor', '--quick']);"
+        " sys.exit(code or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
