@@ -6,9 +6,9 @@
 
 ``masks`` takes two folders of label maps with equal names, ``ct`` builds a phantom of a CT with 14
 labels, whose prediction is moved by one voxel in half of the blocks of 16 x 16 x 16 voxels.
-``--moved`` moves all predictions by some voxels along X, as if they were wrong. Each round measures every mask with both, in turn; a table gives the median over the rounds, in seconds
-of CPU of one thread, so that other work on the machine counts little. Values that differ end the
-program.
+``--moved`` moves all predictions by some voxels along X, as if they were wrong. Each round measures
+every mask with both, in turn; a table gives the median over the rounds, in seconds of CPU of one
+thread, so that other work on the machine counts little. Values that differ end the program.
 
 ``memory`` writes label maps of 512 x 512 x 300 voxels with about 100 labels into FOLDER and prints
 the most resident memory of ``segkit evaluate`` on one and on all of them.
