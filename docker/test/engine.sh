@@ -18,7 +18,7 @@ choose_engine() {
     if lacks_limits; then
         # podman asks for limits that only CAP_SYS_RESOURCE may raise, such as in a container.
         RUN+=(--runtime "$root/docker/test/crun")
-        RUN_FLAGS=(--cgroups=disabled)
+        RUN_FLAGS=(--cgroups=disabled --no-healthcheck)
     fi
 }
 
