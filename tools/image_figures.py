@@ -1,6 +1,6 @@
 """Measure the image that docker/image_test.sh built: sizes, start, and predict inside and outside.
 
-    python tools/image_figures.py        with the environment variables that docker/image_test.sh sets
+    python tools/image_figures.py        with the environment that docker/image_test.sh sets
 
 Inside and outside take turns, and the times are those of the command alone: starting the container
 is a line of its own.

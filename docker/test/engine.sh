@@ -14,11 +14,13 @@ choose_engine() {
     local store=(--root "$work/store" --runroot "$work/run-store" --storage-driver overlay)
     RUN=(podman "${store[@]}") BUILD=("$(command -v buildah || echo podman)" "${store[@]}")
     test "$(id -u)" = 0 && BUILD_FLAGS=(--isolation=chroot) || BUILD_FLAGS=(--network=none)
-    test "$(id -u)" = 0 || RUN_FLAGS=(--userns=keep-id)
+    # podman would add the user to the list of users; docker does not, and clusters do not either.
+    RUN_FLAGS=(--passwd=false)
+    test "$(id -u)" = 0 || RUN_FLAGS+=(--userns=keep-id)
     if lacks_limits; then
         # podman asks for limits that only CAP_SYS_RESOURCE may raise, such as in a container.
         RUN+=(--runtime "$root/docker/test/crun")
-        RUN_FLAGS=(--cgroups=disabled --no-healthcheck)
+        RUN_FLAGS+=(--cgroups=disabled --no-healthcheck)
     fi
 }
 

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 
 from segkit.dataset.phantom import write_phantom
+from tests.small_training import QUICK, SMALL
 
 from .conftest import STRANGER, Image
 
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.slow
 SHELL = "/bin/sh"
 MODEL = "image-test"
 """Name of the model that docker/image_test.sh builds into the image."""
+
+
+def changed(*words: str) -> list[str]:
+    """The overrides of a small training, some of them with other values."""
+    given = {word.partition("=")[0]: word for word in (*SMALL, *QUICK, *words)}
+    return list(given.values())
 
 
 def test_the_confinement_is_real(image: Image) -> None:
@@ -56,27 +63,39 @@ def test_a_scan_is_segmented(image: Image, tmp_path: Path, results: Path) -> Non
 def test_a_dicom_series_becomes_dicom_seg(image: Image, data_root: Path, results: Path) -> None:
     series = data_root / "dicom" / "Study1" / "13_HCropVolume"
     mounts = [f"{series}:/input:ro", f"{results}:/output"]
-    image.succeed("predict", "/input", "-m", MODEL, "-o", "/output", mounts=mounts)
+    words = ("-m", MODEL, "-o", "/output", "--dicom-seg")
+    image.succeed("predict", "/input", *words, mounts=mounts)
     (written,) = results.rglob("*.dcm")
     assert pydicom.dcmread(written).Modality == "SEG"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_training_of_20_steps_is_kept(
-    image: Image, tmp_path: Path, results: Path, workers: int
-) -> None:
+def test_a_training_of_20_steps_is_kept(image: Image, tmp_path: Path, results: Path) -> None:
     """Two worker processes have the 64 MB of shared memory that containers have by default."""
     data = write_phantom(tmp_path / "phantom", cases=3)
     mounts = [f"{data}:/data:ro", f"{results}:/work"]
-    words = ("dataset=/data", "trainer.max_steps=20", f"trainer.workers={workers}")
+    words = ("dataset=/data", *changed("trainer.max_steps=20"), "trainer.workers=2")
     image.succeed("train", *words, mounts=mounts)
-    (bundle,) = results.glob("runs/*/bundle/bundle.json")
+    (bundle,) = results.glob("runs/*/*/bundle/bundle.json")
     assert bundle.stat().st_uid == STRANGER
+
+
+def test_a_training_with_too_little_shared_memory_says_so(
+    image: Image, tmp_path: Path, results: Path
+) -> None:
+    """Four patches of 96 voxels and their labels take 28 MB; two processes make six batches."""
+    data = write_phantom(tmp_path / "phantom", cases=2)
+    mounts = [f"{data}:/data:ro", f"{results}:/work"]
+    large = changed("plan.patch=[96,96,96]", "plan.spacing=[1,1,1]")
+    more = ("plan.batch_size=4", "trainer.workers=2")
+    done = image.run("train", "dataset=/data", *large, *more, mounts=mounts)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 2 worker processes cut patches" in done.stderr
 
 
 def test_a_training_without_a_folder_is_refused(image: Image, tmp_path: Path) -> None:
     data = write_phantom(tmp_path / "phantom", cases=2)
-    done = image.run("train", "dataset=/data", "trainer.max_steps=1", mounts=[f"{data}:/data:ro"])
+    words = ("dataset=/data", *SMALL, *QUICK)
+    done = image.run("train", *words, mounts=[f"{data}:/data:ro"])
     assert done.returncode == 3
     assert "expected a place that can be written to" in done.stderr
     assert "Traceback" not in done.stderr
