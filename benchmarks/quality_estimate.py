@@ -182,7 +182,7 @@ def _fitted(bundle: Bundle, prepared: list[PreparedCase]) -> dict[str, Any]:
     module = _module(bundle)
     measured = {case.id: measure_case(module, case, bundle.plan) for case in prepared}
     fitted = fitted_quality(measured, bundle.plan, groups_of_cases(measured))
-    return {**fitted.expected, **fitted.calibration}
+    return fitted.entries
 
 
 def _tested(bundle: Bundle, prepared: list[PreparedCase]) -> list[CaseCalibration]:
