@@ -84,7 +84,7 @@ class Arrangement:
         """Yield a sentence for each axis along which a label is unusual, the farthest first."""
         excess = []
         for axis, low, high in self.limits(label):
-            offset = centers[label][axis] - centers[self.anchor][axis]
+            offset = float(centers[label][axis] - centers[self.anchor][axis])
             far = max(low - offset, offset - high)
             if far > 0:
                 excess.append((far / (high - low), axis, offset, low, high))

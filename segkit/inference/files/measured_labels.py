@@ -90,7 +90,11 @@ def _misplaced(
     found = [arrangement.unusual(centers) for arrangement in arrangements]
     if not found:
         return {}
-    return {name: text for name, text in found[0].items() if all(name in one for one in found)}
+    return {
+        name: f"{text}; is the orientation of the scan right?"
+        for name, text in found[0].items()
+        if all(name in one for one in found)
+    }
 
 
 def label_warning(
