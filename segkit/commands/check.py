@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from segkit.dataset_check.fix_geometry import (
 )
 from segkit.dataset_check.summary import summary, verdict
 from segkit.errors import InputError, UsageError, printable
+from segkit.files.report_folder import check_report_folder
 from segkit.progress import CaseCounter
 from segkit.report.tables import Cell, text_table
 
@@ -50,7 +51,9 @@ def run(arguments: Sequence[str]) -> int:
     if given.fix_geometry:
         check_place(dataset, given.fix_geometry)
     if given.output:
-        _check_output(given.output, dataset, given.fix_geometry)
+        _check_output(given.output, dataset, given.fix_geometry, overwrite=given.overwrite)
+    elif given.overwrite:
+        raise UsageError("--overwrite is about the files of -o: add that, or leave it out")
     thumbnails = _thumbnails(dataset) if given.output else None
     with CaseCounter("checking") as counter:
         examined = examine(dataset, counter.show, thumbnails.draw if thumbnails else None)
@@ -61,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
     else:
         print(printable(as_text(examined), lines=True))
     if thumbnails:
-        _write_page(examined, given.output, thumbnails.of_case, shown=not given.json)
+        command = ["segkit", "check", given.dataset, *given.overrides]
+        _write_page(examined, given.output, thumbnails, command, shown=not given.json)
     if corrections and not given.json:
         print(
             printable(corrections_text(corrections, given.fix_geometry, given.dataset), lines=True)
@@ -70,8 +74,10 @@ def run(arguments: Sequence[str]) -> int:
     return InputError.exit_code if remaining_errors(corrections, errors) else 0
 
 
-def _check_output(folder: Path, dataset: Dataset, copy: Path | None) -> None:
-    """Raise a UsageError if the page would be among the files of a dataset, or has no folder."""
+def _check_output(folder: Path, dataset: Dataset, copy: Path | None, *, overwrite: bool) -> None:
+    """Raise a UsageError if the page would be among the files of a dataset or of something else."""
+    from segkit.report.check_page import FILES, RECORD  # noqa: PLC0415
+
     files = [path for case in dataset.cases for path in case.images]
     taken = {path.resolve() for path in (dataset.root, *(file.parent for file in files))}
     if copy:
@@ -81,6 +87,8 @@ def _check_output(folder: Path, dataset: Dataset, copy: Path | None) -> None:
             f"-o {folder}: its pictures and tables would be among the files of the dataset, or it"
             " is a file. Give another folder."
         )
+    inputs: dict[str, str | Path] = {"path": dataset.root, "dataset": dataset.name}
+    check_report_folder(folder, FILES, record=RECORD, inputs=inputs, overwrite=overwrite)
 
 
 def _fixed(dataset: Dataset, out: Path) -> list[Correction]:
@@ -113,12 +121,19 @@ def _thumbnails(dataset: Dataset) -> Thumbnails:
 
 
 def _write_page(
-    examined: Examined, folder: Path, thumbnails: Mapping[str, bytes], *, shown: bool
+    examined: Examined,
+    folder: Path,
+    thumbnails: Thumbnails,
+    command: Sequence[str],
+    *,
+    shown: bool,
 ) -> None:
     """Write the page and its tables, and print their paths if ``shown``."""
+    from segkit.report.check_cards import Pictures  # noqa: PLC0415
     from segkit.report.check_page import write_check  # noqa: PLC0415
 
-    paths = write_check(examined, folder, thumbnails)
+    pictures = Pictures(thumbnails.of_case, thumbnails.remarks)
+    paths = write_check(examined, folder, pictures, command=command)
     if shown:
         for name, path in zip(("page", "problems", "measurements", "JSON"), paths, strict=True):
             print(f"{name + ':':<14}{path}")
@@ -220,14 +235,7 @@ def _parser() -> Parser:
         metavar="KEY=VALUE",
         help="names of channels and labels, as for segkit train, such as dataset.channels=[CT]",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for report.html with a picture of each case, the oddest first, and for "
-        "problems.csv, measurements.csv, summary.json and figures",
-    )
+    _add_output(parser)
     parser.add_argument(
         "--fix-geometry",
         type=Path,
@@ -237,3 +245,20 @@ def _parser() -> Parser:
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     return parser
+
+
+def _add_output(parser: Parser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for report.html with a picture of each case, the oddest first, and for "
+        "problems.csv, measurements.csv, summary.json and figures; the same call renews them, and "
+        "files of another call are not replaced",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files of another check or command in the folder of -o",
+    )
