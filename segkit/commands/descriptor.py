@@ -73,7 +73,9 @@ def _memory(cards: Sequence[ModelCard]) -> int | None:
 
 
 def _more_words(given: argparse.Namespace) -> tuple[str, ...]:
-    """Return the words about the inputs and the output of an algorithm on grand-challenge.org."""
+    """Return the words for grand-challenge.org, which name inputs and output of an algorithm."""
+    if given.platform == "grand-challenge" and given.gpu:
+        raise UsageError("--gpu: on grand-challenge.org, choose a GPU on the algorithm's page")
     if given.platform != "grand-challenge" and (given.output_path or given.socket):
         flag = "--output-path" if given.output_path else "--socket"
         raise UsageError(f"{flag} is for grand-challenge only")

@@ -47,6 +47,7 @@ def test_facts_are_in_every_descriptor(platform: str, capsys: pytest.CaptureFixt
         (["map", "-m", "no"], 3, "no: expected a model"),
         (["map", "--output-path", "images/a"], 2, "--output-path is for grand-challenge only"),
         (["bids", "--socket", "CT=a"], 2, "--socket is for grand-challenge only"),
+        (["grand-challenge", "--gpu"], 2, "choose a GPU on the algorithm's page"),
         (["grand-challenge", "--socket", "CT"], 2, "--socket CT: write CHANNEL=SLUG"),
     ],
 )
