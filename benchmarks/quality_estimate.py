@@ -42,15 +42,14 @@ from segkit.io.labels import read_labels
 from segkit.networks.precision import ComputeMode
 from segkit.planning.plan_dataset import open_dataset
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
-from segkit.quality.accuracy import spearman
+from segkit.quality.accuracy import groups_of_cases, spearman
 from segkit.quality.calibration import CALIBRATION_KEY
 from segkit.quality.entry import EXPECTED_KEY
-from segkit.training.outputs.quality import fitted_entry, measure_case
+from segkit.training.outputs.measured_quality import fitted_quality, measure_case
 from segkit.training.outputs.temperature import (
     TEMPERATURES,
     CaseCalibration,
     case_calibration,
-    fitted_calibration,
 )
 from segkit.training.validation import predict_case
 from segkit.volume import Volume
@@ -181,10 +180,9 @@ def _module(bundle: Bundle) -> Any:
 def _fitted(bundle: Bundle, prepared: list[PreparedCase]) -> dict[str, Any]:
     """Return the entries of bundle.json that a training would fit to these cases."""
     module = _module(bundle)
-    measured = [measure_case(module, case, bundle.plan) for case in prepared]
-    examples = [one for case in measured for one in case.examples]
-    calibrations = [case.calibration for case in measured if case.calibration]
-    return {**fitted_entry(examples), **fitted_calibration(calibrations, bundle.plan)}
+    measured = {case.id: measure_case(module, case, bundle.plan) for case in prepared}
+    fitted = fitted_quality(measured, bundle.plan, groups_of_cases(measured))
+    return {**fitted.expected, **fitted.calibration}
 
 
 def _tested(bundle: Bundle, prepared: list[PreparedCase]) -> list[CaseCalibration]:

@@ -4,7 +4,7 @@
     plan.json       how a scan becomes the network's input, and the network
     config.json     the composed configuration of the training, if there was one, without folders
     card.md         the model card in words, written anew with each change
-    notes.md        text of the user for the card, if there is one; never written by segkit
+    notes.md        text of the user for the card, if there is one; segkit never changes it
     weights/fold_<fold>-<hash>.safetensors
     mask.safetensors        which weights are kept, if the network was trained with a mask
 
@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -45,8 +44,8 @@ from segkit.bundle.card import (
 )
 from segkit.bundle.card_content import card_content
 from segkit.bundle.card_text import card_page
-from segkit.bundle.notes import NOTES, read_notes
-from segkit.bundle.private_paths import without_folders, without_private_folders
+from segkit.bundle.notes import read_notes
+from segkit.bundle.private_paths import without_private_folders
 from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.files.names import CARD
@@ -145,15 +144,15 @@ def write_bundle(
         )
         weights[fold] = f"weights/fold_{fold}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
         contents[weights[fold]] = content
-    full = {**_heading(plan), **card, "weights": weights, "files": _receipts(contents)}
-    page = _page(ModelCard(folder, plan, full), config, _notes_of(folder))
-    full["files"] |= _receipts({CARD_PAGE: page})
-    _write_all(folder, {CARD: json_bytes(full), CARD_PAGE: page, **contents})
+    full = {**_heading(plan), **card, "weights": weights, "files": receipts(contents)}
+    page = page_of(ModelCard(folder, plan, full), config, _notes_of(folder))
+    full["files"] |= receipts({CARD_PAGE: page})
+    write_files(folder, {CARD: json_bytes(full), CARD_PAGE: page, **contents})
     _remove_old_weights(folder, set(weights.values()))
     return read_bundle(folder)
 
 
-def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write all files before the first is renamed, so that a full disk leaves the old bundle.
 
     The first file of ``contents`` is renamed last.
@@ -161,38 +160,6 @@ def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     with ExitStack() as renamed:
         for name, content in contents.items():
             renamed.enter_context(atomic_path(folder / name)).write_bytes(content)
-
-
-def pack_bundle(folder: str | Path, file: str | Path) -> Path:
-    """Zip a bundle folder into one .segkit file, and return its path.
-
-    Nothing is compressed, because weights hardly compress. Paths in config.json are reduced to
-    their last part, so that folder names are not shared.
-
-    Raises:
-        InputError: not a bundle, or a damaged file.
-    """
-    bundle = read_bundle(folder)
-    config = None if bundle.config is None else without_folders(bundle.config)
-    notes = read_notes(bundle.path)
-    changed = {CARD_PAGE: _page(bundle, config, notes)}
-    if config is not None:
-        changed[CONFIG] = json_bytes(config)
-    if notes:
-        changed[NOTES] = notes.encode()
-    # The notes of a model that was unpacked may have been removed since.
-    kept = {name: receipt for name, receipt in bundle.card["files"].items() if name != NOTES}
-    files = {**kept, **_receipts(changed)}
-    with (
-        atomic_path(file) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        archive.writestr(CARD, json_bytes({**bundle.card, "files": files}))
-        for name, receipt in files.items():
-            archive.writestr(
-                name, changed[name] if name in changed else read_member(bundle.path, name, receipt)
-            )
-    return Path(file)
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
@@ -266,14 +233,15 @@ def _heading(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _receipts(contents: Mapping[str, bytes]) -> dict[str, Any]:
+def receipts(contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return size and sha256 of files, by name."""
     return {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in contents.items()
     }
 
 
-def _page(model: ModelCard, config: Mapping[str, Any] | None, notes: str) -> bytes:
+def page_of(model: ModelCard, config: Mapping[str, Any] | None, notes: str) -> bytes:
     """Return the content of card.md."""
     return card_page(model, card_content(model, config, notes)).encode()
 

@@ -10,6 +10,7 @@ from typing import Any
 from segkit.bundle.archive import read_object
 from segkit.bundle.overlap_dice import check_overlap_dice
 from segkit.bundle.precision_agreement import check_agreement
+from segkit.bundle.trained_on import check_trained_on
 from segkit.errors import InputError
 from segkit.files.names import CARD
 from segkit.labels.postprocessing import RULES
@@ -115,6 +116,7 @@ def read_card_and_plan(bundle: Path) -> tuple[dict[str, Any], Plan]:
     check_overlap_dice(card, plan, bundle / CARD)
     check_expected_dice(card, plan, bundle / CARD)
     check_calibration(card, plan, bundle / CARD)
+    check_trained_on(card, bundle / CARD)
     return card, plan
 
 

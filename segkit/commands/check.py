@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,8 @@ def run(arguments: Sequence[str]) -> int:
     else:
         print(printable(as_text(examined), lines=True))
     if thumbnails:
-        _write_page(examined, given.output, thumbnails.of_case, shown=not given.json)
+        command = ["segkit", "check", given.dataset, *given.overrides]
+        _write_page(examined, given.output, thumbnails, command, shown=not given.json)
     if corrections and not given.json:
         print(
             printable(corrections_text(corrections, given.fix_geometry, given.dataset), lines=True)
@@ -113,12 +114,19 @@ def _thumbnails(dataset: Dataset) -> Thumbnails:
 
 
 def _write_page(
-    examined: Examined, folder: Path, thumbnails: Mapping[str, bytes], *, shown: bool
+    examined: Examined,
+    folder: Path,
+    thumbnails: Thumbnails,
+    command: Sequence[str],
+    *,
+    shown: bool,
 ) -> None:
     """Write the page and its tables, and print their paths if ``shown``."""
+    from segkit.report.check_cards import Pictures  # noqa: PLC0415
     from segkit.report.check_page import write_check  # noqa: PLC0415
 
-    paths = write_check(examined, folder, thumbnails)
+    pictures = Pictures(thumbnails.of_case, thumbnails.remarks)
+    paths = write_check(examined, folder, pictures, command=command)
     if shown:
         for name, path in zip(("page", "problems", "measurements", "JSON"), paths, strict=True):
             print(f"{name + ':':<14}{path}")

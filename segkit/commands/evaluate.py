@@ -56,9 +56,13 @@ def run(arguments: Sequence[str]) -> int:
     check_flags(given)
     _check_group_flags(given)
     _check_report_flags(given)
-    command = shlex.join(["segkit", "evaluate", *arguments])
+    options = ReportOptions(
+        scans=given.scans,
+        pictures=PICTURES if given.pictures is None else given.pictures,
+        command=shlex.join(["segkit", "evaluate", *arguments]),
+    )
     if given.compare:
-        return run_comparison(given, _labels(given.labels), command)
+        return run_comparison(given, _labels(given.labels), options)
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -74,11 +78,6 @@ def run(arguments: Sequence[str]) -> int:
     print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers:", "cases:", "means:", "report:")
-        options = ReportOptions(
-            scans=given.scans,
-            pictures=PICTURES if given.pictures is None else given.pictures,
-            command=command,
-        )
         paths = write_evaluation(evaluation, given.output, options)
         for name, path in zip(names, paths, strict=True):
             print(f"{name:<9}{path}")
@@ -254,14 +253,16 @@ def _add_report(parser: Parser) -> None:
         "--scans",
         type=Path,
         metavar="FOLDER",
-        help="with -o: folder with the scans, named as the cases, to draw the worst cases on "
-        "(default: those of the dataset, or those that predict --stats recorded)",
+        help="with -o: folder with the scans, named as the cases, to draw the worst cases on, or "
+        "with --compare those that changed most (default: those of the dataset, or those that "
+        "predict --stats recorded)",
     )
     parser.add_argument(
         "--pictures",
         type=int,
         metavar="N",
-        help=f"with -o: number of cases to draw, the worst first (default: {PICTURES})",
+        help="with -o: number of cases to draw, the worst first, or with --compare those that "
+        f"changed most (default: {PICTURES})",
     )
 
 

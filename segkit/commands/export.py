@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _pack(card: ModelCard, given: argparse.Namespace) -> None:
     # Imported here because it needs torch.
-    from segkit.bundle.bundle import pack_bundle  # noqa: PLC0415
+    from segkit.bundle.pack import pack_bundle  # noqa: PLC0415
 
     if given.fold is not None:
         raise UsageError(

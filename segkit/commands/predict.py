@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segkit import inference
@@ -22,6 +24,7 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.harmonization import planned_harmonization
 from segkit.progress import ScanProgress
 from segkit.quality.calibration import temperatures_of
+from segkit.quality.entry import estimators_of
 from segkit.units import parse_size
 
 if TYPE_CHECKING:
@@ -49,17 +52,23 @@ def run(arguments: Sequence[str]) -> int:
     given = parser().parse_intermixed_args(arguments)
     # Reading a model imports torch: --help and usage errors are answered without it.
     with collector_paused():
-        bundles = _read_models(given.model, "model")
+        bundles = read_models(resolve_model(given.model), "model")
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
     check_groups(given, [bundles[0], *coarse[:1]])
     options = _finalize_options(given, bundles, plan)
+    _say_if_nothing_is_expected(given, bundles)
     request = request_for(_files(given), options, [*bundles, *coarse])
-    _predict(request, _predictor(given, bundles, coarse))
+    predict_and_print(request, _predictor(given, bundles, coarse))
     return 0
 
 
-def _predict(request: Request, predictor: Predictor) -> None:
+def predict_and_print(request: Request, predictor: Predictor) -> None:
+    """Predict the scans of a request and print the paths of their label maps.
+
+    Raises:
+        SomeCasesFailed: some scans of many cannot be predicted.
+    """
     outcomes = []
     with ScanProgress(len(request.pending)) as progress:
         for outcome in predict_files(request, predictor, progress.of_scan):
@@ -74,8 +83,9 @@ def _predict(request: Request, predictor: Predictor) -> None:
         )
 
 
-def _read_models(model: str | None, kind: str) -> list[Bundle]:
-    bundles = inference.read_models(resolve_model(model))
+def read_models(path: Path, kind: str) -> list[Bundle]:
+    """Read the models at a path, and log what they are."""
+    bundles = inference.read_models(path)
     for bundle in bundles:
         log.info(
             "%s %s of %s, hash %s (%s)",
@@ -94,7 +104,7 @@ def _coarse_models(given: argparse.Namespace) -> list[Bundle]:
         return []
     if not given.locate:
         raise UsageError("--locate: the name of the coarse model is empty")
-    return _read_models(given.locate, "coarse model")
+    return read_models(resolve_model(given.locate), "coarse model")
 
 
 def _finalize_options(
@@ -133,9 +143,20 @@ def _temperatures(given: argparse.Namespace, bundles: Sequence[Bundle], plan: Pl
         raise UsageError(
             f"--calibrated: {which} no temperature, because its training had fewer than three "
             "validation cases or no time to fit one, or is of an earlier version of segkit; leave "
-            "it out, or train again"
+            f"it out, or fit one: {_calibration(given)}"
         )
     return temperatures
+
+
+def _calibration(given: argparse.Namespace) -> str:
+    """Return the command that fits expected Dice and temperatures of the model."""
+    return shlex.join(["segkit", "calibrate", str(resolve_model(given.model))])
+
+
+def _say_if_nothing_is_expected(given: argparse.Namespace, bundles: Sequence[Bundle]) -> None:
+    """Log how to get the expected Dice that --stats has no figures of."""
+    if given.stats and not estimators_of([bundle.card for bundle in bundles]):
+        log.info("the model has no expected Dice; to fit it: %s", _calibration(given))
 
 
 def _files(given: argparse.Namespace) -> Files:

@@ -30,6 +30,8 @@ class Case:
     """Site, scanner or protocol, if the dataset gives one."""
     split: str = ""
     """Text in the split column of a CSV file; a whole number is the validation fold."""
+    voxels_hash: str = ""
+    """Hash of the scan's voxels, once it was measured (`segkit.fingerprint.channel_facts`)."""
 
     @property
     def files(self) -> list[Path]:

@@ -30,8 +30,8 @@ SAMPLED_VOXELS = 500
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """Severities, the worst first."""
 
-See = Callable[[Case, CaseVoxels], None]
-"""Callback with the voxels of a case while they are in memory."""
+See = Callable[[Case, CaseVoxels | None], None]
+"""Callback with the voxels of a case while they are in memory; None if it has an error."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,13 @@ def examine(
     Args:
         dataset: the dataset, with the names of its channels and labels.
         progress: as for `check`.
-        see: called with the voxels of each case that can be read.
+        see: called with each case and its voxels, or None if it has an error.
     """
     problems: list[Problem] = []
     measured: list[MeasuredCase] = []
     details: dict[str, CaseDetails] = {}
     for number, case in enumerate(dataset.cases):
+        voxels: CaseVoxels | None = None
         try:
             voxels = read_voxels(case, dataset)
             one = measure_voxels(voxels, case, dataset, number, SAMPLED_VOXELS)
@@ -75,11 +76,12 @@ def examine(
         except InputError as error:
             unreadable = Problem(case.id, "error", str(error), "unreadable")
             problems += reading_problems(case, dataset) or [unreadable]
+            voxels = None
         else:
             measured.append(one)
             problems += _case_problems(one)
-            if see:
-                see(case, voxels)
+        if see:
+            see(case, voxels)
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
     problems += [
@@ -146,7 +148,8 @@ def _file(problem: Problem, case: Case | None, root: Path) -> str:
     """Return the file to look at, relative to the folder of the dataset if it is inside."""
     if case is None:
         return ""
-    path = case.label if BY_NAME[problem.check].file == "label" else case.images[0]
+    which = problem.file or BY_NAME[problem.check].file
+    path = case.label if which == "label" else case.images[0]
     if path is None or not case.images:
         return ""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

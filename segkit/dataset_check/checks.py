@@ -20,7 +20,7 @@ from segkit.dataset_check.outliers import odd_intensity, odd_size, odd_spacing, 
 from segkit.dataset_check.problem import Check
 from segkit.dataset_check.reading_checks import READING_CHECKS
 from segkit.dataset_check.resampling import labels_lost_by_resampling
-from segkit.dataset_check.sides import mirrored_cases, side_names
+from segkit.dataset_check.sides import exchanged_labels, mirrored_cases, side_names
 from segkit.dataset_check.splits import patients_in_two_folds
 
 CHECKS = (
@@ -180,11 +180,22 @@ CHECKS = (
         file="label",
     ),
     Check(
+        "exchanged_labels",
+        "sides",
+        "warning",
+        "a case in which each of two labels lies where the other one usually lies",
+        "Look at the case in a viewer, and exchange the two values in its label map.",
+        exchanged_labels,
+        file="label",
+    ),
+    Check(
         "mirrored_case",
         "sides",
         "warning",
         "a case whose labels are in the opposite order to that of the other cases",
-        "Look at the case in a viewer: correct the header, or convert the original scan again.",
+        "Look at the case in a viewer. If it is mirrored: correct the headers of scan and label"
+        " map, or convert the original scan again. If only the labels are exchanged: exchange their"
+        " values in the label map.",
         mirrored_cases,
         file="image",
     ),

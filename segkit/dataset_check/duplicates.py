@@ -17,7 +17,8 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning for each group of cases whose images have the same voxels."""
     for group in copies_of(measured.cases):
         if not _in_two_folds(group, measured):
-            yield dataset_warning(f"{_same(group, measured)}{_consequence(group, measured)}")
+            text = f"{_same(group, measured)}{_consequence(group, measured)}"
+            yield dataset_warning(text, group)
 
 
 def copies_in_two_folds(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -29,6 +30,7 @@ def copies_in_two_folds(measured: MeasuredDataset) -> Iterator[Problem]:
                 "error",
                 f"{_same(group, measured)}, and the column 'split' lets one train while the other"
                 " validates: correct it",
+                cases=tuple(group),
             )
 
 
@@ -74,7 +76,8 @@ def shared_label_maps(measured: MeasuredDataset) -> Iterator[Problem]:
             yield dataset_warning(
                 f"{label.name} is the label map of {first_few([case.id for case in sharing])},"
                 " which are treated as separate patients: is one of the paths wrong? If they are"
-                " scans of one patient, say so in the column 'patient' of a CSV file"
+                " scans of one patient, say so in the column 'patient' of a CSV file",
+                [case.id for case in sharing],
             )
 
 

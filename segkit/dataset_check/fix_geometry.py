@@ -18,22 +18,30 @@ import numpy as np
 
 from segkit.dataset.case_files import case_labels
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset_check.header_faults import grid_difference, voxel_for_voxel
 from segkit.dataset_check.problem import Problem
-from segkit.dataset_check.reading import grid_difference
 from segkit.errors import InputError, SegkitError, UsageError, first_few
 from segkit.files.atomic import atomic_path
 from segkit.io import open_source, read_labels, write_labels
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.segment_names import names_in
 from segkit.progress import CaseProgress
-from segkit.volume import LPS_TO_RAS, Grid, Volume
+from segkit.volume import Grid, Volume
 
 DESCRIPTIONS = ("dataset.json", "dataset.yaml", "dataset.yml", "*.csv")
 """Files beside the scans that describe a dataset."""
-SAME_SPACING = 0.01
-"""Largest relative difference of two voxel spacings that count as equal."""
-SAME_DIRECTION = 0.9998
-"""Smallest cosine (1 degree) between two voxel axes that count as parallel."""
+CORRECTS = (
+    "It gives a label map the header of its scan where it is certain which voxels belong together:"
+    " the shape is the same, and the header of the label map says nothing, has the signs of X and Y"
+    " exchanged, has no position, or is off by less than a voxel; or the voxels are those of the"
+    " scan, stored in another order or cropped."
+)
+NEVER_CORRECTS = (
+    "It never changes a label map of another shape, spacing or direction, one that is a voxel or"
+    " more away, one with the header of another case, files whose segments have names (.seg.nrrd),"
+    " DICOM, and scans. No voxel is interpolated, and the original is never written to: what cannot"
+    " be corrected is copied as it is, with the reason."
+)
 
 State = Literal["unchanged", "corrected", "refused"]
 
@@ -75,55 +83,6 @@ def write_fixed_copy(
     for path in _descriptions(dataset.root):
         _copy(path, out / path.name)
     return corrections
-
-
-def voxel_for_voxel(scan: Grid, label: Grid) -> str:
-    """Return why a label map of another grid belongs to its scan voxel for voxel; "" if it may not.
-
-    >>> scan = Grid((4, 5, 6), np.diag([2.0, 2.0, 3.0, 1.0]))
-    >>> voxel_for_voxel(scan, Grid((4, 5, 6), np.eye(4)))
-    'its header says nothing (voxels of 1 mm from 0)'
-    >>> voxel_for_voxel(scan, Grid((4, 5, 7), np.eye(4)))
-    ''
-    """
-    if scan.shape != label.shape or "px" in (scan.unit, label.unit):
-        return ""
-    if _says_nothing(label):
-        return "its header says nothing (voxels of 1 mm from 0)"
-    if Grid(label.shape, LPS_TO_RAS @ label.affine).matches(scan):
-        return "its header has the signs of X and Y exchanged (LPS for RAS)"
-    if not label.affine[:3, 3].any() and _nearly_equal(scan, _at_origin_of(scan, label)):
-        return "its header has no position (0, 0, 0)"
-    if _nearly_equal(scan, label):
-        return f"it is off by less than a voxel ({grid_difference(scan, label)})"
-    return ""
-
-
-def _says_nothing(label: Grid) -> bool:
-    """Return whether a header is what libraries write by default, in RAS or in LPS."""
-    defaults = (np.eye(4), LPS_TO_RAS)
-    return any(np.array_equal(label.affine, default) for default in defaults)
-
-
-def _at_origin_of(scan: Grid, label: Grid) -> Grid:
-    affine = label.affine.copy()
-    affine[:3, 3] = scan.affine[:3, 3]
-    return Grid(label.shape, affine)
-
-
-def _nearly_equal(scan: Grid, label: Grid) -> bool:
-    """Return whether two grids of one shape are less than a voxel of the scan apart everywhere.
-
-    A label map that is farther away may be right where it is: drawn on another scan of the patient,
-    or on that of another patient with the same protocol.
-    """
-    if not np.allclose(scan.spacing, label.spacing, rtol=SAME_SPACING):
-        return False
-    one, other = (grid.affine[:3, :3] / grid.spacing for grid in (scan, label))
-    if (one * other).sum(axis=0).min() < SAME_DIRECTION:
-        return False
-    apart = (label.corners() - scan.corners()).T
-    return bool(np.abs(np.linalg.solve(scan.affine[:3, :3], apart)).max() < 1)
 
 
 def check_place(dataset: Dataset, out: Path) -> None:

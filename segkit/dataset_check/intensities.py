@@ -85,7 +85,11 @@ def _other_modality(
     for case in like_ct:
         channel = facts[case]
         warning = other_modality_warning(
-            channel.lowest, channel.highest, reference, whole=channel.whole
+            channel.lowest,
+            channel.highest,
+            reference,
+            whole=channel.whole,
+            noise=channel.noise,
         )
         if warning:
             messages[case] = f"channel {name}: {warning}"
@@ -168,4 +172,4 @@ def _usual_ends(ends: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _like_ct(facts: ChannelFacts) -> bool:
-    return looks_like_ct(facts.lowest, facts.highest, whole=facts.whole)
+    return looks_like_ct(facts.lowest, facts.highest, whole=facts.whole, noise=facts.noise)

@@ -17,7 +17,7 @@ class OddCase:
 
     case: str
     problems: Sequence[Problem]
-    """Its problems, the worst first."""
+    """Its problems, and those that it shares with other cases, the worst first."""
     farthest: str
     """Its measurement that is farthest from the other cases, in words; "" if none is known."""
     deviation: float
@@ -32,7 +32,8 @@ def rank_cases(examined: Examined) -> list[OddCase]:
     """
     problems = defaultdict(list)
     for problem in examined.problems:
-        problems[problem.case].append(problem)
+        for case in (problem.case, *problem.cases):
+            problems[case].append(problem)
     texts: dict[str, tuple[float, str]] = {}
     for quantity in quantities(examined.measured):
         for case, deviation in quantity.deviations().items():

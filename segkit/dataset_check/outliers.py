@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segkit.dataset_check.geometry import unusual_spacing
-from segkit.dataset_check.groups import groups_of_scans, is_calibrated, number_text
+from segkit.dataset_check.groups import OUTSIDE, groups_of_scans, is_calibrated, number_text
 from segkit.dataset_check.problem import MeasuredDataset, Problem
 from segkit.fingerprint.label_facts import Point
 from segkit.harmonization.mixture import features
@@ -155,7 +155,7 @@ def deviation_text(quantity: Quantity, case: str, deviation: float) -> str:
     """Return a measurement in words, with the median and the distance from it."""
     unit = f" {quantity.unit}" if quantity.unit else ""
     group = quantity.groups.get(case, "")
-    of = f"of {group} " if group else ""
+    of = "of all cases " if group == OUTSIDE else f"of {group} " if group else ""
     side = "above" if deviation > 0 else "below"
     return (
         f"{quantity.name} {number_text(quantity.values[case])}{unit}; the median {of}is"

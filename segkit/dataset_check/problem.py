@@ -52,6 +52,8 @@ class Problem:
     """The file to look at, relative to the folder of the dataset; "" for several or none."""
     remedy: str = ""
     """Advice for all problems of the check; the message may say more."""
+    cases: tuple[str, ...] = ()
+    """Ids of the cases that a problem of the dataset is about, such as copies; () for all."""
 
 
 Compare = Callable[[MeasuredDataset], Iterator[Problem]]
@@ -75,9 +77,9 @@ class Check:
     """The file of the case to look at."""
 
 
-def dataset_warning(message: str) -> Problem:
-    """Return a warning about the dataset as a whole."""
-    return Problem("", "warning", message)
+def dataset_warning(message: str, cases: Sequence[str] = ()) -> Problem:
+    """Return a warning about the dataset as a whole, or about several of its cases."""
+    return Problem("", "warning", message, cases=tuple(cases))
 
 
 def case_or_dataset_warnings(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from segkit.dataset.case_files import case_scan
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset_check.header_faults import grid_difference, voxel_for_voxel
 from segkit.dataset_check.problem import Problem
 from segkit.errors import InputError, SegkitError, UsageError
 from segkit.fingerprint.case_facts import check_channels, read_indices
 from segkit.io import open_source
 from segkit.io.dicom.files.detection import is_dicom
-from segkit.volume import Grid
 
 CHECK_OF_KIND = {
     "grid": "label_grid",
@@ -70,41 +66,22 @@ def _problem(case: Case, error: InputError) -> Problem:
 
 
 def _grid_text(case: Case) -> str:
-    """Return by how much the grids of scan and label map differ; "" if one has no grid."""
+    """Return by how much the grids of scan and label map differ, and whether that can be corrected.
+
+    The result is "" if one has no grid.
+    """
     try:
         scan = open_source(case.images[0]).grid
         label = open_source(case.label or "").grid
     except SegkitError:
         return ""
-    return f" [{grid_difference(scan, label)}]" if scan.unit == label.unit == "mm" else ""
-
-
-def grid_difference(scan: Grid, label: Grid) -> str:
-    """Return in which of shape, spacing, origin and direction two grids differ, in mm and degrees.
-
-    >>> print(grid_difference(Grid((4, 5, 6), np.eye(4)), Grid((4, 5, 6), np.diag([2, 1, 1, 1]))))
-    spacing 1 mm off; corners 3 mm apart, where 0.05 mm are tolerated
-    """
-    tolerance = 0.05 * min(scan.spacing)
-    parts = []
-    if scan.shape != label.shape:
-        parts.append("other shape")
-    lengths = {
-        "spacing": float(np.abs(np.subtract(scan.spacing, label.spacing)).max()),
-        "origin": float(np.linalg.norm(scan.affine[:3, 3] - label.affine[:3, 3])),
-    }
-    parts += [f"{name} {off:.3g} mm off" for name, off in lengths.items() if off > tolerance / 10]
-    angle = _angle(scan, label)
-    if angle > 0.05:
-        parts.append(f"direction {angle:.3g} degrees off")
-    if scan.shape == label.shape:
-        apart = scan.distance(label)
-        parts.append(f"corners {apart:.3g} mm apart, where {tolerance:.2g} mm are tolerated")
-    return "; ".join(parts)
-
-
-def _angle(scan: Grid, label: Grid) -> float:
-    """Return the largest angle in degrees between corresponding voxel axes of two grids."""
-    one, other = (grid.affine[:3, :3] / grid.spacing for grid in (scan, label))
-    cosines = np.clip((one * other).sum(axis=0), -1, 1)
-    return math.degrees(float(np.arccos(cosines).max()))
+    if not scan.unit == label.unit == "mm":
+        return ""
+    certain = voxel_for_voxel(scan, label)
+    reason = certain.partition(" (")[0]
+    fix = (
+        f"Only its header seems to be wrong ({reason}): --fix-geometry may correct it."
+        if certain
+        else "--fix-geometry leaves it as it is."
+    )
+    return f" [{grid_difference(scan, label)}] {fix}"

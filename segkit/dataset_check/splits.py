@@ -32,4 +32,5 @@ def patients_in_two_folds(measured: MeasuredDataset) -> Iterator[Problem]:
                 "error",
                 f"a patient is in {len(folds)} folds: {first_few(places, 4)}; the model would"
                 " validate on a patient that it was trained on",
+                cases=tuple(case.id for case in own),
             )

@@ -190,9 +190,9 @@ def wilcoxon_text(difference: Difference) -> str:
 
 
 def p_text(difference: Difference) -> str:
-    """Return the p value in words, with the correction for several labels if there is one."""
+    """Return the p value in words, with the correction for several tests if there is one."""
     value = p_value(difference.p)
-    several = f" after Holm's correction for {difference.tests} labels"
+    several = f" after Holm's correction for {difference.tests} {difference.together}"
     equation = f"p {value}" if value.startswith("<") else f"p = {value}"
     return equation + (several if difference.tests > 1 else "")
 

@@ -30,7 +30,7 @@ from segkit.preprocessing.content_hash import content_hash
 from segkit.preprocessing.store_folder import mark_store
 from segkit.progress import CaseProgress
 
-FORMAT = 2
+FORMAT = 3
 """Format of the stored fingerprint; increase it when the measurements change."""
 
 

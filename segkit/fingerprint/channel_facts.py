@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segkit.io.memory import blocks
 from segkit.plans.ranges import Range
+from segkit.preprocessing.ct_values import thins_out
 
 SAMPLED_VOXELS = 1 << 16
 """Approximate number of voxels that are checked for whole numbers in a floating-point channel."""
@@ -31,6 +32,8 @@ class ChannelFacts:
     """True if all values are whole numbers, judging by a sample."""
     labelled: Range | None = None
     """0.5th and 99.5th percentile of the sampled labeled voxels; None if there are none."""
+    noise: bool = False
+    """True if its values below those of MR are the tail of noise, and no air."""
 
 
 def channel_facts(array: NDArray[Any], samples: NDArray[Any]) -> tuple[ChannelFacts, ...]:
@@ -80,7 +83,8 @@ def _facts(channel: NDArray[Any], samples: NDArray[Any]) -> ChannelFacts:
         low, high = np.percentile(samples, (LOWER_PERCENTILE, 100 - LOWER_PERCENTILE))
         labeled = (float(low), float(high))
     lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
-    return ChannelFacts(lowest, highest, holds_whole_numbers(channel), labeled)
+    noise = thins_out(_loaded_blocks(channel), lowest)
+    return ChannelFacts(lowest, highest, holds_whole_numbers(channel), labeled, noise)
 
 
 def _loaded_blocks(channel: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -22,6 +22,15 @@ def copies_of(cases: Sequence[CaseFacts]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def with_voxels_hashes(dataset: Dataset, cases: Sequence[CaseFacts]) -> Dataset:
+    """Return the dataset with the hash of the voxels of each case that was measured."""
+    hashes = {case.id: case.voxels_hash for case in cases}
+    named = (
+        dataclasses.replace(case, voxels_hash=hashes.get(case.id, "")) for case in dataset.cases
+    )
+    return dataclasses.replace(dataset, cases=tuple(named))
+
+
 def copies_as_one_patient(dataset: Dataset, groups: Sequence[Sequence[str]]) -> Dataset:
     """Return the dataset with the patients of each group of copies merged into one.
 

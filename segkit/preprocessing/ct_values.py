@@ -5,7 +5,12 @@ CT is the only modality in which a value means the same in every scan.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segkit.plans.ranges import ChannelRange, Range
 
@@ -25,6 +30,8 @@ NO_AIR = -200.0
 """Smallest minimum in HU of a CT without air: fat, the next lowest, has about -100."""
 BELOW_MR = -500.0
 """Value below which modalities other than CT rarely have values."""
+THINNER = 0.9
+"""Ratio of the voxels near air to those between air and BELOW_MR, below which there is no air."""
 LEAST_HU = -5000.0
 """Smallest value of a CT: outside the field of view scanners write -1024, -2000, -3024 or -4095."""
 MR_PHASE = 4000.0
@@ -57,19 +64,44 @@ NOTHING = Reference("other scans")
 """Reference without any values."""
 
 
-def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
+def thins_out(parts: Iterable[NDArray[Any]], lowest: float) -> bool:
+    """Return whether the values below BELOW_MR become fewer toward air, as in the tail of noise.
+
+    A CT that has such values has a peak there: air, or the lung.
+
+    Args:
+        parts: the voxels of a channel, block by block.
+        lowest: their lowest value.
+
+    >>> noise = np.random.default_rng(0).normal(0, 250, 10_000)
+    >>> thins_out([noise], float(noise.min())), thins_out([np.array([-1000.0, 40.0])], -1000.0)
+    (True, False)
+    """
+    if lowest >= BELOW_MR:
+        return False
+    low = max(lowest, NEAR_AIR[0])
+    middle = (low + BELOW_MR) / 2
+    near_air = between = 0
+    for part in parts:
+        near_air += int(np.count_nonzero((part >= low) & (part < middle)))
+        between += int(np.count_nonzero((part >= middle) & (part < BELOW_MR)))
+    return near_air < THINNER * between
+
+
+def looks_like_ct(lowest: float, highest: float, *, whole: bool, noise: bool = False) -> bool:
     """Return whether the values are almost certainly Hounsfield units.
 
     Args:
         lowest: lowest value of the scan.
         highest: highest value of the scan.
         whole: whether all values are whole numbers.
+        noise: whether its lowest values are the tail of noise (see `thins_out`).
 
     >>> looks_like_ct(-1024, 3071, whole=True), looks_like_ct(-3.2, 5.0, whole=False)
     (True, False)
     """
     is_phase = lowest < -MR_PHASE and highest > MR_PHASE
-    if not LEAST_HU <= lowest < BELOW_MR or highest <= 0 or is_phase:
+    if not LEAST_HU <= lowest < BELOW_MR or highest <= 0 or is_phase or noise:
         return False
     return whole or NEAR_AIR[0] <= lowest <= NEAR_AIR[1]
 
@@ -118,7 +150,7 @@ def air_warning(lowest: float, highest: float, reference: Reference) -> str | No
 
 
 def other_modality_warning(
-    lowest: float, highest: float, reference: Reference, *, whole: bool
+    lowest: float, highest: float, reference: Reference, *, whole: bool, noise: bool = False
 ) -> str | None:
     """Return a warning if a scan looks like CT and the z-scored reference does not, else None.
 
@@ -127,7 +159,7 @@ def other_modality_warning(
     scans = reference.scans
     if scans is None or scans.lowest[0] < BELOW_MR:
         return None
-    if not looks_like_ct(lowest, highest, whole=whole):
+    if not looks_like_ct(lowest, highest, whole=whole, noise=noise):
         return None
     return f"the values go from {_to(lowest, highest)} and look like CT{reference.words}"
 

@@ -15,6 +15,7 @@ from segkit.errors import InputError
 from segkit.harmonization.monotone_map import MonotoneMap
 from segkit.io.memory import blocks
 from segkit.plans.plan import ChannelPlan, Scheme
+from segkit.preprocessing.ct_values import thins_out
 
 SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}
 """Normalization by channel name in lower case; channels with other names are z-scored."""
@@ -46,6 +47,8 @@ class Normalizer:
     """Name of scan and channel in messages."""
     curve: MonotoneMap | None = None
     """Harmonization of the values before they are normalized; mean and std are of its results."""
+    noise: bool = False
+    """True if a z-scored channel has values as low as a CT, but as the tail of noise."""
 
     def __call__(
         self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]
@@ -144,7 +147,8 @@ def _measured(
     if channel.scheme == "zscore" and lowest != highest:
         mean, std = _moments(voxels, used, curve)
     name = f"{where}, channel {channel.name}"
-    measured = Normalizer(channel, lowest, highest, mean, std, name, curve)
+    noise = channel.scheme == "zscore" and thins_out(_blocks(voxels, used), lowest)
+    measured = Normalizer(channel, lowest, highest, mean, std, name, curve, noise)
     measured.check()
     return measured
 

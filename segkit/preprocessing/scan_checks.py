@@ -242,7 +242,9 @@ def values_warning(
         return warning or air_warning(lowest, measured.highest, reference)
     if channel.scheme == "zscore":
         reference = Reference(TRAINING, scans=scans)
-        return other_modality_warning(measured.lowest, measured.highest, reference, whole=True)
+        return other_modality_warning(
+            measured.lowest, measured.highest, reference, whole=True, noise=measured.noise
+        )
     return None
 
 

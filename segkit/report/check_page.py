@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 from segkit.dataset_check.check import Examined
 from segkit.dataset_check.checks import BY_NAME
-from segkit.dataset_check.oddness import OddCase, rank_cases
+from segkit.dataset_check.fix_geometry import CORRECTS, NEVER_CORRECTS
 from segkit.dataset_check.outliers import Quantity, quantities
 from segkit.dataset_check.problem import Problem
 from segkit.dataset_check.summary import summary, verdict
 from segkit.files.atomic import write_text
-from segkit.labels.colors import label_colors
+from segkit.report.check_cards import CARDS_CSS, Pictures, case_link, gallery, linked
 from segkit.report.check_figures import MOST_ROWS, distribution_figure
-from segkit.report.check_thumbnails import names_of_indices
 from segkit.report.page import html_page, paragraph, picture
 from segkit.report.tables import Cell, csv_text
 
-MOST_PICTURES = 300
-"""Largest number of cases with a picture, so that the page stays below about 10 MB."""
-MOST_LABELS = 60
-"""Largest number of labels in the legend."""
 TITLES = {
     "spacing": "Voxel spacing",
     "size": "Field of view",
     "intensity": "Intensities",
     "volume": "Label volumes",
 }
-CSS = """
-<style>
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
-h2, h3 { break-after: avoid; }
-figure { break-inside: avoid; }
-.card { border: 1px solid #ccc; border-radius: 6px; padding: .5rem; break-inside: avoid; }
-.card h3 { margin: .2rem 0; font-size: 1rem; }
-.card ul { margin: .3rem 0; padding-left: 1.1rem; font-size: .9rem; }
-.card p { margin: .3rem 0; font-size: .85rem; color: #555; }
-.card img { width: 100%; background: #101010; }
-.error, .warning, .note { font-weight: 600; }
-.error { color: #a40000; } .warning { color: #8a4b00; } .note { color: #00548c; }
-.swatch { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; }
-@media (max-width: 40rem) { .gallery { grid-template-columns: 1fr; } }
+CSS = f"""
+<style>{CARDS_CSS}
+h1, h2, h3 {{ break-after: avoid; }}
+figure, li, .fix {{ break-inside: avoid; }}
+h3 + p {{ break-after: avoid; }}
+.error, .warning, .note {{ font-weight: 600; }}
+.error {{ color: #a40000; }} .warning {{ color: #8a4b00; }} .note {{ color: #00548c; }}
+.fix {{ border-left: 3px solid #888; padding-left: .8rem; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f4f4; padding: .4rem; }}
+@page {{ size: A4; margin: 14mm; }}
+@media print {{
+  body {{ font-size: 10.5pt; margin: 0; max-width: none; padding: 0; }}
+  figure img {{ max-height: 220mm; }}
+  a {{ color: inherit; }}
+}}
 </style>"""
 
 
 def write_check(
-    examined: Examined, folder: str | Path, thumbnails: Mapping[str, bytes]
+    examined: Examined,
+    folder: str | Path,
+    pictures: Pictures,
+    *,
+    command: Sequence[str] = ("segkit", "check", "DATASET"),
 ) -> list[Path]:
     """Write report.html, problems.csv, measurements.csv and summary.json, and return the paths.
 
@@ -59,13 +59,14 @@ def write_check(
     Args:
         examined: result of the check.
         folder: where to write.
-        thumbnails: case id -> picture as JPEG, of the cases that could be read.
+        pictures: a picture of each case, or the reason why there is none.
+        command: words of the command that checks the dataset, for advice on the page.
     """
     folder = Path(folder)
     found = quantities(examined.measured)
     figures = _figures(folder, found)
     texts = {
-        "report.html": page(examined, thumbnails, figures),
+        "report.html": page(examined, pictures, figures, command),
         "problems.csv": _problems_csv(examined.problems),
         "measurements.csv": _measurements_csv(found),
         "summary.json": json.dumps(summary(examined), indent=2, ensure_ascii=False) + "\n",
@@ -76,7 +77,10 @@ def write_check(
 
 
 def page(
-    examined: Examined, thumbnails: Mapping[str, bytes], figures: Sequence[tuple[Path, str]]
+    examined: Examined,
+    pictures: Pictures,
+    figures: Sequence[tuple[Path, str]],
+    command: Sequence[str],
 ) -> str:
     """Return the page as HTML, with its pictures embedded."""
     dataset = examined.measured.dataset
@@ -90,15 +94,15 @@ def page(
         f"<h1>{html.escape(title)}</h1>",
         f"<p><b>{html.escape(verdict(examined.problems))}</b></p>",
         paragraph(facts),
-        *_problem_list(examined.problems),
+        *_problem_list(examined.problems, command),
         "<h2>Distributions</h2>",
         *(picture(path.read_bytes(), caption) for path, caption in figures),
-        *_gallery(examined, thumbnails),
+        *gallery(examined, pictures),
     ]
     return html_page(title, parts)
 
 
-def _problem_list(problems: Sequence[Problem]) -> list[str]:
+def _problem_list(problems: Sequence[Problem], command: Sequence[str]) -> list[str]:
     """Return the problems under a heading for each check, with what to do about them."""
     parts = []
     for severity, of_severity in groupby(problems, key=lambda problem: problem.severity):
@@ -108,16 +112,27 @@ def _problem_list(problems: Sequence[Problem]) -> list[str]:
             own = list(of_check)
             parts.append(f"<h3>{html.escape(name)}: {html.escape(BY_NAME[name].finds)}</h3>")
             parts.append(f"<p><b>What to do:</b> {html.escape(own[0].remedy)}</p>")
+            if "--fix-geometry" in own[0].remedy:
+                parts.append(_fix_geometry(command))
             parts.append(f"<ul>{''.join(map(_problem_item, own))}</ul>")
     return parts
 
 
+def _fix_geometry(command: Sequence[str]) -> str:
+    """Return what to type for a copy with corrected headers, and what is never corrected."""
+    name = Path(command[2]).name.partition(".")[0] or "dataset"
+    words = shlex.join([*command, "--fix-geometry", f"{name}_corrected"])
+    return (
+        f'<div class="fix"><pre>{html.escape(words)}</pre>'
+        f"{paragraph(f'This writes a copy into a new folder. {CORRECTS} {NEVER_CORRECTS}')}</div>"
+    )
+
+
 def _problem_item(problem: Problem) -> str:
     if not problem.case:
-        return f"<li>{html.escape(problem.message)}</li>"
+        return f"<li>{linked(problem)}</li>"
     file = f" <small>({html.escape(problem.file)})</small>" if problem.file else ""
-    name = html.escape(problem.case)
-    return f'<li><a href="#case-{name}">{name}</a>: {html.escape(problem.message)}{file}</li>'
+    return f"<li>{case_link(problem.case)}: {html.escape(problem.message)}{file}</li>"
 
 
 def _figures(folder: Path, found: Sequence[Quantity]) -> list[tuple[Path, str]]:
@@ -136,60 +151,6 @@ def _figures(folder: Path, found: Sequence[Quantity]) -> list[tuple[Path, str]]:
                 caption += " Colors are the intensity groups, within which cases are compared."
             figures.append((distribution_figure(folder / family, title, own), caption))
     return figures
-
-
-def _gallery(examined: Examined, thumbnails: Mapping[str, bytes]) -> list[str]:
-    dataset = examined.measured.dataset
-    ranked = rank_cases(examined)
-    names = names_of_indices(dataset)
-    colors = label_colors(names, None)
-    legend = "".join(
-        f'<span class="swatch" style="background: rgb{tuple(colors[name])}"></span>'
-        f"{html.escape(name)}"
-        for name in list(names)[:MOST_LABELS]
-    )
-    if len(names) > MOST_LABELS:
-        legend += f" and {len(names) - MOST_LABELS} more"
-    planes = (
-        "Outlines of the labels."
-        if examined.measured.unit == "px"
-        else "Outlines of the labels on the planes that show most of them, in the first channel."
-        " The patient's right is on the left."
-    )
-    text = (
-        f"{planes} Errors count most, then warnings, then notes; then the"
-        " distance of the farthest measurement from the median of the cases."
-    )
-    cards = [
-        _card(case, thumbnails.get(case.case) if place < MOST_PICTURES else None)
-        for place, case in enumerate(ranked)
-    ]
-    rest = len(ranked) - MOST_PICTURES
-    more = f"The {rest} least odd cases are listed without a picture." if rest > 0 else ""
-    return [
-        "<h2>Cases, the oddest first</h2>",
-        paragraph(f"{text} {more}".strip()),
-        f"<p>{legend}</p>",
-        f'<div class="gallery">{"".join(cards)}</div>',
-    ]
-
-
-def _card(case: OddCase, jpeg: bytes | None) -> str:
-    name = html.escape(case.case)
-    image = ""
-    if jpeg:
-        encoded = base64.b64encode(jpeg).decode("ascii")
-        image = f'<img alt="planes of {name}" src="data:image/jpeg;base64,{encoded}">'
-    problems = "".join(
-        f'<li><span class="{problem.severity}">{problem.severity}</span>:'
-        f" {html.escape(problem.message)}</li>"
-        for problem in case.problems
-    )
-    why = f"<ul>{problems}</ul>" if problems else "<p>No problem of this case alone.</p>"
-    farthest = f"Farthest from the others: {case.farthest}." if case.farthest else ""
-    return (
-        f'<div class="card" id="case-{name}"><h3>{name}</h3>{image}{why}{paragraph(farthest)}</div>'
-    )
 
 
 def _problems_csv(problems: Sequence[Problem]) -> str:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
-
 from segkit.dataset.dataset import Case, Dataset
 from segkit.fingerprint.case_facts import CaseVoxels
-from segkit.report.preview import draw_thumbnail
-
-PIXELS = 150
-"""Length in pixels of the longest edge of a scan in each plane."""
-QUALITY = 80
-"""Quality of the JPEG: about 10 kB for three planes."""
+from segkit.report.case_picture import thumbnail
+from segkit.report.check_faulty_pictures import faulty_picture
 
 
 class Thumbnails:
@@ -22,22 +14,17 @@ class Thumbnails:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.of_case: dict[str, bytes] = {}
+        self.remarks: dict[str, str] = {}
+        """Case id -> what must be said about its picture, or why there is none."""
 
-    def draw(self, case: Case, voxels: CaseVoxels) -> None:
-        """Draw the outlines of the labels of a case on three planes of its first channel."""
-        self.of_case[case.id] = thumbnail(voxels, self.dataset)
-
-
-def names_of_indices(dataset: Dataset) -> dict[str, int]:
-    """Return the index of each class in the label map, from 1; for regions these are its values."""
-    return {name: number + 1 for number, name in enumerate(dataset.targets)}
-
-
-def thumbnail(voxels: CaseVoxels, dataset: Dataset) -> bytes:
-    """Return the picture of one case as JPEG; ignored voxels are not outlined."""
-    indices = np.where(voxels.indices > len(dataset.targets), 0, voxels.indices)
-    labels = voxels.scan.with_array(indices[None])
-    image = draw_thumbnail(voxels.scan, labels, names_of_indices(dataset), longest=PIXELS)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=QUALITY)
-    return stream.getvalue()
+    def draw(self, case: Case, voxels: CaseVoxels | None) -> None:
+        """Draw a case from its voxels, or, if it has an error, whatever can be read of it."""
+        picture: bytes | None
+        if voxels is not None:
+            picture, remark = thumbnail(voxels, self.dataset), ""
+        else:
+            picture, remark = faulty_picture(case, self.dataset)
+        if picture:
+            self.of_case[case.id] = picture
+        if remark:
+            self.remarks[case.id] = remark

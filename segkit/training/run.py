@@ -121,7 +121,7 @@ def _train(
     if has_checkpoint(setup.run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(setup.run_dir, split, setup.plan)
     _log_setup(setup, split)
-    warn_of_seen_cases(setup.origin.rewind, split)
+    warn_of_seen_cases(setup.origin, split)
     start(setup, started=started)
     return setup.run_dir
 

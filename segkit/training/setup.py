@@ -14,7 +14,7 @@ from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.split import split_cases
 from segkit.fingerprint.cache import load_or_measure
-from segkit.fingerprint.identical_images import copies_of
+from segkit.fingerprint.identical_images import copies_of, with_voxels_hashes
 from segkit.planning.groups import patients_of
 from segkit.planning.harmonization import check_cases
 from segkit.planning.plan_dataset import given_plan, measured_plan, warn_of_dataset
@@ -126,7 +126,8 @@ def _plan(
         # The planner chooses a batch for one device; a batch that the user gave is for all of them.
         device_count = ranks.count if config.trainer.batch_size == "auto" else 1
         plan = dataclasses.replace(plan, batch_size=device_count * plan.batch_size)
-    return plan, patients_of(dataset, copies_of(fingerprint.cases), config)
+    patients = patients_of(dataset, copies_of(fingerprint.cases), config)
+    return plan, with_voxels_hashes(patients, fingerprint.cases)
 
 
 def _plan_to_resume(config: TrainConfig) -> Path | None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.bundle.bundle import Bundle, fill_network, pack_bundle, read_bundle, write_bundle
+from segkit.bundle.bundle import Bundle, fill_network, read_bundle, write_bundle
+from segkit.bundle.pack import pack_bundle
 from segkit.errors import InputError, OutOfMemoryError
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"

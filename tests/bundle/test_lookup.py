@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from segkit.bundle.bundle import pack_bundle
 from segkit.bundle.lookup import ensemble_paths, named_models, resolve_model
+from segkit.bundle.pack import pack_bundle
 from segkit.errors import InputError, UsageError
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"

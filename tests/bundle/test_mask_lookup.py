@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from segkit.bundle.bundle import pack_bundle, write_bundle
+from segkit.bundle.bundle import write_bundle
 from segkit.bundle.mask_lookup import find_mask
+from segkit.bundle.pack import pack_bundle
 from segkit.errors import InputError
 from segkit.networks import build_network
 from segkit.networks.mask_file import MaskFile, write_mask

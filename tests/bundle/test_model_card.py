@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from segkit.bundle.bundle import pack_bundle, read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.card import ModelCard, open_card
 from segkit.bundle.card_content import card_content
 from segkit.bundle.card_text import card_page, card_text
 from segkit.bundle.notes import LENGTH, read_notes
+from segkit.bundle.pack import pack_bundle
 from segkit.bundle.settings_line import settings_line
 from segkit.config.compose import load
 from segkit.errors import InputError

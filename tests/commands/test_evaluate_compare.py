@@ -123,10 +123,15 @@ def test_missed_labels_and_false_positives_are_said(capsys: Capture) -> None:
     assert "Only A predicts label_2 in 4 cases that the reference lacks (a false" in printed
     assert "Only B misses label_2 in 4 cases; A finds them. That counts as Dice 0" in printed
     assert "(infinite in A, label in neither mask of B: 4; infinite in B: 4)" in printed
+    assert "That counts as Dice 0 for A and as Dice 1 for B, which is right" in printed
     assert "Dice, mean over 2 labels: " in printed
     dice, distance = entry(label="label_2"), entry(label="label_2", metric="hd95_mm")
-    assert (dice["cases"], dice["mean_a"], dice["mean_b"], dice["worse"]) == (4, 1.0, 0.0, 4)
-    assert dice["not_compared"] == {"label in neither mask of B": 4}
+    assert (dice["cases"], dice["mean_a"], dice["mean_b"]) == (8, 0.5, 0.5)
+    assert (dice["better"], dice["worse"], dice["not_compared"]) == (4, 4, {})
+    rows = csv.DictReader(Path("out/differences.csv").read_text().splitlines())
+    notes = {row["case"]: row["note"] for row in rows if row["metric"] == "dice" and row["note"]}
+    right = "B is right not to predict it, and counts as perfect"
+    assert notes == dict.fromkeys(("c4", "c5", "c6", "c7"), right)
     assert (distance["cases"], distance["difference"]) == (0, None)
     assert distance["finding"] == "nothing to compare"
     assert sum(entry(label="mean", metric="hd95_mm")["not_compared"].values()) == 8

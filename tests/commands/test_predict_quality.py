@@ -72,11 +72,17 @@ def test_stats_have_the_expected_dice(here: Path, capsys: pytest.CaptureFixture[
     assert float(rows[0]["expected_dice"]) == dice[0]
     page = (here / "out" / "look_first.html").read_text()
     assert "fitted to 4 validation cases and degraded copies" in page
-    assert "look_first.html" in capsys.readouterr().err
+    log = capsys.readouterr().err
+    assert "look_first.html" in log
+    assert "to fit it" not in log
 
 
-def test_an_older_model_writes_what_it_wrote(here: Path) -> None:
+def test_an_older_model_writes_what_it_wrote(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["predict", "scans", "-o", "out", "--stats", "-m", "older"]) == 0
+    hint = "the model has no expected Dice; to fit it: segkit calibrate older"
+    assert hint in capsys.readouterr().err
     found = record("out/a.json")
     assert "expected_dice" not in found
     assert "expected_dice" not in next(iter(found["labels"].values()))

@@ -133,6 +133,11 @@ def as_ct(made: Made) -> None:
     made.image[0, 0, 0] = 1500
 
 
+def swapped(made: Made) -> None:
+    """Two labels that lie apart along two axes have each other's value."""
+    made.labels = np.array([0, 3, 2, 1], np.uint8)[made.labels]
+
+
 def small_organ(made: Made) -> None:
     made.labels[made.labels == 3] = 0
     made.labels[8, 2:4, 2:4] = 3
@@ -169,6 +174,7 @@ OF_A_CASE: dict[str, tuple[Callable[[Made], None], str]] = {
     "size": (large, "odd_size"),
     "intensity": (bright, "odd_intensity"),
     "CT among MR": (as_ct, "unnamed_ct"),
+    "exchanged labels": (swapped, "exchanged_labels"),
     "small label": (small_organ, "odd_volume"),
     "absent label": (absent_organ, "odd_volume"),
     "mirrored": (mirrored, "side_names"),
@@ -235,6 +241,16 @@ def test_a_fault_of_the_dataset(fault: str, tmp_path: Path) -> None:
     (problem,) = found(tmp_path, cases)
     assert (problem.case, problem.check) == ("", check_name)
     assert problem.severity == BY_NAME[check_name].severity
+
+
+def test_a_noisy_mr_is_no_ct(tmp_path: Path) -> None:
+    """Noise reaches below -500 in whole numbers, where MR has none and CT shows air."""
+    cases = sound()
+    noise = np.random.default_rng(3).normal(0, 200, SHAPE)
+    cases["c04"].image = np.round(cases["c04"].image + noise).astype(np.float32)
+    assert cases["c04"].image.min() < -500
+    assert named(found(tmp_path, cases), "unnamed_ct") == set()
+    assert "c04" not in "".join(each.message for each in found(tmp_path, cases) if not each.case)
 
 
 def test_groups_that_the_dataset_names_are_no_news(tmp_path: Path) -> None:

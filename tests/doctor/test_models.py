@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.bundle.bundle import pack_bundle
+from segkit.bundle.pack import pack_bundle
 from segkit.doctor.models import FoundModel, found_models, model_problems
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"

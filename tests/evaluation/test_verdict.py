@@ -130,7 +130,11 @@ def test_few_cases_show_no_equivalence() -> None:
 
 def test_sentence_for_a_paper() -> None:
     found = replace(
-        difference(0.01, 0.03, p=0.004), tests=3, cases=52, test=SignedRank(0.001, 38, 2, "exact")
+        difference(0.01, 0.03, p=0.004),
+        tests=3,
+        cases=52,
+        test=SignedRank(0.001, 38, 2, "exact"),
+        together="labels",
     )
     assert sentence_for_a_paper(found, "old", "new", unit="patient") == (
         "On 40 patients (52 scans), the mean dice of liver was 0.800 for old and 0.820 for new"

@@ -24,7 +24,7 @@ from segkit.quality.calibration import calibration_entry
 from segkit.quality.entry import expected_dice_entry
 from segkit.quality.expected_dice import ExpectedDice, LabelQuality, Typical
 from segkit.quality.features import logit
-from segkit.training.outputs.quality import measure_case
+from segkit.training.outputs.measured_quality import measure_case
 from segkit.volume import Volume
 
 Make = Callable[..., Bundle]

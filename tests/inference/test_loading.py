@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.bundle.bundle import pack_bundle
+from segkit.bundle.pack import pack_bundle
 from segkit.errors import InputError
 from segkit.inference.loading import read_models
 

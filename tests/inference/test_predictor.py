@@ -15,8 +15,9 @@ import pytest
 import SimpleITK
 import torch
 
-from segkit.bundle.bundle import Bundle, pack_bundle, write_bundle
+from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.bundle.overlap_dice import overlap_entry
+from segkit.bundle.pack import pack_bundle
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.prediction import Wanted

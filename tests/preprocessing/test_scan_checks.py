@@ -132,6 +132,12 @@ def test_a_ct_for_a_model_of_mr() -> None:
     assert compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(-1024.0, -900.0))) == []
 
 
+def test_a_noisy_mr_does_not_look_like_ct() -> None:
+    noise = np.random.default_rng(0).normal(100, 200, (1, 50, 50, 50)).round()
+    assert noise.min() < -500
+    assert compared(noise, (1, 1, 1), data_ranges()) == []
+
+
 def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
     """Its labels have no value below 0, but its scans do."""
     its = replace(

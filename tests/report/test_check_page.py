@@ -14,6 +14,7 @@ import pytest
 
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset_check import examine
+from segkit.report.check_cards import Pictures
 from segkit.report.check_page import write_check
 from segkit.report.check_thumbnails import Thumbnails
 
@@ -58,7 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "dataset.yaml").write_text("channels: [MR]\nlabels: {organ: 1}")
     dataset = read_dataset(root)
     thumbnails = Thumbnails(dataset)
-    write_check(examine(dataset, see=thumbnails.draw), root / "out", thumbnails.of_case)
+    examined = examine(dataset, see=thumbnails.draw)
+    write_check(examined, root / "out", Pictures(thumbnails.of_case, thumbnails.remarks))
     return root / "out"
 
 
@@ -87,6 +89,81 @@ def test_the_page_says_what_is_odd_and_what_to_do(folder: Path) -> None:
     assert "<b>What to do:</b> Look at the case" in text
     assert "<b>empty" not in text  # names are escaped
     assert not re.search(r"<script|https?://", text)
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a copy, and of cases of which scan, label map or grid cannot be used."""
+    root = tmp_path_factory.mktemp("faulty")
+    random = np.random.default_rng(0)
+    names = ["first", "copy", "nan", "value", "moved", "far", "cut", "cut_label"]
+    images = {name: random.normal(100, 5, (16, 14, 12)).astype(np.float32) for name in names}
+    images["copy"] = images["first"]
+    images["nan"][3, 3, 3] = np.nan
+    for part in ("images", "labels"):
+        (root / part).mkdir()
+    for name in names:
+        labels = np.zeros((16, 14, 12), np.uint8)
+        labels[2:6, 2:6, 2:6] = 9 if name == "value" else 1
+        affine = np.diag([2.0, 2.0, 2.0, 1.0])
+        nibabel.save(nibabel.Nifti1Image(images[name], affine), root / f"images/{name}.nii")
+        affine[0, 3] = {"moved": 1.0, "far": 500.0}.get(name, 0.0)
+        nibabel.save(nibabel.Nifti1Image(labels, affine), root / f"labels/{name}.nii")
+    (root / "images/cut.nii").write_bytes(b"half")
+    (root / "labels/cut_label.nii").write_bytes(b"half")
+    (root / "dataset.yaml").write_text("channels: [MR]\nlabels: {organ: 1}")
+    dataset = read_dataset(root)
+    thumbnails = Thumbnails(dataset)
+    examined = examine(dataset, see=thumbnails.draw)
+    pictures = Pictures(thumbnails.of_case, thumbnails.remarks)
+    write_check(examined, root / "out", pictures, command=["segkit", "check", "my data"])
+    return (root / "out/report.html").read_text(encoding="utf-8")
+
+
+def card(page: str, case: str) -> str:
+    return page.partition(f'<div class="card" id="case-{case}">')[2].partition('<div class="card"')[
+        0
+    ]
+
+
+def test_copies_link_to_each_other(faulty: str) -> None:
+    assert '<li><a href="#case-copy">copy</a>, <a href="#case-first">first</a> are the' in faulty
+    assert '</span>: copy, <a href="#case-first">first</a> are the same scan' in card(
+        faulty, "copy"
+    )
+    assert "No problem" not in card(faulty, "first") + card(faulty, "copy")
+
+
+@pytest.mark.parametrize(
+    ("case", "drawn", "remark"),
+    [
+        ("nan", True, "Planes with voxels that have no number are black (1)."),
+        ("value", True, ""),
+        ("moved", True, "Outlines are where the header of the label map says."),
+        ("far", True, "Without outlines: by its header, the label map lies outside of the scan."),
+        ("cut", False, "No picture, because cut.nii cannot be read."),
+        ("cut_label", True, "Without outlines, because cut_label.nii cannot be read."),
+    ],
+)
+def test_a_case_with_an_error_has_a_picture(
+    faulty: str, case: str, drawn: bool, remark: str
+) -> None:
+    own = card(faulty, case)
+    assert '<span class="error">error</span>' in own
+    assert ("data:image/jpeg" in own) == drawn
+    assert remark in own
+
+
+def test_beside_errors_of_grids_stands_what_can_be_corrected(faulty: str) -> None:
+    assert (
+        "<pre>segkit check &#x27;my data&#x27; --fix-geometry &#x27;my data_corrected&#x27;</pre>"
+        in faulty
+    )
+    assert "It never changes a label map of another shape" in faulty
+    assert "(it is off by less than a voxel): --fix-geometry may correct it." in card(
+        faulty, "moved"
+    )
+    assert "--fix-geometry leaves it as it is." in card(faulty, "far")
 
 
 def test_tables_and_json(folder: Path) -> None:

@@ -105,8 +105,8 @@ def _accuracy(cards: Sequence[Mapping[str, Any]]) -> str:
     if len(entries) < len(cards) or not entries:
         return (
             "This model cannot say which Dice to expect: its training had too few validation "
-            "cases or too little time for it, or is of an earlier version of segkit. Only warnings "
-            "flag a scan."
+            "cases or too little time for it, or is of an earlier version of segkit; 'segkit "
+            "calibrate MODEL' fits it. Only warnings flag a scan."
         )
     return (
         f"The expected Dice was {accuracy_text(entries[0])}. It is meant to find failures, and "

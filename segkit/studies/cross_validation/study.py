@@ -22,8 +22,6 @@ from typing import Any
 
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.mask_lookup import find_mask
-from segkit.bundle.overlap_dice import joint_overlap_dice
-from segkit.bundle.precision_agreement import joint_agreement
 from segkit.config.compose import load
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
@@ -33,17 +31,16 @@ from segkit.evaluation.pairs import find_pairs
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import sole_use
 from segkit.progress import CaseProgress
-from segkit.quality.calibration import joint_calibration
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED
-from segkit.studies.cross_validation.expected_dice import pooled_expected_dice
 from segkit.studies.cross_validation.folds import (
     HARMONIZED,
     check_overrides,
     folds_of,
     keep_folds,
 )
+from segkit.studies.cross_validation.joint_entries import joint_entries
 from segkit.studies.cross_validation.largest_component import Gain, largest_component_gains
 from segkit.studies.cross_validation.out_of_fold import predict_out_of_fold
 from segkit.studies.cross_validation.table import (
@@ -283,10 +280,7 @@ def _write_ensemble(
             "cases": len(summary["cases"]),
             "intervals": dice_intervals(dice_by_label(evaluation.rows), setup.dataset.cases),
         },
-        **joint_agreement([bundle.card for bundle in bundles]),
-        **joint_overlap_dice([bundle.card for bundle in bundles]),
-        **pooled_expected_dice([run.run_dir for run in runs]),
-        **joint_calibration([bundle.card for bundle in bundles]),
+        **joint_entries(bundles, [run.run_dir for run in runs]),
     }
     rules = {name: "largest" for name, gain in gains.items() if gain.adopted}
     if rules:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from segkit.bundle.bundle import Bundle, fill_network, write_bundle
+from segkit.bundle.trained_on import joint_trained_on
 from segkit.errors import UsageError
 from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.networks.pruning import Kept, channel_sets, smaller_plan, smaller_state
@@ -184,6 +185,7 @@ def smaller_model(
         "dataset": model.card.get("dataset", {}),
         "training": {"pruned": model.hash},
         "metrics": {},
+        **joint_trained_on([model.card]),
     }
     return write_bundle(folder, plan, card, {model.folds[0]: smaller}, model.config)
 

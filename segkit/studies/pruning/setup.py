@@ -8,15 +8,16 @@ from pathlib import Path
 
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import ensemble_paths, resolve_model
-from segkit.config.checks import is_replaced
-from segkit.config.keys import get, known_keys, put
 from segkit.config.overrides import read_overrides
-from segkit.config.run_file import config_from_dict, read_config
 from segkit.config.schema import TrainConfig
 from segkit.config.study_words import given_settings
 from segkit.errors import UsageError
 from segkit.fingerprint.cache import load_or_measure
-from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
+from segkit.fingerprint.identical_images import (
+    copies_as_one_patient,
+    copies_of,
+    with_voxels_hashes,
+)
 from segkit.networks.pruning import channel_sets
 from segkit.planning.plan_dataset import fitting_plan, open_dataset, warn_of_dataset
 from segkit.progress import CaseProgress
@@ -24,8 +25,8 @@ from segkit.studies.pruning.settings import Budget, decided_keys
 from segkit.studies.study_folder import continued_config
 from segkit.studies.study_overrides import check_here, leave_out
 from segkit.training.initialization.origin import Origin
+from segkit.training.model_settings import settings_of_training, take_settings
 from segkit.training.outputs.run_folder import (
-    CONFIG,
     PRUNING,
     RUNS,
     default_run_dir,
@@ -99,6 +100,7 @@ def set_up_pruning(
     fingerprint = load_or_measure(dataset, prepared_folder(config, run_dir), progress)
     warn_of_dataset(dataset, fingerprint, plan)
     dataset = copies_as_one_patient(dataset, copies_of(fingerprint.cases))
+    dataset = with_voxels_hashes(dataset, fingerprint.cases)
     trainer = dataclasses.replace(config.trainer, batch_size=plan.batch_size)
     config = dataclasses.replace(config, trainer=trainer)
     if not config.run_dir:
@@ -133,31 +135,13 @@ def _check_same(run_dir: Path, settings: Sequence[str]) -> None:
         )
 
 
-def _table_of_groups(model: Bundle, stored: TrainConfig) -> str | None:
-    """Return ``dataset.groups`` of the model's training, with its folders if they are known.
-
-    A bundle leaves out folders that may name a person; the configuration of its run has them.
-    """
-    of_run = model.path.parent / CONFIG
-    if not stored.dataset.groups or not of_run.is_file():
-        return stored.dataset.groups
-    return read_config(of_run).dataset.groups
-
-
 def _with_settings_of(model: Bundle, config: TrainConfig, words: Sequence[str]) -> TrainConfig:
     """Return the configuration with the settings of the model's training where none are given."""
     config = dataclasses.replace(
         config, weights=str(model.path), plan=dataclasses.replace(config.plan, file=None)
     )
-    overrides = read_overrides(words)
-    if model.config is None or overrides.run_file is not None:  # the file has every setting
+    stored = settings_of_training(model)
+    if stored is None or read_overrides(words).run_file is not None:  # the file has every setting
         return config
-    stored, given = config_from_dict(model.config, model.path), overrides.texts
-    stored.dataset.groups = _table_of_groups(model, stored)
-    for section in ("dataset", "trainer", "augment"):
-        setattr(config, section, dataclasses.replace(getattr(config, section)))
-    for key in known_keys():
-        is_taken = key.startswith(OF_MODEL) and key not in NOT_OF_MODEL
-        if is_taken and not is_replaced(key, given):
-            put(config, key, get(stored, key))
+    take_settings(config, stored, words, prefixes=OF_MODEL, but=NOT_OF_MODEL)
     return config

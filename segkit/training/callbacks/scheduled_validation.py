@@ -98,12 +98,12 @@ class ScheduledValidation:
         """Validate all cases, or as many as there is time for, and collect their pictures."""
         if not self.cases:
             return
-        has_time, _ = self.ranks.agree([self.budget.final_reserve() > 0], 0)
-        if not has_time:
+        if not self.ranks.agree([self.budget.final_reserve() > 0], 0)[0]:
             log.warning(
                 "no validation at the end: one case would take about %s, more than the time allows",
                 duration(self.budget.case_seconds()),
             )
+            self.quality.skip()
             return
         self._validate(module, self.cases, self.gallery.offer, keep=self.budget.reserve_after())
         pictures = self.ranks.merged({one.case: one for one in self.gallery.pictures})

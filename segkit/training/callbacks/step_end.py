@@ -83,7 +83,7 @@ def step_end_parts(
         plan, cases, count=config.validations, budget=budget, stop=stop, ranks=ranks
     )
     patients = {case.id: case.patient for case in bundle_writer.split.validation}
-    validation.quality.patients = patients
+    validation.quality.patients, validation.quality.folder = patients, folder
     saver = RunSaver(
         folder,
         config,

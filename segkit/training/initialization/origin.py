@@ -12,13 +12,16 @@ from typing import Any
 from torch import nn
 
 from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.card import open_card
 from segkit.bundle.lookup import resolve_model
 from segkit.bundle.mask_lookup import find_mask
+from segkit.bundle.trained_on import TRAINED_ON_KEY, UNKNOWN, TrainedOn, trained_on
 from segkit.config.schema import TrainConfig, TrainerConfig
 from segkit.dataset.split import Split
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError, UsageError, first_few
 from segkit.files.atomic import atomic_path, write_text
 from segkit.files.json_file import read_json
+from segkit.files.names import CARD
 from segkit.networks.mask_file import MASK, MaskFile, read_mask
 from segkit.networks.masks import apply_masks
 from segkit.plans.plan import Plan
@@ -27,7 +30,7 @@ from segkit.training.data.split import SPLIT
 from segkit.training.initialization.mask_transfer import fit_mask
 from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.training.outputs.rewind import RewindFile, read_rewind
-from segkit.training.outputs.run_folder import CHECKPOINTS
+from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS
 from segkit.training.transfer import WEIGHTS, copy_matching_weights
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,25 @@ class Origin:
         """Return the hash of each part that there is, by the name of its override."""
         parts = {"weights": self.weights, "rewind": self.rewind, "mask": self.mask}
         return {name: part.hash for name, part in parts.items() if part is not None}
+
+    def trained_on(self) -> TrainedOn | None:
+        """Return the scans of the earlier trainings of the weights; None for random weights."""
+        earlier = None
+        if self.weights is not None:
+            earlier = trained_on(self.weights.card, self.weights.folds[0]) or UNKNOWN
+        if self.rewind is not None and self.rewind.step:
+            rewound = _trained_on_before(self.rewind)
+            earlier = rewound if earlier is None else earlier | rewound
+        return earlier
+
+
+def _trained_on_before(rewind: RewindFile) -> TrainedOn:
+    """Return the scans of the run in whose folder a rewind file is."""
+    bundle = rewind.path.parent / BUNDLE
+    if not (bundle / CARD).is_file():
+        return UNKNOWN
+    card = open_card(bundle).card
+    return trained_on(card, next(iter(card["weights"]))) or UNKNOWN
 
 
 def open_origin(config: TrainConfig) -> Origin:
@@ -79,24 +101,46 @@ def _open_rewind(where: str, trainer: TrainerConfig) -> RewindFile:
     return rewind
 
 
-def warn_of_seen_cases(rewind: RewindFile | None, split: Split) -> None:
-    """Log a warning if the weights to continue from were trained on cases that now validate.
+def warn_of_seen_cases(origin: Origin, split: Split) -> None:
+    """Log a warning if the weights to start from were trained on cases that now validate.
 
-    The split.json beside the rewind file says so, if the file is in its run folder.
+    The model's hashes of scans say so, and for a rewind file the split.json in its folder too.
     """
-    if rewind is None or not rewind.step or not (rewind.path.parent / SPLIT).is_file():
+    validation, earlier = split.validation, origin.trained_on()
+    if earlier is None or not validation:
         return
-    trained_on = read_json(rewind.path.parent / SPLIT).get("training", [])
-    seen = [case.id for case in split.validation if case.id in trained_on]
+    unseen = {case.id for case in earlier.unseen(validation)} - _ids_before(origin.rewind)
+    seen = [case.id for case in validation if case.id not in unseen]
     if seen:
         log.warning(
-            "%d of the %d validation cases were trained on before the rewind step (%s): their Dice "
-            "will be too high. Give the fold of %s",
+            "%d of the %d validation cases were trained on before, by what this training starts "
+            "from (%s): their Dice will be too high, and so will be an expected Dice that is "
+            "fitted to them. Give the fold of %s",
             len(seen),
-            len(split.validation),
-            ", ".join(seen[:3]) + (", ..." if len(seen) > 3 else ""),
-            rewind.path.parent,
+            len(validation),
+            first_few(seen),
+            _place(origin),
         )
+    elif origin.weights is not None and not earlier.complete:
+        log.warning(
+            "%s does not record all scans that it was trained on: if validation cases are among "
+            "them, their Dice will be too high",
+            _place(origin),
+        )
+
+
+def _ids_before(rewind: RewindFile | None) -> set[str]:
+    """Return the ids of the training cases of the run in whose folder a rewind file is."""
+    if rewind is None or not rewind.step or not (rewind.path.parent / SPLIT).is_file():
+        return set()
+    return set(read_json(rewind.path.parent / SPLIT).get("training", []))
+
+
+def _place(origin: Origin) -> Path | None:
+    """Return where the weights come from: the model, or the folder of the rewind file."""
+    if origin.weights is not None:
+        return origin.weights.path
+    return origin.rewind.path.parent if origin.rewind else None
 
 
 def initialize(
@@ -133,6 +177,9 @@ def initialize(
         mask, report["mask"] = fit_mask(network, plan, origin.mask)
         apply_masks(network, mask.masks)
         ranks.share(lambda: _write(folder / MASK, mask.content()))
+    earlier = origin.trained_on()
+    if earlier is not None:
+        report[TRAINED_ON_KEY] = earlier.to_json()
     if report:
         text = json.dumps(report, indent=2, ensure_ascii=False)
         ranks.share(lambda: write_text(folder / WEIGHTS, text + "\n"))

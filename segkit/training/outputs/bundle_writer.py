@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from segkit.bundle.bundle import write_bundle
+from segkit.bundle.trained_on import TRAINED_ON_KEY, TrainedOn, scans_of
 from segkit.config.schema import TrainConfig
 from segkit.dataset.split import Split
 from segkit.networks.mask_file import MaskFile
@@ -77,6 +78,7 @@ class BundleWriter:
         needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
         if needs:
             card["needs"] = needs
+        card |= self._trained_on()
         if not module.schedule.remaining:
             card |= self._agreement(module)
         states = {str(self.config.fold): module.average.state_dict()}
@@ -97,9 +99,17 @@ class BundleWriter:
             "versions": package_versions(),
         }
         report = dict(self.initial_weights or {})
+        report.pop(TRAINED_ON_KEY, None)
         facts |= {"mask": report.pop("mask")} if "mask" in report else {}
         facts |= {"weights": report} if report else {}
         return facts
+
+    def _trained_on(self) -> dict[str, Any]:
+        """Return the scans that the weights have seen; nothing if no hash is known."""
+        seen = scans_of(self.split.training)
+        if TRAINED_ON_KEY in (self.initial_weights or {}):
+            seen |= TrainedOn.from_json((self.initial_weights or {})[TRAINED_ON_KEY])
+        return {TRAINED_ON_KEY: {str(self.config.fold): seen.to_json()}} if seen.scans else {}
 
     def _agreement(self, module: SegmentationModule) -> dict[str, Any]:
         minutes, seconds = self.config.trainer.max_minutes, CHECK_SECONDS

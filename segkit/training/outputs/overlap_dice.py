@@ -6,8 +6,9 @@ It is measured on cases of the last validation, which already has their Dice at 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,8 @@ from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.sliding_window.windows import count_windows
-from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
-from segkit.training.signals import StopRequest
-from segkit.training.time_budget import VALIDATING, Budget
+from segkit.training.outputs.after_validation import AfterValidation
 from segkit.training.validation import OVERLAP, dice_by_name, predict_case
 
 log = logging.getLogger(__name__)
@@ -116,35 +115,15 @@ def dice_at_overlaps(
     return dice
 
 
-class OverlapDice:
+class OverlapDice(AfterValidation):
     """Measures the Dice at smaller overlaps after the last validation, as time allows."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        cases: Sequence[PreparedCase],
-        *,
-        budget: Budget,
-        stop: StopRequest,
-        ranks: Ranks,
-    ) -> None:
-        """Prepare to measure ``cases``.
-
-        Args:
-            plan: the plan of the network.
-            cases: validation cases of all ranks.
-            budget: the time that there is.
-            stop: a signal to this process ends the measurement after the current case.
-            ranks: processes that share the cases.
-        """
-        self.plan, self.budget, self.stop, self.ranks = plan, budget, stop, ranks
-        self.own_cases = cases[ranks.number :: ranks.count]
-        self.per_case: dict[str, dict[float, Dice]] = {}
-        """Dice by case, overlap and label, of the cases of all ranks."""
-        self.same_windows = 0
-        """Number of cases of all ranks that have the same windows at every overlap."""
-        self.to_measure = 0
-        """Number of cases of all ranks to measure, if there is time."""
+    per_case: Mapping[str, Mapping[float, Dice]] = MappingProxyType({})
+    """Dice by case, overlap and label, of the cases of all ranks."""
+    same_windows = 0
+    """Number of cases of all ranks that have the same windows at every overlap."""
+    to_measure = 0
+    """Number of cases of all ranks to measure, if there is time."""
 
     def measure(self, module: SegmentationModule, usual: dict[str, Dice]) -> None:
         """Measure cases of this rank until time is out, and gather those of all ranks.
@@ -155,21 +134,25 @@ class OverlapDice:
             module: the trained network.
             usual: Dice by case and label of a validation of it just before.
         """
+
+        def dice(case: PreparedCase) -> dict[float, Dice]:
+            return dice_at_overlaps(
+                module.average,
+                case,
+                self.plan,
+                usual[case.id],
+                mode=module.mode,
+                device=module.device,
+            )
+
         validated = [case for case in self.own_cases if case.id in usual]
-        to_measure, measured = CasesToMeasure.among(validated, self.plan), {}
-        with self.budget.timing.part(VALIDATING):
-            for case in to_measure.cases:
-                if not self._has_time(to_measure.relative_time(case)):
-                    break
-                measured[case.id] = dice_at_overlaps(
-                    module.average,
-                    case,
-                    self.plan,
-                    usual[case.id],
-                    mode=module.mode,
-                    device=module.device,
-                )
-        self.per_case = self.ranks.merged(measured)
+        to_measure = CasesToMeasure.among(validated, self.plan)
+        self.per_case = self.measure_each(
+            to_measure.cases,
+            dice,
+            relative_time=to_measure.relative_time,
+            left=self.budget.left,
+        )
         self.same_windows = self.ranks.total(to_measure.same_windows)
         self.to_measure = self.ranks.total(len(to_measure.cases))
         self._log_choice()
@@ -185,11 +168,6 @@ class OverlapDice:
         overlaps = (OVERLAP, *SMALLER) if self.per_case else ()
         dice = {overlap: self._mean(overlap) for overlap in overlaps}
         return overlap_entry(dice, len(self.per_case), self.same_windows)
-
-    def _has_time(self, relative: float) -> bool:
-        """Return whether there is time for ``relative`` times the validation of a case."""
-        seconds = relative * self.budget.case_seconds()
-        return not self.stop.received and self.budget.left() >= seconds
 
     def _log_choice(self) -> None:
         """Log which overlap `segkit predict --overlap auto` will take, and why."""

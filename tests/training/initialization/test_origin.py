@@ -85,11 +85,11 @@ def test_validation_cases_that_the_weights_have_seen_are_named(
 ) -> None:
     rewind, dataset = read_rewind(level_0), open_dataset(load([f"dataset={phantom}"]))
     same, other = (split_cases(dataset, fold) for fold in (0, 1))
-    warn_of_seen_cases(rewind, same)
+    warn_of_seen_cases(Origin(rewind=rewind), same)
     write_rewind(tmp_path / "rewind.safetensors", nn.Linear(1, 1), Schedule(3, step=1))
-    warn_of_seen_cases(read_rewind(tmp_path), other)  # from where, nobody can tell
+    warn_of_seen_cases(Origin(rewind=read_rewind(tmp_path)), other)  # from where, nobody can tell
     assert not caplog.text
-    warn_of_seen_cases(rewind, other)
+    warn_of_seen_cases(Origin(rewind=rewind), other)
     count = len(other.validation)
     assert f"{count} of the {count} validation cases were trained on before" in caplog.text
     assert other.validation[0].id in caplog.text

@@ -87,6 +87,7 @@ def test_two_cases_are_too_few(
     with caplog.at_level(logging.INFO):
         measured.measure(module)
     assert measured.entry() == {}
+    assert "; to fit it to other labeled cases: segkit calibrate RUN dataset=PATH" in caplog.text
     assert "no expected Dice for new scans: it takes 3 validation cases of two patients or" in (
         caplog.text
     )
@@ -107,12 +108,18 @@ def test_cases_of_a_patient_are_left_out_together(plan_for_balls: Plan, module: 
 
 @pytest.mark.parametrize("by_signal", [True, False])
 def test_without_time_nothing_is_measured(
-    plan_for_balls: Plan, module: Any, *, by_signal: bool
+    plan_for_balls: Plan, module: Any, caplog: pytest.LogCaptureFixture, *, by_signal: bool
 ) -> None:
+    caplog.set_level(logging.INFO)
     measured = fit(plan_for_balls, 4, None if by_signal else 0.02)  # 3 % of 1.2 s are 0.036 s
     measured.stop.received = int(by_signal)
+    measured.folder = Path("my runs")
     measured.measure(module)
-    assert measured.examples == []
+    assert (
+        "there was time to measure 0 of 4 validation cases for an expected Dice, and it has none; "
+        "to measure all: segkit calibrate 'my runs'"
+    ) in caplog.text
+    assert measured.fitted.examples == ()
 
 
 def test_cases_are_spread_and_limited(plan_for_balls: Plan) -> None:

@@ -1,0 +1,33 @@
+"""segkit run-as kaapana: segment the items of an input channel of Kaapana."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from segkit.commands.platform_run import add_folders, chosen_model, platform_parser, segment
+from segkit.inference.files.channels import ModelChannels
+from segkit.inference.files.outputs import Job
+from segkit.plans.plan import Plan
+from segkit.platforms.folder_jobs import folder_jobs
+from segkit.platforms.kaapana import INPUT, OUTPUT, items
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Segment every item of the input channel, and return the exit code."""
+    parser = platform_parser(
+        "kaapana",
+        "Segment every item of Kaapana's input channel: each is a folder of scans or DICOM, and "
+        "its results go to the folder of the same name in the output channel.",
+    )
+    add_folders(parser, INPUT, OUTPUT)
+    given = parser.parse_args(arguments)
+    return segment(given, chosen_model(given.model), lambda *model: _jobs(given, *model))
+
+
+def _jobs(given: argparse.Namespace, channels: ModelChannels, plan: Plan) -> list[Job]:
+    return [
+        job
+        for item in items(given.input)
+        for job in folder_jobs(item, given.output / item.name, channels, plan.unit)
+    ]

@@ -1,0 +1,163 @@
+"""Fit of the expected Dice of a finished model: on which cases, and what is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segkit.bundle.bundle import read_bundle
+from segkit.bundle.pack import pack_bundle
+from segkit.cli import main
+from segkit.quality.example_file import read_examples
+from tests.small_training import QUICK
+from tests.training.conftest import write_balls
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_balls(tmp_path_factory.mktemp("data") / "balls", cases=8)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that trained on four cases and held out four."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    words = [*QUICK[1:], "network.features=[8,16]", "plan.patch=[16,16,16]", "trainer.max_steps=40"]
+    words += ["trainer.validations=0", "folds=2", f"run_dir={run}"]
+    assert main(["train", f"dataset={data}", *words]) == 0
+    return run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def card(run: Path) -> dict[str, Any]:
+    return read_bundle(run).card
+
+
+def without_record(run: Path) -> None:
+    """Make the bundle one of an older version."""
+    path = run / "bundle" / "bundle.json"
+    content = json.loads(path.read_text())
+    del content["trained_on"]
+    path.write_text(json.dumps(content))
+
+
+def renamed(data: Path, folder: Path, ids: list[str]) -> Path:
+    """Write a dataset with copies of some cases under other names."""
+    for number, case in enumerate(ids):
+        for kind in ("images", "labels"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            shutil.copy(data / f"{kind}Tr" / f"{case}.nii.gz", folder / kind / f"x{number}.nii.gz")
+    return folder
+
+
+NAMES = ["dataset.channels=[MRI]", "dataset.labels={low:3,high:7}"]
+
+
+def test_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = read_bundle(run)
+    assert "expected_dice" not in before.card
+    assert main(["calibrate", str(run)]) == 0
+    after = read_bundle(run)
+    assert after.card["expected_dice"]["accuracy"]["cases"] == 4
+    assert after.card["calibrated_on"]["cases"] == 4
+    assert after.hash == before.hash
+    assert after.card["weights"] == before.card["weights"]
+    held_out = set(json.loads((run / "split.json").read_text())["validation"])
+    assert {one.case for one in read_examples(run)} == held_out
+    assert "fitted to 4 validation cases" in capsys.readouterr().out
+    page = (run / "bundle" / "card.md").read_bytes()
+    assert after.card["files"]["card.md"]["sha256"] == hashlib.sha256(page).hexdigest()
+
+
+def test_a_file_to_share(run: Path, data: Path, tmp_path: Path) -> None:
+    """It has neither the run's split nor the path of the dataset."""
+    (run / "bundle" / "notes.md").write_text("mine")
+    file = pack_bundle(run, tmp_path / "m.segkit")
+    assert main(["calibrate", str(file), str(data), "--cases", "3"]) == 0
+    assert card(file)["calibrated_on"]["cases"] == 3
+    assert read_bundle(file).hash == read_bundle(run).hash
+    with zipfile.ZipFile(file) as archive:
+        assert archive.read("notes.md") == b"mine"
+    assert "expected_dice" not in card(run)
+
+
+def test_cases_are_told_apart_by_their_voxels(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = json.loads((run / "split.json").read_text())
+    before = card(run)
+    seen = renamed(data, tmp_path / "seen", split["training"])
+    assert main(["calibrate", str(run), f"dataset={seen}", *NAMES]) == 3
+    error = capsys.readouterr().err
+    assert "expected 3 labeled cases or more, of two patients, that the model was not" in error
+    assert "found 0 of the 4 cases" in error
+    assert card(run) == before
+    both = renamed(data, tmp_path / "both", [*split["training"][:2], *split["validation"]])
+    assert main(["calibrate", str(run), f"dataset={both}", *NAMES]) == 0
+    assert {one.case for one in read_examples(run)} == {"x2", "x3", "x4", "x5"}
+
+
+def test_a_model_without_a_record(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_record(run)
+    file = pack_bundle(run, tmp_path / "m.segkit")
+    assert main(["calibrate", str(file), str(data)]) == 0  # the dataset as it was: by the fold
+    assert card(file)["calibrated_on"]["cases"] == 4
+    ids = [f"case_{number}" for number in range(8)]
+    copy = renamed(data, tmp_path / "copy", ids)
+    words = [f"dataset={copy}", *NAMES]
+    file = pack_bundle(run, tmp_path / "n.segkit")
+    assert main(["calibrate", str(file), *words]) == 3
+    assert "expected a record of the scans that the model was trained on" in capsys.readouterr().err
+    assert main(["calibrate", str(file), *words, "--unseen", "--cases", "5"]) == 0
+    assert card(file)["calibrated_on"]["unseen"] == "as the user said"
+    assert card(file)["calibrated_on"]["cases"] == 5
+    other = Path(shutil.copytree(data, tmp_path / "other"))
+    (other / "labelsTr" / "case_0.nii.gz").touch()
+    assert main(["calibrate", str(run), f"dataset={other}"]) == 0  # by the ids of split.json
+    assert "cases are told apart by their ids" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer.max_steps=3"], "a calibration trains nothing"),
+        (["compute=ddp"], "a calibration runs in one process"),
+        (["dataset=nowhere"], "nowhere"),
+        (["--cases", "2"], "--cases 2: must be a whole number of at least 3"),
+        (["--minutes", "0"], "--minutes 0: must be a number above 0"),
+    ],
+)
+def test_wrong_words(
+    trained: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", str(trained), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unfinished_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "finished.json").unlink()
+    assert main(["calibrate", str(run)]) == 2
+    assert "is unfinished: continue it with --resume" in capsys.readouterr().err
+
+
+def test_fine_tuning_on_cases_that_the_model_has_seen(
+    trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"dataset={data}", f"weights={trained}", *QUICK, "folds=2", "trainer.validations=0"]
+    assert main(["train", *words, "fold=1", f"run_dir={tmp_path / 'other'}"]) == 0
+    assert "4 of the 4 validation cases were trained on before" in capsys.readouterr().err
+    assert len(card(tmp_path / "other")["trained_on"]["1"]["scans"]) == 8
+    assert main(["calibrate", str(tmp_path / "other")]) == 3  # all eight have been trained on
+    assert "found 0 of the 8 cases" in capsys.readouterr().err
