@@ -92,7 +92,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     @property
     def is_shared(self) -> bool:
         """True if processes that cut patches see when the augmentation ends."""
-        return self._plain_from.is_shared()
+        return bool(self._plain_from.is_shared())  # type: ignore[no-untyped-call]
 
     def plain(self) -> PatchDataset:
         """Return the same patches without augmentation, except for channel_dropout."""

@@ -184,8 +184,8 @@ def test_a_place_without_write_access_is_refused_before_anything_is_measured(
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(
         InputError,
-        match="runs/liver: expected a folder for the run that can be written to, found not a"
-        " directory. Give run_dir=PATH in a folder that can be written to",
+        match=r"runs/liver: expected a folder for the run that can be written to, found not a"
+        r" directory\. Give run_dir=PATH in a folder that can be written to",
     ):
         check_place(config, "liver")
     check_place(dataclasses.replace(config, run_dir="elsewhere/run"), "liver")
