@@ -118,7 +118,7 @@ def test_a_damaged_model_stops(private: Path, capsys: pytest.CaptureFixture[str]
     weights.write_bytes(weights.read_bytes()[:-1])
     assert main(["doctor", "--quick"]) == 3
     out = capsys.readouterr().out
-    assert f"error: model liver, {weights.name}: expected 4236 bytes of weights, found 4235 b" in out
+    assert f"model liver, {weights.name}: expected 4236 bytes of weights, found 4235 bytes" in out
     assert out.endswith("This machine cannot predict until the error above is fixed.\n")
     found = as_json(capsys, "--quick", code=3)
     assert (found["can_predict"], found["command"]) == (False, None)
