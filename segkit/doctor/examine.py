@@ -56,7 +56,7 @@ class Examination:
     facts: Facts
     packages: Packages
     imports: Imports | None
-    """What happened when the packages were imported; None if they were not."""
+    """Result of importing the packages; None if they were not imported."""
     models: Sequence[FoundModel]
     costs: Sequence[ScanCost | None]
     """Cost of a scan with each model; None where it is unknown."""

@@ -9,6 +9,7 @@ from segkit._version import __version__
 from segkit.doctor.examine import Examination
 from segkit.doctor.models import FoundModel
 from segkit.machine.folders import Folder
+from segkit.machine.memory import Memory
 
 if TYPE_CHECKING:
     from segkit.inference.scan_cost import ScanCost
@@ -18,33 +19,16 @@ FORMAT_VERSION = 1
 
 def summary(examined: Examination) -> dict[str, Any]:
     """Return the examination in JSON types: sizes in bytes, null for what is unknown."""
-    facts, installed = examined.facts, examined.packages
-    memory, limit = facts.memory, facts.memory.limit
+    facts = examined.facts
     return {
         "format_version": FORMAT_VERSION,
         "can_predict": examined.can_predict,
         "quick": examined.quick,
         "problems": [asdict(problem) for problem in examined.problems],
         "command": examined.command or None,
-        "versions": {
-            "segkit": __version__,
-            "python": facts.python,
-            "system": facts.system,
-            "torch": asdict(installed.torch) if installed.torch else None,
-            "packages": _or_null(installed.required),
-            "import_errors": _import_errors(examined),
-            "extras": {name: _or_null(extra) for name, extra in installed.extras.items()},
-        },
+        "versions": _versions(examined),
         "processor": {**asdict(facts.processor), "usable": facts.processor.usable},
-        "memory": {
-            "total": memory.total,
-            "available": memory.available,
-            "free": memory.free,
-            "swap": memory.swap,
-            "limit": limit.limit if limit else None,
-            "limit_free": limit.free if limit else None,
-            "address_space": memory.address_space,
-        },
+        "memory": _memory(facts.memory),
         "gpu": {
             **asdict(facts.driver),
             "version": facts.driver.version or None,
@@ -59,6 +43,32 @@ def summary(examined: Examination) -> dict[str, Any]:
             model_summary(model, cost)
             for model, cost in zip(examined.models, examined.costs, strict=True)
         ],
+    }
+
+
+def _versions(examined: Examination) -> dict[str, Any]:
+    facts, installed = examined.facts, examined.packages
+    return {
+        "segkit": __version__,
+        "python": facts.python,
+        "system": facts.system,
+        "torch": asdict(installed.torch) if installed.torch else None,
+        "packages": _or_null(installed.required),
+        "import_errors": _import_errors(examined),
+        "extras": {name: _or_null(extra) for name, extra in installed.extras.items()},
+    }
+
+
+def _memory(memory: Memory) -> dict[str, int | None]:
+    limit = memory.limit
+    return {
+        "total": memory.total,
+        "available": memory.available,
+        "free": memory.free,
+        "swap": memory.swap,
+        "limit": limit.limit if limit else None,
+        "limit_free": limit.free if limit else None,
+        "address_space": memory.address_space,
     }
 
 
