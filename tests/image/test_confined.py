@@ -82,14 +82,14 @@ def test_a_training_of_20_steps_is_kept(image: Image, tmp_path: Path, results: P
 def test_a_training_with_too_little_shared_memory_says_so(
     image: Image, tmp_path: Path, results: Path
 ) -> None:
-    """Four patches of 96 voxels and their labels take 28 MB; two processes make six batches."""
+    """Four patches of 96 voxels and their labels take 28 MB; two processes keep five batches."""
     data = write_phantom(tmp_path / "phantom", cases=2)
     mounts = [f"{data}:/data:ro", f"{results}:/work"]
     large = changed("plan.patch=[96,96,96]", "plan.spacing=[1,1,1]")
-    more = ("plan.batch_size=4", "trainer.workers=2")
+    more = ("trainer.batch_size=4", "trainer.workers=2")
     done = image.run("train", "dataset=/data", *large, *more, mounts=mounts)
     assert done.returncode == 0, done.stderr
-    assert "0 of 2 worker processes cut patches" in done.stderr
+    assert "they are sent through pipes instead" in done.stderr
 
 
 def test_a_training_without_a_folder_is_refused(image: Image, tmp_path: Path) -> None:

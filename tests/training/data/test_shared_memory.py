@@ -1,49 +1,132 @@
-"""Workers of a training in a container with little shared memory."""
+"""Batches of worker processes where shared memory is small, full or missing."""
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import DataLoader, default_collate
 
+from segkit.config.schema import AugmentConfig
+from segkit.dataset.dataset import Dataset
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import prepare_cases
+from segkit.training.data.loader import Batches
+from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.shared_memory import (
-    batch_bytes,
-    fitting_workers,
-    free_shared_memory,
-    workers_that_fit,
+    as_arrays,
+    as_tensors,
+    memory_error,
+    possible_workers,
+    uses_pipes,
+    waiting_bytes,
 )
 
-OF_DOCKER = 64 * 2**20
-"""Shared memory of a container by default."""
+
+@pytest.fixture(scope="module")
+def patches(
+    balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> PatchDataset:
+    folder = tmp_path_factory.mktemp("prepared")
+    cases = prepare_cases(balls.cases, balls, plan_for_balls, folder)
+    return PatchDataset(cases, PatchRules(plan_for_balls, AugmentConfig(), 0, 0.5))
 
 
-def test_a_batch_is_its_images_and_labels() -> None:
-    assert batch_bytes(2, 4, (10, 10, 10)) == 2 * (4 + 1) * 1000 * 4
+def test_bytes_that_wait(plan_for_balls: Plan) -> None:
+    x, y, z = plan_for_balls.patch
+    # 2 processes with 2 batches each, and one in use; 2 patches of a channel and labels.
+    assert waiting_bytes(plan_for_balls, 2, 2) == 5 * 2 * (4 + 8) * x * y * z
 
 
-@pytest.mark.parametrize(("batch", "workers"), [(2**20, 8), (8 * 2**20, 3), (32 * 2**20, 0)])
-def test_workers_keep_their_batches_in_shared_memory(batch: int, workers: int) -> None:
-    assert workers_that_fit(8, batch, OF_DOCKER) == workers
-    assert (2 * workers + 2) * batch <= OF_DOCKER or workers == 0
+def test_pipes_are_used_where_shared_memory_is_too_small(
+    plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert not uses_pipes(plan_for_balls, 2, 0, shared=tmp_path)
+    assert not uses_pipes(plan_for_balls, 2, 1, shared=tmp_path)
+    assert caplog.messages == []
+    assert uses_pipes(plan_for_balls, 10**9, 8, shared=tmp_path)
+    assert "the batches of 8 processes would take " in caplog.text
+    assert "through pipes instead, which is slower" in caplog.text
+    (tmp_path / "file").write_text("")
+    assert uses_pipes(plan_for_balls, 2, 1, shared=tmp_path / "file" / "gone")
+    assert "shared memory (/dev/shm) has 0 bytes free" in caplog.text
 
 
-def test_fewer_workers_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert fitting_workers(8, 8 * 2**20, OF_DOCKER) == 3
-    assert "3 of 8 worker processes" in caplog.text
-    assert "docker run --shm-size 2g" in caplog.text
+def test_batches_through_pipes_are_the_same(patches: PatchDataset) -> None:
+    direct = default_collate([patches[0], patches[1]])
+    piped = DataLoader(patches, sampler=[0, 1], batch_size=2, num_workers=1, collate_fn=as_arrays)
+    with Batches(piped, partial(as_tensors, pinned=False)) as batches:
+        (batch,) = batches
+    assert batch.keys() == direct.keys()
+    assert batch["case"] == direct["case"]
+    for name in ("image", "labels"):
+        assert batch[name].dtype == direct[name].dtype
+        assert torch.equal(batch[name], direct[name])
 
 
-def test_enough_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert fitting_workers(2, 2**20, OF_DOCKER) == 2
-        assert fitting_workers(2, 2**20, None) == 2
-    assert not caplog.records
+def test_without_any_shared_memory_the_training_cuts_patches(
+    patches: PatchDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert patches.is_shared
+    assert possible_workers(3, is_shared=True) == 3
+    assert possible_workers(0, is_shared=False) == 0
+    assert caplog.messages == []
+    assert possible_workers(3, is_shared=False) == 0
+    assert "there is no shared memory (/dev/shm) to write to" in caplog.text
 
 
-def test_free_memory_is_of_the_folder_if_there_is_one(tmp_path: Path) -> None:
-    found = free_shared_memory(tmp_path)
-    assert found is not None
-    assert found > 0
-    assert free_shared_memory(tmp_path / "none") is None
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("unable to allocate shared memory(shm) for file </torch_1>: No space left", "--shm-size"),
+        ("DataLoader worker (pid 7) is killed by signal: Bus error. ", "trainer.workers=0"),
+        ("DataLoader worker (pid 7) is killed by signal: Killed. ", "Use fewer trainer.workers"),
+    ],
+)
+def test_what_errors_of_processes_mean(text: str, expected: str) -> None:
+    assert expected in str(memory_error(RuntimeError(text)))
+    assert memory_error(RuntimeError("size mismatch")) is None
+
+
+FULL = """
+import torch
+from segkit.errors import OutOfMemoryError
+from segkit.training.data.loader import Batches
+
+class Large(torch.utils.data.Dataset):
+    def __getitem__(self, number):
+        return torch.zeros(4 << 20)
+
+try:
+    with Batches(torch.utils.data.DataLoader(Large(), sampler=[0], num_workers=1)) as batches:
+        next(iter(batches))
+except OutOfMemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.getuid() != 0 or shutil.which("unshare") is None,
+    reason="only root of Linux can mount a small /dev/shm",
+)
+def test_shared_memory_that_is_full() -> None:
+    mount = "mount -t tmpfs -o size=1m tmpfs /dev/shm"
+    words = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1"', sys.executable, FULL]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip("this container may not mount a small /dev/shm")
+    assert done.stdout == (
+        "the shared memory (/dev/shm) is full, with which the processes that cut patches pass on"
+        " their batches. Give it more (docker run --shm-size 2g), or use trainer.workers=0, also"
+        " with --resume.\n"
+    ), done.stderr
