@@ -87,7 +87,8 @@ def _unpacked_itk(source: ItkSource) -> Iterator[ChannelBlock]:
         shape = [width, height, block.size // plane]
         shape.insert(axis, together)
         # In the file the first axis is the fastest.
-        numbers = np.moveaxis(block.view(header.stored).reshape(shape[::-1]).T, axis, 0)
+        stored = block.view(header.stored).astype(source.dtype, copy=False)
+        numbers = np.moveaxis(stored.reshape(shape[::-1]).T, axis, 0)
         for channel, values in enumerate(numbers, start=first):
             yield channel, start, values
 

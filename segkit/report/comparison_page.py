@@ -35,6 +35,8 @@ from segkit.report.evaluation_page import ReportOptions, asset, definition_list
 from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
 
+FILES = ("differences.csv", "comparison.json", "comparison.html")
+"""Names of the files of a comparison."""
 STYLE = """
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
@@ -66,16 +68,15 @@ def write_comparison(
         options: what to draw, and what was typed.
     """
     folder = Path(folder)
-    texts = {
-        folder / "differences.csv": differences_csv(comparison),
-        folder / "comparison.json": json.dumps(comparison.summary, indent=2, ensure_ascii=False)
-        + "\n",
-        folder / "comparison.html": page(comparison, options or ReportOptions()),
-    }
-    for path, text in texts.items():
+    texts = (
+        differences_csv(comparison),
+        json.dumps(comparison.summary, indent=2, ensure_ascii=False) + "\n",
+        page(comparison, options or ReportOptions()),
+    )
+    values, numbers, report = (folder / name for name in FILES)
+    for path, text in zip((values, numbers, report), texts, strict=True):
         write_text(path, text)
-    first, second, third = texts
-    return first, second, third
+    return values, numbers, report
 
 
 def differences_csv(comparison: Comparison) -> str:

@@ -86,8 +86,12 @@ def corrections(results: Sequence[Mapping[str, Any]]) -> str:
         for names, count in counts.items()
         if names != "main"
     ]
-    if "main" in counts:
-        parts.append("main result: not corrected")
+    one_metric = len({entry["metric"] for entry in results}) == 1
+    parts += [
+        f"{entry['label' if one_metric else 'metric']}: the main result, not corrected"
+        for entry in results
+        if entry["p"] is not None and entry["p_corrected_for"]["together"] == "main"
+    ]
     if not parts:
         return ""
     return f"p is corrected by Holm's method ({'; '.join(parts)}). Intervals are not corrected."

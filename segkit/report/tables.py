@@ -74,7 +74,7 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[Cell]], columns: Seq
     )
 
 
-CARDS_FROM = 5
+CARDS_FROM = 4
 """Number of columns from which a table is too wide for a phone, where each row becomes a card."""
 
 

@@ -154,5 +154,12 @@ def test_no_end_of_an_interval_is_rounded_to_zero() -> None:
     assert signed(0.0, Interval(0.0, 0.0, 0.0, 9, 1)) == "0.000"
 
 
+def test_equal_differences_do_not_get_eight_decimals() -> None:
+    found = difference(-0.039855000001, -0.039854999999)
+    assert "the mean difference new - old is -0.03986 (" in verdict(found, "old", "new")
+    assert decimals(Interval(-0.04, -0.04, -0.04, 40, 1)) == 5
+    assert decimals(Interval(0.0, 0.0, 0.0, 40, 1)) == 3
+
+
 def test_a_p_value_is_never_zero() -> None:
     assert p_value(1e-12) == "< 0.001"

@@ -70,6 +70,7 @@ def test_channels_may_be_any_axis_of_a_compressed_file(
     monkeypatch.setattr(module, "BLOCK_VALUES", 60)
     read = np.zeros_like(expected)
     for channel, start, part in channel_blocks(tmp_path / "a.nrrd"):
+        assert part.dtype.isnative
         read[channel, ..., start : start + part.shape[2]] = part
     np.testing.assert_array_equal(read, expected)
 

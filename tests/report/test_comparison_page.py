@@ -103,11 +103,13 @@ def test_other_metrics_do_not_turn_the_verdict_around() -> None:
 
 def test_each_table_says_which_p_values_are_corrected() -> None:
     assert corrections(RESULTS) == (
-        "p is corrected by Holm's method (other metrics: for 2 tests; main result: not corrected)."
+        "p is corrected by Holm's method (other metrics: for 2 tests; dice: the main result, not"
+        " corrected)."
         " Intervals are not corrected."
     )
     alone = corrections([result("iou", "no evidence", "other metrics")])
     assert "(other metrics: a single test, not corrected)" in alone
+    assert "(mean: the main result, not corrected)" in corrections(RESULTS[:1])
     assert corrections([{**RESULTS[0], "p": None}]) == ""
 
 
