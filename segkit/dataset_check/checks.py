@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from segkit.dataset_check.duplicates import copies, copies_in_two_folds, shared_label_maps
+from segkit.dataset_check.edges import exchanged_label_maps, mirrored_images, shifted_edges
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.groups import intensity_groups
-from segkit.dataset_check.intensities import ct_values, unnamed_ct
+from segkit.dataset_check.incomplete_labels import absent_labels, cut_labels, empty_slices
+from segkit.dataset_check.intensities import ct_values, saturated_images, unnamed_ct
 from segkit.dataset_check.label_maps import (
     blurred_edges,
     inverted_masks,
@@ -16,7 +18,13 @@ from segkit.dataset_check.label_maps import (
     stray_components,
     two_encodings,
 )
-from segkit.dataset_check.outliers import odd_intensity, odd_size, odd_spacing, odd_volume
+from segkit.dataset_check.outliers import (
+    odd_intensity,
+    odd_size,
+    odd_spacing,
+    odd_volume,
+    small_labels,
+)
 from segkit.dataset_check.problem import Check
 from segkit.dataset_check.reading_checks import READING_CHECKS
 from segkit.dataset_check.resampling import labels_lost_by_resampling
@@ -71,12 +79,57 @@ CHECKS = (
         file="image",
     ),
     Check(
+        "saturated_image",
+        "intensities",
+        "warning",
+        "an image of which many voxels have its highest value, unlike in the other cases",
+        "Convert the scan again from the original, without a window and without 8 bits.",
+        saturated_images,
+        file="image",
+    ),
+    Check(
         "stray_voxels",
         "label maps",
         "warning",
         "a few voxels of a label far from the rest of it",
         "Look at the position in a viewer and erase them, or give them the label around them.",
         stray_components,
+        file="label",
+    ),
+    Check(
+        "empty_slices",
+        "label maps",
+        "warning",
+        "a label without voxels in slices in its middle",
+        "Look at these slices in a viewer, and add the label there.",
+        empty_slices,
+        file="label",
+    ),
+    Check(
+        "cut_label",
+        "label maps",
+        "warning",
+        "a small label that ends in a flat face inside the scan, as if the rest were missing",
+        "Look at the case in a viewer, and add what is missing.",
+        cut_labels,
+        file="label",
+    ),
+    Check(
+        "small_label",
+        "label maps",
+        "warning",
+        "less than half of the median volume, of a label that is alike in size in all cases",
+        "Look at the case in a viewer: is a part of the label missing, or is the patient unusual?",
+        small_labels,
+        file="label",
+    ),
+    Check(
+        "absent_label",
+        "label maps",
+        "warning",
+        "a case without a label that 95 % of at least 20 cases have",
+        "Add the label, or keep the case if the patient really lacks the structure.",
+        absent_labels,
         file="label",
     ),
     Check(
@@ -198,6 +251,34 @@ CHECKS = (
         " values in the label map.",
         mirrored_cases,
         file="image",
+    ),
+    Check(
+        "shifted_edge",
+        "edges",
+        "warning",
+        "a label whose edge lies farther out or in than in the other cases, as if it were dilated"
+        " or eroded",
+        "Look at the outlines of the case beside those of others. If they are too far out or in,"
+        " take the label map before it was processed, or erode or dilate it by a voxel.",
+        shifted_edges,
+        file="label",
+    ),
+    Check(
+        "mirrored_image",
+        "edges",
+        "warning",
+        "an image that fits its label map only if it is mirrored",
+        "Look at the case in a viewer, and convert image and label map again from the originals.",
+        mirrored_images,
+        file="image",
+    ),
+    Check(
+        "exchanged_label_maps",
+        "edges",
+        "warning",
+        "two cases of one shape that fit each other's label map and not their own",
+        "Look at both cases in a viewer, and exchange the names of the two label maps.",
+        exchanged_label_maps,
     ),
     Check(
         "intensity_groups",
