@@ -65,8 +65,9 @@ def edge_profile(
     )
     part = indices[wide]
     first = np.array([span.start for span in wide])
+    own, others = inside[part], outside[part]
     read = [
-        _along(array, _faces(inside[part], outside[part], axis, sign) + first, axis, sign)
+        _along(array, _faces(own, others, axis, sign) + first, axis, sign)
         for axis in range(3)
         for sign in (1, -1)
     ]

@@ -74,7 +74,9 @@ def shifted_edges(measured: MeasuredDataset) -> Iterator[Problem]:
 
 def _named(check: Compare, measured: MeasuredDataset) -> set[str]:
     """Return the cases that another check names."""
-    return {case for problem in check(measured) for case in (problem.case, *problem.cases)}
+    return {
+        case for problem in measured.problems_of(check) for case in (problem.case, *problem.cases)
+    }
 
 
 def mirrored_images(measured: MeasuredDataset) -> Iterator[Problem]:

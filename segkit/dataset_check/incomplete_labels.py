@@ -53,7 +53,8 @@ def empty_slices(measured: MeasuredDataset) -> Iterator[Problem]:
         whole = [
             count for count, each in zip(pieces, slices.values(), strict=True) if not each.gaps
         ]
-        if len(with_gaps) <= SOME * len(slices) and np.median(whole) <= COMPACT:
+        few = 0 < len(with_gaps) <= SOME * len(slices)
+        if few and np.median(whole) <= COMPACT:
             for case in with_gaps:
                 messages[case].append(_gap_text(name, slices[case].gaps))
     texts = {case: "; ".join(parts) for case, parts in messages.items()}

@@ -17,9 +17,9 @@ import numpy as np
 
 from segkit.dataset_check.geometry import unusual_spacing
 from segkit.dataset_check.groups import OUTSIDE, groups_of_scans, is_calibrated, number_text
-from segkit.dataset_check.incomplete_labels import ALIKE, absent_labels, cut_labels
+from segkit.dataset_check.incomplete_labels import ALIKE, absent_labels, cut_labels, empty_slices
 from segkit.dataset_check.label_orders import robust_spread
-from segkit.dataset_check.problem import MeasuredDataset, Problem
+from segkit.dataset_check.problem import Compare, MeasuredDataset, Problem
 from segkit.fingerprint.label_facts import Point
 from segkit.harmonization.mixture import features
 
@@ -122,8 +122,8 @@ def odd_volume(measured: MeasuredDataset) -> Iterator[Problem]:
 
     A label that is cut off or small, or that almost all cases have, has a warning already.
     """
-    cut = {problem.case for check in (cut_labels, small_labels) for problem in check(measured)}
-    reported = {(problem.case, problem.message) for problem in absent_labels(measured)}
+    cut = _named(measured, cut_labels, empty_slices, small_labels)
+    reported = {(problem.case, problem.message) for problem in measured.problems_of(absent_labels)}
     yield from (problem for problem in _notes(measured, "volume") if problem.case not in cut)
     labeled = [case for case in measured.cases if case.labels]
     if len(labeled) < MIN_CASES:
@@ -139,13 +139,21 @@ def odd_volume(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def small_labels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning for each volume that is far too small, of labels that are alike in size."""
-    cut = {problem.case for problem in cut_labels(measured)}
+    """Yield a warning for each volume that is far too small, of labels that are alike in size.
+
+    Labels that are cut off or lack slices have a warning already.
+    """
+    cut = _named(measured, cut_labels, empty_slices)
     for quantity in quantities(measured, "volume"):
         spread = robust_spread(np.array([*quantity.logarithms.values()]))
         for case, deviation in quantity.deviations().items():
             if deviation < -DEVIATIONS and spread <= ALIKE and case not in cut:
                 yield Problem(case, "warning", deviation_text(quantity, case, deviation))
+
+
+def _named(measured: MeasuredDataset, *checks: Compare) -> set[str]:
+    """Return the cases that other checks name."""
+    return {problem.case for check in checks for problem in measured.problems_of(check)}
 
 
 def _notes(measured: MeasuredDataset, family: str) -> Iterator[Problem]:
