@@ -3,9 +3,10 @@
     python benchmarks/check_faults.py DATASET
 
 Each fault is planted into every tenth case of the dataset (a missing part into every twentieth), in
-memory, in as many rounds, so that every case has it once. A case is found if a warning of the right check names it. A false alarm is a case
-without a planted fault that the warnings of these checks name. With --selections, nothing is
-planted, and the cases are counted that are named in random selections of few cases.
+memory, in as many rounds, so that every case has it once. A case is found if a warning of the right
+check names it. A false alarm is a case without a planted fault that the warnings of these checks
+name. With --selections, nothing is planted, and the cases are counted that are named in random
+selections of few cases.
 """
 
 from __future__ import annotations
