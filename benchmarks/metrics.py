@@ -1,14 +1,14 @@
 """Measure the metrics of segkit beside those of MONAI, on the same masks, in one process.
 
-    python benchmarks/metrics.py masks PREDICTIONS REFERENCES [--cases 20] [--rounds 5]
-    python benchmarks/metrics.py ct [--shape 512 512 300] [--rounds 3]
+    python benchmarks/metrics.py masks PREDICTIONS REFERENCES [--cases 20] [--rounds 5] [--moved 4]
+    python benchmarks/metrics.py ct [--shape 512 512 300] [--rounds 3] [--moved 4]
     python benchmarks/metrics.py memory FOLDER [--cases 4]
 
 ``masks`` takes two folders of label maps with equal names, ``ct`` builds a phantom of a CT with 14
-labels, whose prediction is moved by one voxel in half of the blocks of 16 x 16 x 16 voxels. Each
-round measures every mask with both, in turn; a table gives the median over the rounds, in seconds
-of CPU of one thread, so that other work on the machine counts little. Values that differ end the
-program.
+labels, whose prediction is moved by one voxel in half of the blocks of 16 x 16 x 16 voxels.
+``--moved`` moves all predictions by some voxels along X, as if they were wrong. Each round measures
+every mask with both, in turn; a table gives the median over the rounds, in seconds of CPU of one
+thread, so that other work on the machine counts little. Values that differ end the program.
 
 ``memory`` writes label maps of 512 x 512 x 300 voxels with about 100 labels into FOLDER and prints
 the most resident memory of ``segkit evaluate`` on one and on all of them.
@@ -70,7 +70,8 @@ def main() -> None:
         pairs = _ct(tuple(given.shape))
     else:
         pairs = _masks(*map(Path, given.folders), given.cases)
-    _compare(list(pairs), given.rounds)
+    moved = [Pair(np.roll(pair[0], given.moved, 0), *pair[1:]) for pair in pairs]
+    _compare(moved, given.rounds)
 
 
 def _compare(pairs: list[Pair], rounds: int) -> None:
@@ -212,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folders", nargs="*")
     parser.add_argument("--cases", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--moved", type=int, default=0, metavar="VOXELS")
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 300))
     return parser
 

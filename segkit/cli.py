@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 import segkit.progress
 from segkit._version import __version__
+from segkit.commands.first_words import own_words
 from segkit.errors import (
     InputError,
     OutOfMemoryError,
@@ -47,11 +48,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "segkit.commands.harmonize",
     ),
     "info": ("describe a model, a study, a plan or a scan", "segkit.commands.info"),
-    "export": (
-        "write a model as one file to share, or as OpenVINO or ONNX",
-        "segkit.commands.export",
-    ),
+    "export": ("write a model as one file to share, or OpenVINO or ONNX", "segkit.commands.export"),
     "models": ("list the models that predict -m finds by name", "segkit.commands.models"),
+    "descriptor": ("print what a platform reads to run the image", "segkit.commands.descriptor"),
+    "run-as": ("segment what a platform has put into the container", "segkit.commands.run_as"),
     "doctor": ("say whether this machine can predict, and what to do", "segkit.commands.doctor"),
 }
 
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The name of a file is printed with the bytes that it has.
         sys.stdout.reconfigure(errors="surrogateescape")
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = own_words(sys.argv[1:] if arguments is None else arguments, VERBS)
     json_lines = "--json-log" in words
     with log_to_stderr(json_lines=json_lines), ended_in_order():
         try:
@@ -147,7 +147,7 @@ def _dispatch(words: list[str]) -> int:
 
 def help_text() -> str:
     """Return the text that ``segkit --help`` prints."""
-    rows = "".join(f"  {verb:<10}{text}\n" for verb, (text, _) in VERBS.items())
+    rows = "".join(f"  {verb:<12}{text}\n" for verb, (text, _) in VERBS.items())
     return (
         "usage: segkit VERB [...]        segkit VERB --help for details\n\n"
         f"{rows}\n"

@@ -12,11 +12,13 @@ import io
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from unittest import mock
 
 from segkit.cli import VERBS
 from segkit.commands.flags import Parser
 from segkit.commands.harmonize import ACTIONS
+from segkit.commands.run_as import PLATFORMS
 from segkit.commands.study import STUDIES
 from segkit.config.compose import load
 from segkit.config.keys import known_keys
@@ -45,7 +47,11 @@ class _Found(Exception):
         self.parser = parser
 
 
-NAMES: dict[str, dict[str, tuple[str, str]]] = {"study": STUDIES, "harmonize": ACTIONS}
+NAMES: dict[str, dict[str, tuple[str, str]]] = {
+    "study": STUDIES,
+    "harmonize": ACTIONS,
+    "run-as": PLATFORMS,
+}
 """Verbs that are followed by a name, each of which has a parser of its own."""
 
 
@@ -89,7 +95,7 @@ def commands(text: str) -> Iterator[list[str]]:
         for place, word in enumerate(words[:-1]):
             begins = place == 0 or words[place + 1] in VERBS
             if word == "segkit" and begins:
-                yield words[place + 1 :]
+                yield [*takewhile(lambda word: word not in ("|", ">"), words[place + 1 :])]
                 break
 
 
@@ -109,7 +115,7 @@ def problem(words: Sequence[str]) -> str:
     name = ""
     if verb in NAMES and rest:
         name, *rest = rest
-        name = next(iter(NAMES[verb])) if name in ("NAME", "ACTION") else name
+        name = next(iter(NAMES[verb])) if name in ("NAME", "ACTION", "PLATFORM") else name
         if name not in NAMES[verb]:
             return f"no {'study' if verb == 'study' else 'action'} {name}"
     bare = not rest and verb != "models"  # the verb as a name: `segkit train`

@@ -55,6 +55,7 @@ def verbs() -> str:
 _USAGES = {
     "study": "segkit study NAME DATASET [KEY=VALUE ...]",
     "harmonize": "segkit harmonize ACTION [...]",
+    "run-as": "segkit run-as PLATFORM [...]",
 }
 
 

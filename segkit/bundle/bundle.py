@@ -4,7 +4,7 @@
     plan.json       how a scan becomes the network's input, and the network
     config.json     the composed configuration of the training, if there was one, without folders
     card.md         the model card in words, written anew with each change
-    notes.md        text of the user for the card, if there is one; never written by segkit
+    notes.md        text of the user for the card, if there is one; segkit never changes it
     weights/fold_<fold>-<hash>.safetensors
     mask.safetensors        which weights are kept, if the network was trained with a mask
 

@@ -69,6 +69,15 @@ def named_models(environment: Mapping[str, str] = os.environ) -> dict[str, Path]
     return models
 
 
+def model_name(path: Path) -> str:
+    """Return the name by which ``-m`` finds a model whose folder is in $SEGKIT_MODELS.
+
+    >>> model_name(Path("models/spleen.segkit")), model_name(Path("models/v2.1"))
+    ('spleen', 'v2.1')
+    """
+    return Path(os.path.abspath(path)).name.removesuffix(SUFFIX)
+
+
 def models_in(folder: Path) -> Iterator[Path]:
     """Yield the models, and folders of models, directly inside ``folder``, in natural order."""
     for path in sorted(_inside(folder), key=lambda path: natural_key(path.name)):

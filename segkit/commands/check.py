@@ -28,6 +28,7 @@ from segkit.dataset_check.fix_geometry import (
 )
 from segkit.dataset_check.summary import summary, verdict
 from segkit.errors import InputError, UsageError, printable
+from segkit.files.report_folder import check_report_folder
 from segkit.progress import CaseCounter
 from segkit.report.tables import Cell, text_table
 
@@ -50,7 +51,9 @@ def run(arguments: Sequence[str]) -> int:
     if given.fix_geometry:
         check_place(dataset, given.fix_geometry)
     if given.output:
-        _check_output(given.output, dataset, given.fix_geometry)
+        _check_output(given.output, dataset, given.fix_geometry, overwrite=given.overwrite)
+    elif given.overwrite:
+        raise UsageError("--overwrite is about the files of -o: add that, or leave it out")
     thumbnails = _thumbnails(dataset) if given.output else None
     with CaseCounter("checking") as counter:
         examined = examine(dataset, counter.show, thumbnails.draw if thumbnails else None)
@@ -71,8 +74,10 @@ def run(arguments: Sequence[str]) -> int:
     return InputError.exit_code if remaining_errors(corrections, errors) else 0
 
 
-def _check_output(folder: Path, dataset: Dataset, copy: Path | None) -> None:
-    """Raise a UsageError if the page would be among the files of a dataset, or has no folder."""
+def _check_output(folder: Path, dataset: Dataset, copy: Path | None, *, overwrite: bool) -> None:
+    """Raise a UsageError if the page would be among the files of a dataset or of something else."""
+    from segkit.report.check_page import FILES, RECORD  # noqa: PLC0415
+
     files = [path for case in dataset.cases for path in case.images]
     taken = {path.resolve() for path in (dataset.root, *(file.parent for file in files))}
     if copy:
@@ -82,6 +87,8 @@ def _check_output(folder: Path, dataset: Dataset, copy: Path | None) -> None:
             f"-o {folder}: its pictures and tables would be among the files of the dataset, or it"
             " is a file. Give another folder."
         )
+    inputs: dict[str, str | Path] = {"path": dataset.root, "dataset": dataset.name}
+    check_report_folder(folder, FILES, record=RECORD, inputs=inputs, overwrite=overwrite)
 
 
 def _fixed(dataset: Dataset, out: Path) -> list[Correction]:
@@ -228,14 +235,7 @@ def _parser() -> Parser:
         metavar="KEY=VALUE",
         help="names of channels and labels, as for segkit train, such as dataset.channels=[CT]",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for report.html with a picture of each case, the oddest first, and for "
-        "problems.csv, measurements.csv, summary.json and figures",
-    )
+    _add_output(parser)
     parser.add_argument(
         "--fix-geometry",
         type=Path,
@@ -245,3 +245,20 @@ def _parser() -> Parser:
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     return parser
+
+
+def _add_output(parser: Parser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for report.html with a picture of each case, the oddest first, and for "
+        "problems.csv, measurements.csv, summary.json and figures; the same call renews them, and "
+        "files of another call are not replaced",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files of another check or command in the folder of -o",
+    )

@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     _verb("train", f"dataset={given.data}", f"run_dir={model}", length, *resume)
     _verb("predict", str(scan), "-m", str(model), "-o", str(labels), "--preview", "--overwrite")
     reference = given.data / "labelsTs" / scan.name
-    report = ["-o", str(evaluation), "--scans", str(scan.parent)]
+    report = ["-o", str(evaluation), "--overwrite", "--scans", str(scan.parent)]
     _verb("evaluate", str(labels), str(reference), *report)
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     print(_where(labels, evaluation, model))

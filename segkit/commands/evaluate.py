@@ -14,6 +14,7 @@ from segkit.commands.evaluate_metrics import (
     lesion_table,
     metric_lines,
 )
+from segkit.commands.evaluate_output import add_output_flags, check_output, write_files
 from segkit.commands.flags import Parser
 from segkit.dataset.groups import COLUMN, table_groups, table_patients
 from segkit.dataset.layouts import read_dataset
@@ -27,12 +28,11 @@ from segkit.evaluation.patients import patients_in_table, patients_of_cases
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.inference.files.outcomes import read_outcomes
 from segkit.report.evaluation.missing import without_prediction
-from segkit.report.evaluation_groups import INTERVAL, group_rows, write_groups
+from segkit.report.evaluation_groups import INTERVAL, group_rows
 from segkit.report.evaluation_page import (
     ReportOptions,
     absence_rows,
     label_rows,
-    write_evaluation,
 )
 from segkit.report.left_out import HEADER, TITLE, left_out_rows
 from segkit.report.tables import narrow_tables, text_table
@@ -56,9 +56,14 @@ def run(arguments: Sequence[str]) -> int:
     check_flags(given)
     _check_group_flags(given)
     _check_report_flags(given)
-    command = shlex.join(["segkit", "evaluate", *arguments])
+    check_output(given)
+    options = ReportOptions(
+        scans=given.scans,
+        pictures=PICTURES if given.pictures is None else given.pictures,
+        command=shlex.join(["segkit", "evaluate", *arguments]),
+    )
     if given.compare:
-        return run_comparison(given, _labels(given.labels), command)
+        return run_comparison(given, _labels(given.labels), options)
     evaluation = evaluate(
         given.predictions,
         given.references,
@@ -73,17 +78,7 @@ def run(arguments: Sequence[str]) -> int:
         evaluation = by_group(evaluation, groups_of_cases(given))
     print(printable(table(evaluation), lines=True))
     if given.output:
-        names = ("numbers:", "cases:", "means:", "report:")
-        options = ReportOptions(
-            scans=given.scans,
-            pictures=PICTURES if given.pictures is None else given.pictures,
-            command=command,
-        )
-        paths = write_evaluation(evaluation, given.output, options)
-        for name, path in zip(names, paths, strict=True):
-            print(f"{name:<9}{path}")
-        if given.by:
-            print(f"groups:  {write_groups(evaluation, given.output)}")
+        write_files(evaluation, given.output, options)
     missing = evaluation.summary["references_without_prediction"]
     if missing and given.predictions.is_dir() and not given.allow_missing:
         raise SomeCasesFailed(
@@ -207,6 +202,7 @@ def _parser() -> Parser:
         metavar="REFERENCES",
         help="the correct label map, a folder of them, or a dataset",
     )
+    add_output_flags(parser)
     _add_options(parser)
     add_metric_flags(parser)
     _add_report(parser)
@@ -216,13 +212,6 @@ def _parser() -> Parser:
 
 
 def _add_options(parser: Parser) -> None:
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for metrics.csv, cases.csv, summary.json and report.html",
-    )
     parser.add_argument(
         "--tolerance-mm",
         type=float,
@@ -254,14 +243,16 @@ def _add_report(parser: Parser) -> None:
         "--scans",
         type=Path,
         metavar="FOLDER",
-        help="with -o: folder with the scans, named as the cases, to draw the worst cases on "
-        "(default: those of the dataset, or those that predict --stats recorded)",
+        help="with -o: folder with the scans, named as the cases, to draw the worst cases on, or "
+        "with --compare those that changed most (default: those of the dataset, or those that "
+        "predict --stats recorded)",
     )
     parser.add_argument(
         "--pictures",
         type=int,
         metavar="N",
-        help=f"with -o: number of cases to draw, the worst first (default: {PICTURES})",
+        help="with -o: number of cases to draw, the worst first, or with --compare those that "
+        f"changed most (default: {PICTURES})",
     )
 
 

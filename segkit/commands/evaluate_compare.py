@@ -12,19 +12,26 @@ from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison, compare
-from segkit.evaluation.comparison_summary import MAIN_METRIC
+from segkit.evaluation.correction import MAIN_METRIC
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.patients import patients_in_table
 from segkit.report.comparison_page import write_comparison
 from segkit.report.comparison_tables import difference_table
-from segkit.report.comparison_words import headline, scope
+from segkit.report.comparison_words import (
+    about_other_metrics,
+    corrections,
+    explained,
+    headline,
+    scope,
+)
+from segkit.report.evaluation_page import ReportOptions
 from segkit.report.tables import text_table
 
 LINE = 100
 """Length of a line of text."""
 OWN = ("margin",)
 """Flags that belong to --compare."""
-OTHERS = ("by", "groups", "column", "scans", "pictures")
+OTHERS = ("by", "groups", "column")
 """Flags that do not go with --compare."""
 
 
@@ -77,20 +84,20 @@ def check_flags(given: argparse.Namespace) -> None:
     other = [name for name in OTHERS if name in set_flags]
     if other:
         raise UsageError(
-            f"--{other[0]} does not go with --compare. For groups of cases and for pictures, "
-            "evaluate A and B one at a time"
+            f"--{other[0]} does not go with --compare. For groups of cases, evaluate A and B one "
+            "at a time"
         )
 
 
 def run_comparison(
-    given: argparse.Namespace, labels: Mapping[str, Structure] | None, command: str
+    given: argparse.Namespace, labels: Mapping[str, Structure] | None, options: ReportOptions
 ) -> int:
     """Compare, print the verdict, write the files, and return the exit code.
 
     Args:
         given: values of the flags.
         labels: labels to compare, if the user named some.
-        command: what was typed, for the report.
+        options: what to draw, and what was typed.
     """
     a, b = given.compare[0], given.predictions
     comparison = compare(
@@ -109,7 +116,7 @@ def run_comparison(
     if given.output:
         names = ("differences:", "numbers:", "report:")
         print()
-        paths = write_comparison(comparison, given.output, command)
+        paths = write_comparison(comparison, given.output, options)
         for name, path in zip(names, paths, strict=True):
             print(f"{name:<13}{path}")
     _check_complete(comparison.summary["cases"], accept=given.allow_missing)
@@ -123,14 +130,21 @@ def text_of(comparison: Comparison) -> str:
     of_labels = [entry for entry in results if entry["metric"] == MAIN_METRIC]
     means = [entry for entry in results if entry["label"] == MEAN]
     sentences = [headline(summary), *(f"Note: {text}" for text in summary["cautions"])]
-    parts = [textwrap.fill(scope(summary), LINE)]
+    parts, said = [_filled([scope(summary)])], set[str]()
     if of_labels:
         parts.append(f"{MAIN_METRIC}:\n{text_table(*difference_table(of_labels))}")
+        parts.append(_filled([corrections(of_labels), *explained(of_labels, said)]))
         title = "mean over the labels" if means else of_labels[0]["label"]
-        by_metric = difference_table(means or results, first="metric", wide=False)
+        shown = means or results
+        by_metric = difference_table(shown, first="metric", wide=False)
         parts.append(f"{title}:\n{text_table(*by_metric)}")
-    parts += ["\n".join(textwrap.fill(sentence, LINE) for sentence in sentences)]
-    return "\n\n".join(parts)
+        words = [corrections(shown), *explained(shown, said), *about_other_metrics(summary)]
+        parts.append(_filled(words))
+    return "\n\n".join([*parts, _filled(sentences)])
+
+
+def _filled(sentences: Sequence[str]) -> str:
+    return "\n".join(textwrap.fill(sentence, LINE) for sentence in sentences if sentence)
 
 
 def margins(text: str | None) -> dict[str, float]:

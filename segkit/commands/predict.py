@@ -6,6 +6,7 @@ import argparse
 import logging
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segkit import inference
@@ -51,18 +52,23 @@ def run(arguments: Sequence[str]) -> int:
     given = parser().parse_intermixed_args(arguments)
     # Reading a model imports torch: --help and usage errors are answered without it.
     with collector_paused():
-        bundles = _read_models(given.model, "model")
+        bundles = read_models(resolve_model(given.model), "model")
     plan = inference.check_ensemble(bundles)
     coarse = _coarse_models(given)
     check_groups(given, [bundles[0], *coarse[:1]])
     options = _finalize_options(given, bundles, plan)
     _say_if_nothing_is_expected(given, bundles)
     request = request_for(_files(given), options, [*bundles, *coarse])
-    _predict(request, _predictor(given, bundles, coarse))
+    predict_and_print(request, _predictor(given, bundles, coarse))
     return 0
 
 
-def _predict(request: Request, predictor: Predictor) -> None:
+def predict_and_print(request: Request, predictor: Predictor) -> None:
+    """Predict the scans of a request and print the paths of their label maps.
+
+    Raises:
+        SomeCasesFailed: some scans of many cannot be predicted.
+    """
     outcomes = []
     with ScanProgress(len(request.pending)) as progress:
         for outcome in predict_files(request, predictor, progress.of_scan):
@@ -77,8 +83,9 @@ def _predict(request: Request, predictor: Predictor) -> None:
         )
 
 
-def _read_models(model: str | None, kind: str) -> list[Bundle]:
-    bundles = inference.read_models(resolve_model(model))
+def read_models(path: Path, kind: str) -> list[Bundle]:
+    """Read the models at a path, and log what they are."""
+    bundles = inference.read_models(path)
     for bundle in bundles:
         log.info(
             "%s %s of %s, hash %s (%s)",
@@ -97,7 +104,7 @@ def _coarse_models(given: argparse.Namespace) -> list[Bundle]:
         return []
     if not given.locate:
         raise UsageError("--locate: the name of the coarse model is empty")
-    return _read_models(given.locate, "coarse model")
+    return read_models(resolve_model(given.locate), "coarse model")
 
 
 def _finalize_options(

@@ -15,7 +15,8 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Return the whole number that a flag gives; it must be at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
@@ -75,7 +76,7 @@ def parser() -> Parser:
     _add_computing(predict)
     _add_more_files(predict)
     _add_label_map(predict)
-    _add_existing(predict)
+    add_existing(predict)
     return predict
 
 
@@ -127,7 +128,7 @@ def _add_group(parser: Parser) -> None:
 def _add_computing(parser: Parser) -> None:
     group = parser.add_argument_group("computing")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    group.add_argument("--threads", metavar="N", type=_positive, help="number of CPU threads")
+    group.add_argument("--threads", metavar="N", type=positive, help="number of CPU threads")
     group.add_argument(
         "--precision",
         default="auto",
@@ -245,7 +246,8 @@ def _add_label_map(parser: Parser) -> None:
     )
 
 
-def _add_existing(parser: Parser) -> None:
+def add_existing(parser: Parser) -> None:
+    """Add the flags that say what happens to label maps that exist."""
     group = parser.add_argument_group("label maps that already exist (default: an error)")
     existing = group.add_mutually_exclusive_group()
     existing.add_argument(

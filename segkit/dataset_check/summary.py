@@ -38,6 +38,7 @@ def summary(examined: Examined) -> dict[str, Any]:
     numbers = Counter(problem.severity for problem in examined.problems)
     return {
         "dataset": dataset.name,
+        "path": str(dataset.root),
         "cases": len(dataset.cases),
         "measured_cases": len(measured.cases),
         "channels": list(dataset.channels),

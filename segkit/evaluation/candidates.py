@@ -83,6 +83,15 @@ def is_beside(case: str, cases: Collection[str]) -> bool:
     return any(case.endswith(end) and case.removesuffix(end) in cases for end in BESIDE)
 
 
+def is_named_beside(case: str) -> bool:
+    """Return whether a file is named as those that predict writes beside a label map.
+
+    >>> is_named_beside("a_uncertainty"), is_named_beside("a")
+    (True, False)
+    """
+    return case.endswith(BESIDE)
+
+
 def best_format(files: Sequence[Path], reference: Path) -> Path:
     """Return the file with the reference's suffix, else a volume, a DICOM-SEG, or a picture.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from segkit.errors import first_few
 from segkit.evaluation.by_group import MEAN
-from segkit.evaluation.paired import PairedValue
+from segkit.evaluation.paired import NOTHING, PairedValue, is_rightly_absent
 from segkit.evaluation.patients import caution_about_patients
 from segkit.evaluation.summary import Results
 
@@ -121,7 +121,7 @@ def _left_out(rows: Sequence[PairedValue]) -> list[str]:
     for row in rows:
         if row.label != MEAN:
             totals[row.metric] += 1
-            reasons[row.metric].update([row.note] if row.note else [])
+            reasons[row.metric].update([row.note] if row.change == "not compared" else [])
     groups: dict[tuple[tuple[str, int], ...], list[str]] = defaultdict(list)
     for metric, counts in reasons.items():
         groups[tuple(sorted(counts.items()))].append(metric)
@@ -141,10 +141,10 @@ def _one_sided(results: tuple[Results, ...]) -> list[str]:
         missed, made_up = Counter[str](), Counter[str]()
         for case, labels in part.items():
             for label, result in labels.items():
-                of_other = rest[case].get(label)
-                presence = of_other.presence if of_other else "neither"
-                missed[label] += (result.presence, presence) == ("reference only", "both")
-                made_up[label] += (result.presence, presence) == ("prediction only", "neither")
+                of_other = rest[case].get(label, NOTHING)
+                presences = (result.presence, of_other.presence)
+                missed[label] += presences == ("reference only", "both")
+                made_up[label] += is_rightly_absent(of_other, result)
         if +missed:
             sentences.append(
                 f"Only {name} misses {_by_label(+missed)}; {other} finds them. That counts as Dice"
@@ -153,7 +153,9 @@ def _one_sided(results: tuple[Results, ...]) -> list[str]:
         if +made_up:
             sentences.append(
                 f"Only {name} predicts {_by_label(+made_up)} that the reference lacks (a false"
-                f" positive). {other} has no value there, so that no difference counts it."
+                f" positive). That counts as Dice 0 for {name} and as Dice 1 for {other}, which is"
+                f" right; segkit evaluate {other} alone has no value there, so that its mean"
+                " differs."
             )
     return sentences
 

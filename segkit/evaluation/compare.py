@@ -69,6 +69,8 @@ def compare(
     Both are measured as by `segkit.evaluate`. Only cases with a prediction in both are compared;
     the others are counted. Differences are B minus A. Values that are infinite or undefined with
     one of the two are left out and counted; a missed label has a Dice of 0, which is not left out.
+    A label that only one of the two predicts, and the reference lacks, has a Dice of 0 with that
+    one and of 1 with the other, which is right.
 
     Args:
         a: a label map or a folder of them, such as the predictions of the usual model.

@@ -7,13 +7,11 @@ from typing import Any
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.cautions import Cases
+from segkit.evaluation.correction import MAIN_METRIC
 from segkit.evaluation.differences import Difference
 from segkit.evaluation.intervals import LEVEL
 from segkit.evaluation.resamples import DRAWS
 from segkit.evaluation.verdict import finding, sentence_for_a_paper, verdict
-
-MAIN_METRIC = "dice"
-"""Metric of the verdict that comes first."""
 
 
 def summary_of(
@@ -91,7 +89,7 @@ def _entry(
         "low": low,
         "high": high,
         "p": difference.p if difference.cases else None,
-        "p_corrected_for_labels": difference.tests,
+        "p_corrected_for": {"tests": difference.tests, "together": difference.together},
         "wilcoxon": {
             "p": difference.test.p,
             "n": difference.test.n,

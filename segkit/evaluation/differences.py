@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from segkit.evaluation.by_group import MEAN
+from segkit.evaluation.correction import PlannedTest, Together, corrected
 from segkit.evaluation.intervals import Interval, mean_interval
 from segkit.evaluation.paired import PairedValue, is_higher_better, limits_of_difference, rounded
-from segkit.evaluation.signed_rank import SignedRank, holm, signed_rank
+from segkit.evaluation.signed_rank import SignedRank, signed_rank
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,17 @@ class Difference:
     test: SignedRank
     """Test over the same patients or cases."""
     p: float
-    """p value of the test, corrected for the number of labels."""
+    """p value of the test, corrected for the tests beside it (`segkit.evaluation.correction`)."""
     tests: int
-    """Number of labels that p was corrected for; 1 if it was not."""
+    """Number of tests that p was corrected for; 1 if it was not."""
     better: int
     """Number of cases in which B is better than A."""
     worse: int
     equal: int
     not_compared: dict[str, int]
     """Number of cases that are left out, by reason; of MEAN, of cases and labels."""
+    together: Together = "main"
+    """With which tests p was corrected."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -55,8 +58,7 @@ def differences_of(
 ) -> list[Difference]:
     """Return the difference of every metric of every label, metric by metric.
 
-    The p values of the labels of a metric are corrected together by Holm's method. That of MEAN,
-    the mean over the labels, is one test of its own and is not corrected.
+    All p values but that of the main result are corrected; see `segkit.evaluation.correction`.
 
     Args:
         rows: values of both in every case.
@@ -68,12 +70,12 @@ def differences_of(
     found: list[Difference] = []
     for by_label in groups.values():
         labels = [label for label in by_label if label != MEAN]
-        found += _corrected([_difference(by_label[label], patients or {}) for label in labels])
+        found += [_difference(by_label[label], patients or {}) for label in labels]
         if MEAN in by_label:
-            left_out = Counter(row.note for name in labels for row in by_label[name] if row.note)
+            left_out = _left_out([row for name in labels for row in by_label[name]])
             mean = _difference(by_label[MEAN], patients or {})
-            found.append(replace(mean, not_compared=dict(left_out)))
-    return found
+            found.append(replace(mean, not_compared=left_out))
+    return _corrected(found)
 
 
 def _difference(rows: Sequence[PairedValue], patients: Mapping[str, str]) -> Difference:
@@ -101,8 +103,13 @@ def _difference(rows: Sequence[PairedValue], patients: Mapping[str, str]) -> Dif
         better=changes["better"],
         worse=changes["worse"],
         equal=changes["equal"],
-        not_compared=dict(Counter(row.note for row in rows if row.note)),
+        not_compared=_left_out(rows),
     )
+
+
+def _left_out(rows: Sequence[PairedValue]) -> dict[str, int]:
+    """Return the number of rows that are not compared, by reason."""
+    return dict(Counter(row.note for row in rows if row.change == "not compared"))
 
 
 def _by_patient(by_case: Mapping[str, float], patients: Mapping[str, str]) -> list[float]:
@@ -120,14 +127,13 @@ def _by_patient(by_case: Mapping[str, float], patients: Mapping[str, str]) -> li
 
 
 def _corrected(found: Sequence[Difference]) -> list[Difference]:
-    """Return differences with p values that are corrected for the number of labels tested."""
-    tested = [difference for difference in found if difference.cases]
-    if len(tested) < 2:
-        return list(found)
-    p_values = iter(holm([difference.test.p for difference in tested]))
+    """Return differences with corrected p values; those without cases are no tests."""
+    tests = [
+        PlannedTest(each.label, each.metric, each.test.p if each.cases else None) for each in found
+    ]
     return [
-        replace(difference, p=next(p_values), tests=len(tested)) if difference.cases else difference
-        for difference in found
+        replace(each, p=new.p, tests=new.tests, together=new.together)
+        for each, new in zip(found, corrected(tests), strict=True)
     ]
 
 

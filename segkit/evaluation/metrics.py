@@ -61,6 +61,10 @@ class Metric:
     """Lowest and highest possible value."""
     family: Family = "basic"
     """Metrics that are switched on together."""
+    absent: float | None = None
+    """In a comparison: value of a set of predictions that is right not to predict a label, which
+    the other one predicts; None if there is none, because the metric needs a mask, or because the
+    other one is infinite."""
 
     def key(self, unit: Unit) -> str:
         """Return the name with the unit, as in metrics.csv.
@@ -89,12 +93,14 @@ METRICS = (
         "fraction",
         lambda pair: pair.overlap.dice(),
         "Dice coefficient, 2 |P and R| / (|P| + |R|) in voxels; 1 is perfect.",
+        absent=1.0,
     ),
     Metric(
         "iou",
         "fraction",
         lambda pair: pair.overlap.iou(),
         "intersection over union, |P and R| / |P or R| in voxels; 1 is perfect.",
+        absent=1.0,
     ),
     Metric(
         "hd95",
@@ -111,6 +117,7 @@ METRICS = (
         lambda pair: pair.distances.within(pair.tolerance),
         "fraction of the voxels of both surfaces that lie within {tolerance} of the other surface;"
         " 1 is perfect.",
+        absent=1.0,
     ),
     Metric(
         "volume_difference",
@@ -119,6 +126,7 @@ METRICS = (
         "volume of the prediction minus volume of the reference; above 0 means too large.",
         "nearest to 0",
         (-math.inf, math.inf),
+        absent=0.0,
     ),
     Metric(
         "assd",
@@ -167,6 +175,7 @@ METRICS = (
         "fraction of the area of both surfaces within {tolerance} of the other surface; 1 is"
         " perfect.",
         family="subvoxel",
+        absent=1.0,
     ),
     Metric(
         "subvoxel_assd",
@@ -184,6 +193,7 @@ METRICS = (
         "detection of lesions (connected components, also at corners):"
         " 2 found / (2 found + missed + false); 1 is perfect.",
         family="lesions",
+        absent=1.0,
     ),
     Metric(
         "lesions_found",
@@ -194,6 +204,7 @@ METRICS = (
         "highest",
         (0.0, math.inf),
         "lesions",
+        absent=0.0,
     ),
     Metric(
         "lesions_missed",
@@ -203,6 +214,7 @@ METRICS = (
         "lowest",
         (0.0, math.inf),
         "lesions",
+        absent=0.0,
     ),
     Metric(
         "lesions_false",
@@ -212,6 +224,7 @@ METRICS = (
         "lowest",
         (0.0, math.inf),
         "lesions",
+        absent=0.0,
     ),
     Metric(
         "ece",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from segkit.evaluation.by_group import MEAN
@@ -19,6 +19,8 @@ DIGITS = 6
 errors of rounding, which would break ties and hide equal values."""
 ABSOLUTE = "absolute_"
 """Prefix of a metric whose best value is 0 in the middle of its range; its size is compared."""
+ABSENT = {side: f"{side} is right not to predict it, and counts as perfect" for side in ("A", "B")}
+"""Note on a value of a label that is in neither mask, by the one that has it."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,15 @@ class PairedValue:
     """B minus A; None if one of them is not finite."""
     change: Change
     note: str = ""
-    """Why the two are not compared."""
+    """Why the two are not compared, or why a label that is in neither mask has a value."""
 
 
 def paired_values(a: Results, b: Results) -> list[PairedValue]:
     """Return a row for every case of both, every label, and every metric with a value in either.
 
     With several labels, each case also has rows of MEAN, over the labels that are compared in it.
-    A label that neither A, nor B, nor the reference has in a case has no row.
+    A label that neither A, nor B, nor the reference has in a case has no row. If only one of the
+    two predicts it, the other one is right, and counts as perfect (`Metric.absent`).
 
     Args:
         a: case -> label -> result of A.
@@ -94,25 +97,36 @@ def rounded(differences: Sequence[float], largest: float) -> list[float]:
 
 # -- rows ------------------------------------------------------------------------------------------
 
-_NOTHING = LabelResult("neither", {})
+NOTHING = LabelResult("neither", {})
+"""Result of a label that is in no mask of a case."""
 
 
 def _rows_of_label(
     case: str, label: str, a: Mapping[str, LabelResult], b: Mapping[str, LabelResult]
 ) -> Iterator[PairedValue]:
-    first, second = a.get(label, _NOTHING), b.get(label, _NOTHING)
+    first, second = a.get(label, NOTHING), b.get(label, NOTHING)
+    by_rule = ABSENT["A"] * is_rightly_absent(first, second)
+    by_rule += ABSENT["B"] * is_rightly_absent(second, first)
     for metric in dict.fromkeys((*first.metrics, *second.metrics)):
-        values = [_compared(metric, result.metrics.get(metric)) for result in (first, second)]
+        values = [_value(metric, first, second), _value(metric, second, first)]
         states = [
             _state(value, result) for value, result in zip(values, (first, second), strict=True)
         ]
-        yield _row(case, label, compared_name(metric), values, _note(*states))
+        row = _row(case, label, compared_name(metric), values, _note(*states))
+        yield row if row.note else replace(row, note=by_rule)
 
 
-def _compared(metric: str, value: float | None) -> float | None:
-    if value is None or metric_of(metric).best != "nearest to 0":
-        return value
-    return abs(value)
+def is_rightly_absent(result: LabelResult, of_other: LabelResult) -> bool:
+    """Return whether a label is predicted by the other one only, where the reference lacks it."""
+    return result.presence == "neither" and of_other.presence == "prediction only"
+
+
+def _value(metric: str, result: LabelResult, of_other: LabelResult) -> float | None:
+    """Return the value of one of the two; of a label that is rightly absent, that of the rule."""
+    row, value = metric_of(metric), result.metrics.get(metric)
+    if value is None and is_rightly_absent(result, of_other):
+        value = row.absent
+    return abs(value) if value is not None and row.best == "nearest to 0" else value
 
 
 def _row(
@@ -170,4 +184,4 @@ def _with_change(row: PairedValue, largest: float) -> PairedValue:
     change: Change = "equal"
     if difference:
         change = "better" if (difference > 0) is is_higher_better(row.metric) else "worse"
-    return PairedValue(row.case, row.label, row.metric, row.a, row.b, difference, change)
+    return replace(row, difference=difference, change=change)

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segkit.errors import InputError, first_few
-from segkit.evaluation.candidates import best_format, files_by_case, is_beside, references_by_case
+from segkit.evaluation.candidates import (
+    best_format,
+    files_by_case,
+    is_beside,
+    is_named_beside,
+    references_by_case,
+)
 from segkit.evaluation.label_names import (
     named_dataset,
     names_in_references,
@@ -223,7 +229,7 @@ def _match(
         if files:
             pairs.append(Pair(case, best_format(files, reference), reference, ignore))
     if not pairs:
-        cases = [case for case in predictions if not is_beside(case, predictions)]
+        cases = [case for case in predictions if not is_named_beside(case)]
         raise InputError(
             prediction_path,
             expected=f"predictions named as the cases of {reference_path}:"
@@ -246,10 +252,17 @@ def _warn_of_unpaired(
     unpaired = [
         case
         for case, files in predictions.items()
-        if files[0] not in paired
+        if paired.isdisjoint(files)
         and not is_beside(case, predictions)
         and case + ENDING not in predictions
     ]
+    alone = [case for case in unpaired if is_named_beside(case)]
+    unpaired = [case for case in unpaired if case not in alone]
+    if alone:
+        log.warning(
+            "files that predict writes beside a label map, and whose label map is gone: %s",
+            first_few(alone, SHOWN),
+        )
     if unpaired:
         log.warning("predictions without a reference: %s", first_few(unpaired, SHOWN))
     if len(unpaired) > len(pairs):

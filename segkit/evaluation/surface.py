@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segkit.evaluation.nearest import distances_to
 from segkit.evaluation.overlap import Mask
@@ -149,10 +148,11 @@ def surface_distances(
     spacing = tuple(spacing[axis] for axis in axes)
     predicted, reference = predicted.reshape(shape), reference.reshape(shape)
     box = union_box(predicted, reference)
+    # Planes along the first axis are contiguous then, whatever the order in the file.
+    predicted, reference = (np.ascontiguousarray(mask[box]) for mask in (predicted, reference))
     both = predicted.any() and reference.any()
     within = None if annotated is None or not both else annotated.reshape(shape)[box]
-    predicted_surface = surface(predicted[box], within)
-    reference_surface = surface(reference[box], within)
+    predicted_surface, reference_surface = surface(predicted, within), surface(reference, within)
     if both and not (predicted_surface.any() and reference_surface.any()):
         predicted_surface = np.zeros_like(predicted_surface)
         reference_surface = np.zeros_like(reference_surface)
@@ -208,7 +208,20 @@ def long_axes(shape: Sequence[int]) -> list[int]:
 
 
 def union_box(predicted: Mask, reference: Mask) -> tuple[slice, ...]:
-    """Return the box around both masks with a margin of one voxel, so that it adds no surface."""
-    boxes = ndimage.find_objects((predicted | reference).view(np.uint8))
-    box = boxes[0] if boxes else tuple(slice(0, 1) for _ in predicted.shape)
+    """Return the box around both masks with a margin of one voxel, so that it adds no surface.
+
+    >>> row = np.array([False] * 5 + [True] * 3 + [False] * 5)
+    >>> union_box(row, np.roll(row, 2))
+    (slice(4, 11, None),)
+    """
+    box = [slice(None)] * predicted.ndim
+    # Planes that are contiguous in memory first, so that the others are short.
+    for axis in np.argsort(predicted.strides)[::-1]:
+        others = tuple(other for other in range(predicted.ndim) if other != axis)
+        part = tuple(box)
+        used = predicted[part].any(axis=others) | reference[part].any(axis=others)
+        places = np.flatnonzero(used)
+        if not places.size:
+            return (slice(0, 1),) * predicted.ndim
+        box[axis] = slice(int(places[0]), int(places[-1]) + 1)
     return tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)

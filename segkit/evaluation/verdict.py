@@ -190,9 +190,9 @@ def wilcoxon_text(difference: Difference) -> str:
 
 
 def p_text(difference: Difference) -> str:
-    """Return the p value in words, with the correction for several labels if there is one."""
+    """Return the p value in words, with the correction for several tests if there is one."""
     value = p_value(difference.p)
-    several = f" after Holm's correction for {difference.tests} labels"
+    several = f" after Holm's correction for {difference.tests} {difference.together}"
     equation = f"p {value}" if value.startswith("<") else f"p = {value}"
     return equation + (several if difference.tests > 1 else "")
 
@@ -234,12 +234,13 @@ def number(value: float | None, interval: Interval) -> str:
 def decimals(interval: Interval) -> int:
     """Return the number of decimals that shows the width of an interval with two digits.
 
-    No end that differs from zero is shown as zero, up to eight decimals.
+    An interval that is much narrower than its mean, as of equal differences, counts as a hundredth
+    of the mean. No end that differs from zero is shown as zero, up to eight decimals.
 
     >>> decimals(Interval(0.0, -0.004, 0.006, 40, 1)), decimals(Interval(3.0, -20.0, 26.0, 40, 1))
     (3, 0)
     """
-    width = (interval.high - interval.low) or abs(interval.mean)
+    width = max(interval.high - interval.low, abs(interval.mean) / 100)
     digits = max(0, 1 - math.floor(math.log10(width))) if width else 3
     ends = (interval.low, interval.high)
     while digits < 8 and any(end and not round(end, digits) for end in ends):

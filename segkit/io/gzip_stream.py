@@ -90,18 +90,22 @@ def unpack(path: Path, promised: int, *, start: int = 0, form: str = "") -> NDAr
     return unpacked
 
 
-def unpacked_blocks(path: Path, sizes: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the bytes of a gzip stream in blocks of these sizes, and keep none of them.
+def unpacked_blocks(
+    path: Path, sizes: Iterable[int], *, start: int = 0, form: str = ""
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the bytes of a compressed stream in blocks of these sizes, and keep none of them.
 
     Args:
         path: the file.
         sizes: number of bytes of each block, in the order of the stream.
+        start: byte of the file at which the stream begins.
+        form: "zlib", "gzip" or "bzip2"; by default gzip.
 
     Raises:
         InputError: the stream is damaged or shorter.
     """
     sizes = list(sizes)
-    with _reading(path, sum(sizes)) as file:
+    with _reading(path, sum(sizes), start, form) as file:
         for number, size in enumerate(sizes):
             block, filled = np.empty(size, np.uint8), 0
             while filled < size and (count := file.readinto(block.data[filled:][:_CHUNK])):
@@ -143,11 +147,14 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         unpacked = b""
         while not unpacked and not self._stream.eof:
-            if not self._packed and getattr(self._stream, "needs_input", True):
+            is_hungry = not self._packed and getattr(self._stream, "needs_input", True)
+            if is_hungry:
                 self._packed = self._file.read(_CHUNK) or b""
-                if not self._packed:
-                    raise EOFError("the stream ended before its end was marked")
+            is_over = is_hungry and not self._packed
+            # zlib may have taken all input, and still hold output that did not fit into the buffer.
             unpacked = self._stream.decompress(self._packed, min(len(buffer), _CHUNK))
+            if is_over and not unpacked and not self._stream.eof:
+                raise EOFError("the stream ended before its end was marked")
             # bz2 keeps its unconsumed input itself.
             self._packed = getattr(self._stream, "unconsumed_tail", b"")
         buffer[: len(unpacked)] = unpacked

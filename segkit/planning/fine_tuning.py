@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ def _spacing(task: Task, model: Plan) -> tuple[Spacing, str]:
     if given is None:
         return model.spacing, "As in the model to start from."
     x, y, z = (None if axis == model.slice_axis else float(given[axis]) for axis in range(3))
-    return (x, y, z), f"As asked (plan.spacing), not the model's {_times(model.spacing)}."
+    return (x, y, z), f"As asked (plan.spacing), {_compared((x, y, z), model.spacing)}."
 
 
 def _patch(task: Task, model: Plan) -> tuple[Shape, str]:
@@ -154,11 +154,18 @@ def _patch(task: Task, model: Plan) -> tuple[Shape, str]:
         1 if axis == model.slice_axis else -(-given[axis] // divisor[axis]) * divisor[axis]
         for axis in range(3)
     )
-    reason = (
-        f"As asked (plan.patch), in multiples of {_times(divisor)}, not the model's"
-        f" {_times(model.patch)}."
-    )
-    return (x, y, z), reason
+    is_rounded = any(given[axis] != (x, y, z)[axis] for axis in range(3) if divisor[axis] > 1)
+    multiples = f" in multiples of {_times(divisor)}," if is_rounded else ""
+    return (x, y, z), f"As asked (plan.patch),{multiples} {_compared((x, y, z), model.patch)}."
+
+
+def _compared(chosen: Sequence[float | None], of_model: Sequence[float | None]) -> str:
+    """Return how what was asked for compares with the model's.
+
+    >>> _compared((1, 1, 2), (1, 1, 3)), _compared((1, 1, 2), (1, 1, 2))
+    ("not the model's 1 x 1 x 3", "which is the model's")
+    """
+    return "which is the model's" if chosen == of_model else f"not the model's {_times(of_model)}"
 
 
 def _network(

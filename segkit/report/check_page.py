@@ -27,6 +27,15 @@ TITLES = {
     "intensity": "Intensities",
     "volume": "Label volumes",
 }
+RECORD = "summary.json"
+FILES = (
+    "report.html",
+    "problems.csv",
+    "measurements.csv",
+    RECORD,
+    *(f"{family}{suffix}" for family in TITLES for suffix in (".png", ".svg")),
+)
+"""Names of the files of a check, of which `RECORD` names the dataset."""
 CSS = f"""
 <style>{CARDS_CSS}
 h1, h2, h3 {{ break-after: avoid; }}

@@ -4,43 +4,58 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.by_group import MEAN
 from segkit.evaluation.compare import Comparison
-from segkit.evaluation.comparison_summary import MAIN_METRIC
+from segkit.evaluation.correction import MAIN_METRIC
 from segkit.evaluation.run_records import read_record
 from segkit.files.atomic import write_text
 from segkit.report.comparison_figure import MOST_DOTS, difference_chart, shown_labels
+from segkit.report.comparison_pictures import changed_section
 from segkit.report.comparison_tables import (
     Table,
     changed_cases,
     difference_table,
     left_out_cases,
 )
-from segkit.report.comparison_words import advice, headline, method, scope
+from segkit.report.comparison_words import (
+    about_other_metrics,
+    advice,
+    corrections,
+    explained,
+    headline,
+    method,
+    scope,
+)
 from segkit.report.evaluation.provenance import models_text, origin_rows
-from segkit.report.evaluation_page import asset, definition_list
+from segkit.report.evaluation_page import ReportOptions, asset, definition_list
 from segkit.report.page import bullets, html_page, paragraph
 from segkit.report.tables import csv_text, html_table
 
+FILES = ("differences.csv", "comparison.json", "comparison.html")
+"""Names of the files of a comparison."""
 STYLE = """
-td { min-width: 0; }
 blockquote { border-left: .25rem solid #0072b2; margin-left: 0; padding-left: 1rem; }
-@media (max-width: 40rem) {
-  table { font-size: .85rem; }
-  th, td { padding: .25rem .3rem; min-width: 0; }
-  td:first-child { overflow-wrap: anywhere; min-width: 5.5rem; }
+.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
+.pairs { gap: 0 1.5rem; }
+.pairs img { width: 100%; max-width: 40rem; }
+.small { color: #444; font-size: .9rem; }
+@media print {
+  .chart { max-width: 9cm; margin: .5rem 0; }
+  section, table, blockquote { break-inside: avoid; }
+  .pairs { grid-template-columns: 1fr 1fr; }
+  .pairs img { width: auto; max-height: 10cm; }
+  .pairs figure { margin: .5rem 0; }
 }
-@media print { .chart { max-width: 11cm; } }
 """
 """CSS of this page, after that of an evaluation."""
 
 
 def write_comparison(
-    comparison: Comparison, folder: str | Path, command: str = ""
+    comparison: Comparison, folder: str | Path, options: ReportOptions | None = None
 ) -> tuple[Path, Path, Path]:
     """Write the three files of a comparison and return their paths.
 
@@ -50,19 +65,18 @@ def write_comparison(
     Args:
         comparison: the comparison.
         folder: where they go; it is made if it does not exist.
-        command: what was typed; "" if the comparison was started from Python.
+        options: what to draw, and what was typed.
     """
     folder = Path(folder)
-    texts = {
-        folder / "differences.csv": differences_csv(comparison),
-        folder / "comparison.json": json.dumps(comparison.summary, indent=2, ensure_ascii=False)
-        + "\n",
-        folder / "comparison.html": page(comparison, command),
-    }
-    for path, text in texts.items():
+    texts = (
+        differences_csv(comparison),
+        json.dumps(comparison.summary, indent=2, ensure_ascii=False) + "\n",
+        page(comparison, options or ReportOptions()),
+    )
+    values, numbers, report = (folder / name for name in FILES)
+    for path, text in zip((values, numbers, report), texts, strict=True):
         write_text(path, text)
-    first, second, third = texts
-    return first, second, third
+    return values, numbers, report
 
 
 def differences_csv(comparison: Comparison) -> str:
@@ -84,14 +98,14 @@ def differences_csv(comparison: Comparison) -> str:
     return csv_text(columns, rows)
 
 
-def page(comparison: Comparison, command: str = "") -> str:
+def page(comparison: Comparison, options: ReportOptions) -> str:
     """Return the report as a self-contained HTML page.
 
     Args:
         comparison: the comparison.
-        command: what was typed; "" if the comparison was started from Python.
+        options: what to draw, and what was typed.
     """
-    summary = comparison.summary
+    summary, said = comparison.summary, set[str]()
     metrics = list(dict.fromkeys(entry["metric"] for entry in summary["results"]))
     others = [name for name in metrics if name != MAIN_METRIC]
     parts = [
@@ -102,11 +116,13 @@ def page(comparison: Comparison, command: str = "") -> str:
         _paper(summary),
     ]
     if MAIN_METRIC in metrics:
-        parts += [f"<h2>{MAIN_METRIC}</h2>", *_metric(comparison, MAIN_METRIC)]
-        parts += [*_all_metrics(summary), *_changes(comparison)]
+        parts += [_metric(comparison, MAIN_METRIC, said)]
+        parts += [changed_section(comparison, options.pictures, options.scans)]
+        parts += _changes(comparison)
+        parts += [_other_metrics(summary, said)]
     parts += _left_out(comparison)
-    parts += [part for name in others for part in (f"<h2>{name}</h2>", *_metric(comparison, name))]
-    parts += [_provenance(comparison, command)]
+    parts += [_metric(comparison, name, said) for name in others]
+    parts += [_provenance(comparison, options.command)]
     parts += ["<h2>How the numbers were computed</h2>", bullets(method(summary))]
     parts += ["<h2>What the metrics mean</h2>", definition_list(summary)]
     return html_page("Comparison", parts, style=asset("report.css") + STYLE)
@@ -123,70 +139,94 @@ def _provenance(comparison: Comparison, command: str) -> str:
         ]
     rows.append(("references", comparison.summary["references"]))
     rows += origin_rows(command or "segkit.compare, from Python")
-    return f"<h2>Where the numbers come from</h2>\n{html_table(['', ''], rows)}"
+    table = html_table(["", ""], rows)
+    return f'<h2 id="provenance">Where the numbers come from</h2>\n{table}'
 
 
-def _metric(comparison: Comparison, metric: str) -> Iterator[str]:
-    """Yield table, verdicts and figure of a metric."""
+def _metric(comparison: Comparison, metric: str, said: set[str]) -> str:
+    """Return the section of a metric: table, what its words mean, verdicts and figure."""
     results = [entry for entry in comparison.summary["results"] if entry["metric"] == metric]
-    yield _table(difference_table(results))
-    if len(results) <= MOST_VERDICTS:
-        yield bullets([f"{entry['label']}: {entry['verdict']}." for entry in results])
-    shown = shown_labels(results)
-    if shown:
-        some = "" if len(shown) == len(results) else f" of {len(shown)} of {len(results)} labels"
-        many = max(entry["cases"] for entry in shown) > MOST_DOTS
-        dots = f"{MOST_DOTS} cases, evenly chosen by rank" if many else "cases"
-        caption = (
-            f"Differences in {metric}{some}. Dots: {dots}. Diamond: mean, with its 95 % interval."
-        )
-        of_metric = [row for row in comparison.rows if row.metric == metric]
-        yield difference_chart(shown, of_metric, caption=caption)
+    table = _table(difference_table(results), results, said)
+    parts = [_section([f"<h2>{html.escape(metric)}</h2>", *table])]
+    spelled = [entry for entry in results if metric == MAIN_METRIC or entry["finding"] not in PLAIN]
+    sentences = [f"{entry['label']}: {entry['verdict']}." for entry in spelled[:MOST_VERDICTS]]
+    more = len(spelled) - len(sentences)
+    sentences += [f"comparison.json has the verdicts on {more} more labels."] * bool(more)
+    return "\n".join([*parts, bullets(sentences), _chart(comparison, results)])
 
 
 MOST_VERDICTS = 12
-"""Largest number of labels whose verdicts are spelled out on the page."""
+"""Largest number of labels whose verdicts are spelled out for a metric."""
+PLAIN = ("no evidence", "equal", "too few", "one cannot tell", "nothing to compare")
+"""Findings of other metrics that the table says well enough."""
 
 
-def _all_metrics(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table with a row for each metric: the mean over the labels, or the only label."""
+def _chart(comparison: Comparison, results: Sequence[Mapping[str, Any]]) -> str:
+    """Return the chart of a metric as HTML; "" if nothing can be drawn."""
+    shown = shown_labels(results)
+    if not shown:
+        return ""
+    metric = results[0]["metric"]
+    some = "" if len(shown) == len(results) else f" of {len(shown)} of {len(results)} labels"
+    many = max(entry["cases"] for entry in shown) > MOST_DOTS
+    dots = f"{MOST_DOTS} cases, evenly chosen by rank" if many else "cases"
+    caption = f"Differences in {metric}{some}. Dots: {dots}. Diamond: mean, with its 95 % interval."
+    of_metric = [row for row in comparison.rows if row.metric == metric]
+    return difference_chart(shown, of_metric, caption=caption)
+
+
+def _other_metrics(summary: Mapping[str, Any], said: set[str]) -> str:
+    """Return a section with a row for each metric: the mean over the labels, or the only label."""
     means = [entry for entry in summary["results"] if entry["label"] == MEAN]
     shown = means or summary["results"]
+    if len(shown) < 2:
+        return ""
     title = "All metrics, mean over the labels" if means else f"All metrics, {shown[0]['label']}"
-    yield f"<h2>{html.escape(title)}</h2>"
-    yield _table(difference_table(shown, first="metric", wide=False))
+    table = _table(difference_table(shown, first="metric", wide=False), shown, said)
+    words = [paragraph(sentence) for sentence in about_other_metrics(summary)]
+    return _section([f"<h2>{html.escape(title)}</h2>", *words, *table])
 
 
-def _table(table: Table) -> str:
-    """Return a table of differences as HTML, whose findings are not broken into lines."""
+def _section(parts: Sequence[str]) -> str:
+    """Return parts that stay together in print, as far as they fit onto one page."""
+    return f"<section>{''.join(parts)}</section>"
+
+
+def _table(table: Table, results: Sequence[Mapping[str, Any]], said: set[str]) -> list[str]:
+    """Return a table of differences, which p values are corrected, and what its findings mean."""
     header, rows = table
     unbroken = "\N{NO-BREAK SPACE}"
-    return html_table(header, [[r[0], str(r[1]).replace(" ", unbroken), *r[2:]] for r in rows])
+    cells = [[r[0], str(r[1]).replace(" ", unbroken), *r[2:]] for r in rows]
+    return [
+        html_table(header, cells),
+        f'<p class="small">{html.escape(corrections(results))}</p>',
+        bullets(explained(results, said)),
+    ]
 
 
 def _changes(comparison: Comparison) -> Iterator[str]:
     """Yield the cases that are worse and those that are better with B."""
-    names = comparison.summary["names"]
+    names, margins = comparison.summary["names"], comparison.summary["margins"]
     for change in ("worse", "better"):
-        table, total = changed_cases(comparison.rows, MAIN_METRIC, change)
+        changes = changed_cases(comparison.rows, change, margins.get(MAIN_METRIC))
         title = f"Cases that are {change} with B ({names['b']}) than with A ({names['a']})"
-        yield f"<h2>{html.escape(title)}</h2>"
-        yield _limited(table, total) or paragraph("None.")
+        header, rows = changes.table
+        yield _section(
+            [
+                f"<h2>{html.escape(title)}</h2>",
+                paragraph(changes.sentence),
+                html_table(header, rows) if rows else "",
+            ]
+        )
 
 
 def _left_out(comparison: Comparison) -> Iterator[str]:
-    table, total = left_out_cases(comparison.rows)
+    (header, rows), total = left_out_cases(comparison.rows)
     if total:
         yield "<h2>Values that are not compared</h2>"
-        yield _limited(table, total)
-
-
-def _limited(table: Table, total: int) -> str:
-    header, rows = table
-    if not rows:
-        return ""
-    more = f"{total - len(rows)} more are in differences.csv." if total > len(rows) else ""
-    return html_table(header, rows) + paragraph(more)
+        yield html_table(header, rows)
+        more = f"{total - len(rows)} more are in differences.csv." if total > len(rows) else ""
+        yield paragraph(more)
 
 
 def _paper(summary: Mapping[str, Any]) -> str:

@@ -33,6 +33,9 @@ from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, csv_text, html_table
 from segkit.volume import Unit
 
+FILES = ("metrics.csv", "cases.csv", "summary.json", "report.html")
+"""Names of the files of an evaluation."""
+
 
 @dataclass(frozen=True)
 class ReportOptions:
@@ -56,12 +59,8 @@ def write_evaluation(
     """
     folder = Path(folder)
     evaluation = with_statistics(evaluation)
-    paths = (
-        folder / "metrics.csv",
-        folder / "cases.csv",
-        folder / "summary.json",
-        folder / "report.html",
-    )
+    metrics, cases, means, report = (folder / name for name in FILES)
+    paths = metrics, cases, means, report
     texts = (
         metrics_csv(evaluation),
         cases_csv(evaluation),

@@ -11,6 +11,29 @@ from dataclasses import dataclass
 from segkit.report.page import html_page, paragraph
 
 TITLE = "Scans to look at first"
+STYLE = """
+ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+ol { gap: 1rem 2rem; padding-left: 2rem; }
+li img { width: 100%; max-width: 30rem; }
+table { font-size: .95rem; }
+td:not(:last-child) { white-space: nowrap; }
+a { color: #005a8f; }
+@media screen and (max-width: 40rem) {
+  ol { padding-left: 1.6rem; }
+  .cards tr { border-width: 0 0 1px; border-radius: 0; padding: .3rem 0; margin: 0; }
+  .cards td:first-child { white-space: normal; }
+}
+@media print {
+  body { max-width: none; margin: 0; font-size: 9pt; line-height: 1.3; }
+  table { display: table; font-size: 8pt; width: 100%; }
+  th, td { padding: .1rem .3rem; min-width: 0; }
+  td:last-child { white-space: normal; width: 45%; }
+  ol { grid-template-columns: 1fr 1fr 1fr; gap: .4rem 1.8rem; font-size: 8pt; }
+  li img { max-height: 5.2cm; width: auto; max-width: 100%; }
+  a { color: inherit; text-decoration: none; }
+}
+"""
+"""CSS of this page: cards of scans in columns, three of them on paper."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,8 @@ def in_order(scans: Sequence[ScanToLook]) -> list[ScanToLook]:
 def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
     """Return the page as HTML; its pictures are files in the same folder.
 
+    A table of all scans comes first, then a card with the picture of each.
+
     Args:
         scans: all scans.
         accuracy: a sentence on how accurate an expected Dice is.
@@ -79,15 +104,18 @@ def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
     return html_page(
         TITLE,
         [
-            "<style>li { margin-bottom: 1rem; break-inside: avoid; }</style>",
             f"<h1>{TITLE}</h1>",
             paragraph(_summary(scans, first)),
+            paragraph(_order(ordered)),
             paragraph(accuracy),
+            paragraph(_signs(scans)),
+            _table(ordered),
             *_section("Look at these", first, 1),
             *_section(
                 _title_of_others(rest, "The others" if first else "All scans"), rest, 1 + len(first)
             ),
         ],
+        style=STYLE,
     )
 
 
@@ -117,10 +145,63 @@ def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
     )
 
 
+def _order(scans: Sequence[ScanToLook]) -> str:
+    """Return in which order the scans are; "" if nothing orders them."""
+    if not any(scan.is_first or scan.dice is not None for scan in scans):
+        return ""
+    return (
+        "The order: scans that could not be predicted; then those with a warning or with a lower "
+        "expected Dice than validation cases have, the lowest expected Dice first (those without "
+        "one before them, because nothing says that they are good); then all others, the lowest "
+        "expected Dice first."
+    )
+
+
+def _signs(scans: Sequence[ScanToLook]) -> str:
+    """Return what the numbers in the table are; "" without an expected Dice."""
+    if all(scan.dice is None for scan in scans):
+        return ""
+    return (
+        "Expected Dice: the mean over the labels, \N{PLUS-MINUS SIGN} the mean absolute error of "
+        "such estimates. Usual: the mean Dice of the same labels in validation cases."
+    )
+
+
+def _table(scans: Sequence[ScanToLook]) -> str:
+    """Return a row for each scan: its place, its expected Dice and why to look at it."""
+    head = "".join(f"<th>{title}</th>" for title in COLUMNS)
+    body = "\n".join(_row(place, scan) for place, scan in enumerate(scans, start=1))
+    return (
+        f'<table class="cards">\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+COLUMNS = ("scan", "expected Dice", "lowest label", "why to look at it")
+
+
+def _row(place: int, scan: ScanToLook) -> str:
+    name = f'{place}. <a href="#scan-{place}">{html.escape(scan.case)}</a>'
+    texts = (_short_dice(scan), _label_text(scan), "; ".join(_reasons(scan)))
+    cells = "".join(
+        f'<td data-title="{title}">{html.escape(text)}</td>' if text else "<td></td>"
+        for title, text in zip(COLUMNS[1:], texts, strict=True)
+    )
+    return f"<tr><td>{name}</td>{cells}</tr>"
+
+
+def _reasons(scan: ScanToLook) -> list[str]:
+    """Return why a person should look at a scan."""
+    lower = "lower than validation cases" if scan.is_worse else ""
+    return [text for text in (scan.failure, lower, *scan.flags) if text]
+
+
 def _section(title: str, scans: Sequence[ScanToLook], start: int) -> list[str]:
     if not scans:
         return []
-    items = "\n".join(f"<li>{_item(scan)}</li>" for scan in scans)
+    items = "\n".join(
+        f'<li id="scan-{place}">{_item(scan)}</li>' for place, scan in enumerate(scans, start)
+    )
     return [f"<h2>{title}</h2>", f'<ol start="{start}">\n{items}\n</ol>']
 
 
@@ -133,7 +214,7 @@ def _item(scan: ScanToLook) -> str:
         # The name of a file need not be valid UTF-8; a link has its bytes.
         name = html.escape(urllib.parse.quote(os.fsencode(scan.preview)))
         lines.append(
-            f'<a href="{name}"><img src="{name}" loading="lazy" width="320" '
+            f'<a href="{name}"><img src="{name}" loading="lazy" '
             f'alt="Outlines of the labels of {html.escape(scan.case)}"></a>'
         )
     return "<br>".join(lines)
@@ -153,3 +234,20 @@ def _dice_text(scan: ScanToLook) -> str:
     text += f", give or take {scan.error:.2f}" if scan.error is not None else ""
     text += f" (validation cases: {scan.usual:.2f})" if scan.usual is not None else ""
     return text + (f"; lowest: {scan.lowest[0]} {scan.lowest[1]:.2f}" if scan.lowest else "")
+
+
+def _short_dice(scan: ScanToLook) -> str:
+    """Return the expected Dice as it stands in the table.
+
+    >>> _short_dice(ScanToLook("a", dice=0.5, error=0.125, usual=0.9))
+    '0.50 \N{PLUS-MINUS SIGN} 0.12 (usual 0.90)'
+    """
+    if scan.dice is None:
+        return ""
+    text = f"{scan.dice:.2f}"
+    text += f" \N{PLUS-MINUS SIGN} {scan.error:.2f}" if scan.error is not None else ""
+    return text + (f" (usual {scan.usual:.2f})" if scan.usual is not None else "")
+
+
+def _label_text(scan: ScanToLook) -> str:
+    return f"{scan.lowest[0]} {scan.lowest[1]:.2f}" if scan.lowest else ""

@@ -26,6 +26,25 @@ body { overflow-wrap: break-word; -webkit-text-size-adjust: 100%; }
   th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
 }
 thead th { border-bottom: 2px solid #888; }
+.phone { display: none; }
+@page { size: A4; margin: 15mm; }
+@media screen and (max-width: 40rem) {
+  .cards, .cards tbody, .cards tr, .cards td { display: block; }
+  .cards thead { display: none; }
+  .phone { display: block; }
+  .cards tr { border: 1px solid #bbb; border-radius: .3rem; padding: .4rem .6rem; }
+  .cards tr { margin-bottom: .6rem; }
+  .cards td { display: inline-block; border: 0; padding: 0 .9rem 0 0; min-width: 0;
+    white-space: normal; text-align: left; overflow-wrap: anywhere; }
+  .cards td:first-child { display: block; position: static; font-weight: 600; }
+  .cards td[data-title]:not(:first-child)::before { content: attr(data-title) " "; color: #555; }
+}
+@media print {
+  thead { display: table-header-group; }
+  tr, figure, li { break-inside: avoid; }
+  h1, h2, h3, h2 + p, h3 + p { break-after: avoid; }
+  p { orphans: 4; widows: 4; }
+}
 figure { margin: 1rem 0 1.5rem; }
 img { max-width: 100%; height: auto; }
 """

@@ -120,13 +120,23 @@ def make_scene(
 
 
 def draw_planes(
-    scene: Scene, across: int | None = None, longest: int = PLANE_PIXELS
+    scene: Scene,
+    across: int | None = None,
+    longest: int = PLANE_PIXELS,
+    marked: NDArray[Any] | None = None,
 ) -> list[Image.Image]:
-    """Return images of the planes that show most; a scan with one slice has only one plane."""
-    labels, filled = scene.labels, scene.filled
-    marked = labels
-    if filled is not None and not np.array_equal(filled, labels):
-        marked = np.not_equal(filled, labels)
+    """Return images of the planes that show most; a scan with one slice has only one plane.
+
+    Args:
+        scene: what to draw.
+        across: axis to which the only plane is perpendicular; by default there are three planes.
+        longest: number of pixels of the longest edge of the scan.
+        marked: array (X, Y, Z) in RAS+ of which the planes show most; by default the labels, or
+            where they differ from those to fill.
+    """
+    labels = scene.labels
+    if marked is None:
+        marked = differing(labels, scene.filled)
     if across is not None:
         views = [view for view in VIEWS if view.across == across]
     else:
@@ -143,6 +153,13 @@ def draw_planes(
         write_letters(image, view.letters)
         images.append(image)
     return images
+
+
+def differing(labels: NDArray[Any], others: NDArray[Any] | None) -> NDArray[Any]:
+    """Return where labels differ from others; the labels themselves if they do not."""
+    if others is None or np.array_equal(others, labels):
+        return labels
+    return np.asarray(np.not_equal(others, labels))
 
 
 def _fullest_plane(labels: NDArray[Any], axis: int) -> int:

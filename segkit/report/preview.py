@@ -9,16 +9,17 @@ is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 from segkit.labels.postprocessing import present_values
+from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.report.image_rows import MARGIN, arrange, row_width, write_text_on
 from segkit.report.outlines import (
     ColorOfValue,
@@ -26,7 +27,7 @@ from segkit.report.outlines import (
     gray_limits,
     to_gray,
 )
-from segkit.report.planes import VIEWS, Scene, draw_planes, make_scene
+from segkit.report.planes import VIEWS, Scene, differing, draw_planes, make_scene
 from segkit.volume import Volume
 
 PICTURE_PIXELS = 800
@@ -99,6 +100,47 @@ def draw_comparison(
         scene = make_scene(scan, predicted, color_of_value, reference)
         planes = draw_planes(replace(scene, dashes=outline_reference), across)
     return arrange([planes], _legend(names, color_of_value, predicted, reference))
+
+
+def draw_two(
+    scan: Volume,
+    predictions: Mapping[str, Volume],
+    reference: Volume,
+    names: Mapping[str, int],
+) -> Image.Image:
+    """Return an image with a column for each of two predictions, in the same planes.
+
+    Predictions are outlines; the reference is filled, with dashed white outlines. The planes are
+    those in which the two predictions differ most.
+
+    Args:
+        scan: the scan (C, X, Y, Z).
+        predictions: title -> label map (1, X, Y, Z) on the same grid, of both.
+        reference: label map (1, X, Y, Z) on the same grid.
+        names: name -> value of the labels, for the legend.
+    """
+    colors = _color_of_value(names, None)
+    first, second = predictions.values()
+    if scan.unit == "px":
+        columns = [
+            [_draw_picture(scan, labels, colors, reference, dashes=True)]
+            for labels in predictions.values()
+        ]
+    else:
+        scene = replace(make_scene(scan, first, colors, reference), dashes=True)
+        arrays = [scene.labels, to_ras(second)[0].array[0]]
+        marked = differing(*arrays)
+        columns = [draw_planes(replace(scene, labels=array), marked=marked) for array in arrays]
+    for title, column in zip(predictions, columns, strict=True):
+        write_text_on(column[0], title, (5, 4), anchor="lt")
+    rows = list(zip(*(_of_one_width(column) for column in columns), strict=True))
+    return arrange(rows, _legend(names, colors, first, second, reference))
+
+
+def _of_one_width(images: Sequence[Image.Image]) -> list[Image.Image]:
+    """Return images with a margin at the right that makes all as wide as the widest one."""
+    width = max(image.width for image in images)
+    return [ImageOps.pad(image, (width, image.height), centering=(0, 0)) for image in images]
 
 
 def draw_thumbnail(

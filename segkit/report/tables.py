@@ -74,11 +74,25 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[Cell]], columns: Seq
     )
 
 
+CARDS_FROM = 4
+"""Number of columns from which a table is too wide for a phone, where each row becomes a card."""
+
+
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return a table as HTML; all cells are escaped, and numbers have the class ``n``."""
+    """Return a table as HTML; all cells are escaped, and numbers have the class ``n``.
+
+    The cells of a wide table hold their titles, which a phone shows in place of the header (see the
+    class ``cards`` in `segkit.report.page`).
+    """
+    is_wide = len(header) >= CARDS_FROM
+    titles = header if is_wide else [""] * len(header)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "\n".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in rows)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    body = "\n".join(
+        f"<tr>{''.join(map(_html_cell, row, titles))}</tr>"  # titles end with the shorter one
+        for row in rows
+    )
+    opening = '<table class="cards">' if is_wide else "<table>"
+    return f"{opening}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def cell_text(cell: Cell) -> str:
@@ -122,6 +136,7 @@ def _escape_formula(cell: Cell) -> Cell:
     return cell
 
 
-def _html_cell(cell: Cell) -> str:
+def _html_cell(cell: Cell, title: str) -> str:
     kind = "" if isinstance(cell, str) else ' class="n"'
-    return f"<td{kind}>{html.escape(cell_text(cell))}</td>"
+    name = f' data-title="{html.escape(title)}"' if title else ""
+    return f"<td{kind}{name}>{html.escape(cell_text(cell))}</td>"

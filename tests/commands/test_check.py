@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,24 @@ def test_the_page_and_its_files(
     assert f"page:         {out / 'report.html'}\n" in capsys.readouterr().out
     assert files_without_row(out, "Files of a check") == []
     assert len(list(out.iterdir())) == 12
+
+
+def test_only_the_files_of_the_same_check_are_replaced(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "size.png").touch()
+    words = ["check", str(dataset), "-o", str(out)]
+    assert main(words) == 2
+    assert f"{out} holds size.png of another command or of other inputs" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert main(words) == 0
+    other = tmp_path / "other"
+    shutil.copytree(dataset, other)
+    assert main(["check", str(other), "-o", str(out)]) == 2
+    assert main(["check", str(dataset), "--overwrite"]) == 2
+    assert "--overwrite is about the files of -o" in capsys.readouterr().err
 
 
 def test_a_corrected_copy(

@@ -83,6 +83,36 @@ def test_the_page_loads_nothing_and_has_the_sentence_to_copy() -> None:
     assert "within 1 mm of the other surface" in page
 
 
+def test_only_the_files_of_the_same_call_are_replaced(capsys: Capture) -> None:
+    Path("out").mkdir()
+    Path("out/cases.csv").write_text("case,image,label\n")  # a table of the user
+    alone, both = ["evaluate", "a", "r", "-o", "out"], ["evaluate", "--compare", "a", "b", "r"]
+    assert main(alone) == 2
+    assert "out holds cases.csv of another command or of other inputs" in capsys.readouterr().err
+    assert Path("out/cases.csv").read_text() == "case,image,label\n"
+    assert main([*alone, "--overwrite"]) == 0
+    assert main([*alone, "--labels", "liver=1"]) == 0  # other settings, the same inputs
+    assert main(["evaluate", "b", "r", "-o", "out"]) == 2
+    assert "Choose another folder with -o, or replace them with --overwrite" in (
+        capsys.readouterr().err
+    )
+    assert json.loads(Path("out/summary.json").read_text())["predictions"] == "a"
+    assert main([*both, "-o", "out"]) == 0  # no file of this name is there
+    assert main([*both, "-o", "./out"]) == 0
+    assert main(["evaluate", "--compare", "b", "a", "r", "-o", "out"]) == 2
+    assert main([*both, "--overwrite"]) == 2
+    assert "--overwrite is about the files of -o" in capsys.readouterr().err
+
+
+def test_groups_of_an_earlier_call_are_said(capsys: Capture) -> None:
+    Path("g.csv").write_text("case,group\n" + "".join(f"c{n},x\n" for n in range(8)))
+    words = ["evaluate", "a", "r", "-o", "out"]
+    assert main([*words, "--by", "group", "--groups", "g.csv"]) == 0
+    assert "earlier" not in capsys.readouterr().err
+    assert main(words) == 0
+    assert "groups.csv is of an earlier call, and is left as it is" in capsys.readouterr().err
+
+
 def test_a_folder_with_itself_says_so(capsys: Capture) -> None:
     assert main(["evaluate", "--compare", "b", "./b", "r", "-o", "out"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
@@ -123,10 +153,15 @@ def test_missed_labels_and_false_positives_are_said(capsys: Capture) -> None:
     assert "Only A predicts label_2 in 4 cases that the reference lacks (a false" in printed
     assert "Only B misses label_2 in 4 cases; A finds them. That counts as Dice 0" in printed
     assert "(infinite in A, label in neither mask of B: 4; infinite in B: 4)" in printed
+    assert "That counts as Dice 0 for A and as Dice 1 for B, which is right" in printed
     assert "Dice, mean over 2 labels: " in printed
     dice, distance = entry(label="label_2"), entry(label="label_2", metric="hd95_mm")
-    assert (dice["cases"], dice["mean_a"], dice["mean_b"], dice["worse"]) == (4, 1.0, 0.0, 4)
-    assert dice["not_compared"] == {"label in neither mask of B": 4}
+    assert (dice["cases"], dice["mean_a"], dice["mean_b"]) == (8, 0.5, 0.5)
+    assert (dice["better"], dice["worse"], dice["not_compared"]) == (4, 4, {})
+    rows = csv.DictReader(Path("out/differences.csv").read_text().splitlines())
+    notes = {row["case"]: row["note"] for row in rows if row["metric"] == "dice" and row["note"]}
+    right = "B is right not to predict it, and counts as perfect"
+    assert notes == dict.fromkeys(("c4", "c5", "c6", "c7"), right)
     assert (distance["cases"], distance["difference"]) == (0, None)
     assert distance["finding"] == "nothing to compare"
     assert sum(entry(label="mean", metric="hd95_mm")["not_compared"].values()) == 8

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.bundle.bundle import pack_bundle
+from segkit.bundle.pack import pack_bundle
 from segkit.doctor.models import FoundModel, found_models, model_problems
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -66,7 +66,7 @@ def test_weights_that_are_cut_short_or_missing_are_found_without_reading(tmp_pat
     model, weights = copied(tmp_path / "liver")
     weights.write_bytes(weights.read_bytes()[:1000])
     (short,) = found_models([str(model)], {}, hashed=False)
-    assert f"model liver, {weights.name}: expected 4.2 KB of weights, found 1.0 KB" in (
+    assert f"model liver, {weights.name}: expected 4236 bytes of weights, found 1000 bytes" in (
         text_of(short)
     )
     weights.unlink()

@@ -59,12 +59,12 @@ def test_several_labels_are_corrected_and_their_mean_is_not() -> None:
 
 def test_a_label_without_values_is_no_test() -> None:
     rows = paired_values(
-        {"c": {"x": LabelResult("both", {"dice": 0.5}), "y": LabelResult("neither", {})}},
+        {"c": {"x": LabelResult("both", {"dice": 0.5}), "y": LabelResult("both", {})}},
         {"c": {"x": LabelResult("both", {"dice": 0.7}), "y": LabelResult("both", {"dice": 0.0})}},
     )
     x, y, _ = differences_of(rows)
     assert (x.tests, y.tests, y.cases, y.interval) == (1, 1, 0, None)
-    assert (x.not_compared, y.not_compared) == ({}, {"label in neither mask of A": 1})
+    assert (x.not_compared, y.not_compared) == ({}, {"undefined in A": 1})
 
 
 def test_scans_of_one_patient_are_one_piece_of_evidence() -> None:

@@ -148,7 +148,30 @@ def test_previews_beside_masks_of_pictures_are_no_predictions(
     ):
         picture(tmp_path / name, slice(2, 8))
     evaluate(tmp_path / "p", tmp_path / "r")
-    assert "predictions without a reference: odd_preview\n" in caplog.text
+    assert "whose label map is gone: odd_preview\n" in caplog.text
+    assert "without a reference" not in caplog.text
+
+
+def test_a_map_of_uncertainty_without_its_label_map_is_no_prediction(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("p/a.nii.gz", "r/a.nii.gz", "p/b_uncertainty.nii.gz", "p/c_probabilities.nrrd"):
+        write(tmp_path / name)
+    evaluate(tmp_path / "p", tmp_path / "r")
+    assert "whose label map is gone: b_uncertainty, c_probabilities\n" in caplog.text
+    assert "reference" not in caplog.text
+    (tmp_path / "p/a.nii.gz").unlink()
+    with pytest.raises(InputError, match="found no label map"):
+        evaluate(tmp_path / "p", tmp_path / "r")
+
+
+def test_a_case_in_two_formats_is_not_reported_as_unpaired(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("p/a.mha", "p/a.nii.gz", "r/a.nii.gz"):
+        write(tmp_path / name)
+    evaluate(tmp_path / "p", tmp_path / "r")
+    assert not caplog.text
 
 
 def test_no_case_in_common(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from segkit.evaluation.measure import LabelResult
+from segkit.evaluation.metrics import METRICS
 from segkit.evaluation.paired import (
     is_higher_better,
     limits_of_difference,
@@ -57,11 +58,34 @@ def test_a_missed_label_is_dice_0_and_no_distance() -> None:
     assert both["hd95_mm"] == (None, "not compared", "infinite in A and B")
 
 
-def test_a_false_positive_of_one_is_a_row_without_a_difference() -> None:
+def test_a_false_positive_of_one_counts_and_the_other_is_right() -> None:
     found = rows_of(EMPTY, one_sided("prediction only"))
-    note = "label in neither mask of A"
-    assert found["dice"] == (None, "not compared", note)
-    assert found["hd95_mm"] == (None, "not compared", f"{note}, infinite in B")
+    note = "A is right not to predict it, and counts as perfect"
+    assert found["dice"] == (-1.0, "worse", note)
+    neither = "label in neither mask of A, infinite in B"
+    assert found["hd95_mm"] == (None, "not compared", neither)
+    turned = rows_of(one_sided("prediction only"), EMPTY)
+    assert turned["dice"] == (1.0, "better", note.replace("A", "B"))
+    both = rows_of(one_sided("prediction only"), one_sided("prediction only"))
+    assert both["dice"] == (0.0, "equal", "")
+
+
+def test_a_false_positive_counts_in_every_metric_that_can_say_that_nothing_is_right() -> None:
+    metrics = {metric.key("mm"): 0.25 for metric in METRICS}
+    found = rows_of(EMPTY, LabelResult("prediction only", metrics))
+    compared = {name: found[name][0] for name in found if found[name][0] is not None}
+    assert compared == {
+        **dict.fromkeys(("dice", "iou", "surface_dice", "subvoxel_surface_dice"), -0.75),
+        "lesion_f1": -0.75,
+        **dict.fromkeys(("lesions_found", "lesions_missed", "lesions_false"), 0.25),
+        "absolute_volume_difference_ml": 0.25,
+    }
+
+
+def test_a_label_that_only_the_names_of_one_have_is_no_false_positive() -> None:
+    """With A it is not measured, and the reference has it: nobody is right."""
+    rows = paired_values({"c": {}}, {"c": {"liver": result(dice=0.5)}})
+    assert [(row.change, row.a) for row in rows] == [("not compared", None)]
 
 
 def test_a_label_that_nobody_has_is_no_row() -> None:
@@ -74,7 +98,7 @@ def test_an_undefined_value_is_not_compared() -> None:
 
 
 def test_the_mean_of_a_case_is_over_the_labels_that_are_compared() -> None:
-    a = {"c": {"liver": result(dice=0.5), "spleen": result(dice=0.75), "cyst": EMPTY}}
+    a = {"c": {"liver": result(dice=0.5), "spleen": result(dice=0.75), "cyst": result()}}
     b = {"c": {"liver": result(dice=1.0), "spleen": result(dice=0.75), "cyst": result(dice=0.0)}}
     mean = paired_values(a, b)[-1]
     assert (mean.label, mean.a, mean.b, mean.difference) == ("mean", 0.625, 0.875, 0.25)

@@ -130,7 +130,11 @@ def test_few_cases_show_no_equivalence() -> None:
 
 def test_sentence_for_a_paper() -> None:
     found = replace(
-        difference(0.01, 0.03, p=0.004), tests=3, cases=52, test=SignedRank(0.001, 38, 2, "exact")
+        difference(0.01, 0.03, p=0.004),
+        tests=3,
+        cases=52,
+        test=SignedRank(0.001, 38, 2, "exact"),
+        together="labels",
     )
     assert sentence_for_a_paper(found, "old", "new", unit="patient") == (
         "On 40 patients (52 scans), the mean dice of liver was 0.800 for old and 0.820 for new"
@@ -148,6 +152,13 @@ def test_sentence_for_a_paper() -> None:
 def test_no_end_of_an_interval_is_rounded_to_zero() -> None:
     assert decimals(Interval(0.1, 0.0004, 0.2, 9, 1)) == 4
     assert signed(0.0, Interval(0.0, 0.0, 0.0, 9, 1)) == "0.000"
+
+
+def test_equal_differences_do_not_get_eight_decimals() -> None:
+    found = difference(-0.039855000001, -0.039854999999)
+    assert "the mean difference new - old is -0.03986 (" in verdict(found, "old", "new")
+    assert decimals(Interval(-0.04, -0.04, -0.04, 40, 1)) == 5
+    assert decimals(Interval(0.0, 0.0, 0.0, 40, 1)) == 3
 
 
 def test_a_p_value_is_never_zero() -> None:

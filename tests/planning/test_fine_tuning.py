@@ -86,7 +86,15 @@ def test_what_is_asked_for_wins_and_is_said(model: Plan, new_data: Fingerprint) 
     assert (plan.network.activation, plan.network.deep_supervision) == ("relu", False)
     assert plan.reasons["spacing"] == "As asked (plan.spacing), not the model's 1 x 1 x 2."
     assert "in multiples of" in plan.reasons["patch"]
+    assert "not the model's" in plan.reasons["patch"]
     assert "with activation and deep supervision and norm as asked" in plan.reasons["network"]
+
+
+def test_what_equals_the_model_is_not_called_different(model: Plan, new_data: Fingerprint) -> None:
+    same = {"spacing": list(model.spacing), "patch": list(model.patch)}
+    plan = tuned(model, new_data, {"plan.spacing", "plan.patch"}, **same)
+    assert plan.reasons["spacing"] == "As asked (plan.spacing), which is the model's."
+    assert plan.reasons["patch"] == "As asked (plan.patch), which is the model's."
 
 
 def test_defaults_that_nobody_asked_for_change_nothing(model: Plan, new_data: Fingerprint) -> None:

@@ -12,7 +12,13 @@ from segkit.report.comparison_figure import (
     evenly,
     shown_labels,
 )
-from segkit.report.comparison_tables import MOST_ROWS, changed_cases, left_out_cases
+from segkit.report.comparison_tables import (
+    LARGEST,
+    MOST_ROWS,
+    changed_cases,
+    left_out_cases,
+    most_changed,
+)
 
 
 def entry(label: str, difference: float | None, *, higher: bool = True) -> dict[str, Any]:
@@ -62,13 +68,46 @@ def test_a_chart_of_equal_values_has_an_axis() -> None:
     assert "circle" in difference_chart([entry("x", 0.0)], [row("c", 0.0, "equal")], caption="")
 
 
-def test_tables_of_cases_start_with_the_largest_change_and_say_how_many_there_are() -> None:
-    rows = [row(f"c{i}", i / 1000) for i in range(1, MOST_ROWS + 6)]
-    (header, cells), total = changed_cases(rows, "dice", "better")
+def test_the_largest_changes_are_listed_and_the_rest_is_counted() -> None:
+    rows = [row(f"c{i}", i / 1000) for i in range(1, 36)]
+    changes = changed_cases(rows, "better")
+    header, cells = changes.table
     assert header == ["case", "label", "B - A", "A", "B"]
-    assert (len(cells), total) == (MOST_ROWS, MOST_ROWS + 5)
-    assert cells[0] == ["c35", "x", 0.035, 0.5, 0.535]
-    assert changed_cases(rows, "dice", "worse") == ((header, []), 0)
+    assert (len(cells), cells[0]) == (LARGEST, ["c35", "x", 0.035, 0.5, 0.535])
+    assert changes.sentence == (
+        "35 of 35 pairs of case and label are better; the 10 largest changes are listed. The other"
+        " 25 changed by 0.0250 or less; differences.csv has all."
+    )
+    none = changed_cases(rows, "worse")
+    assert (none.table, none.sentence) == ((header, []), "None of 35.")
+
+
+def test_a_margin_says_which_changes_are_listed() -> None:
+    rows = [row(f"c{i}", i / 1000) for i in range(1, 36)]
+    assert changed_cases(rows, "better", 0.033).sentence == (
+        "35 of 35 pairs of case and label are better; those 2 are listed that changed by more than"
+        " the margin, 0.033. The other 33 changed by 0.0330 or less; differences.csv has all."
+    )
+    assert "; none by more than the margin, 0.5. The other 35" in (
+        changed_cases(rows, "better", 0.5).sentence
+    )
+    many = changed_cases(rows, "better", 0.001)
+    assert len(many.table[1]) == MOST_ROWS
+    assert "; the 30 largest changes are listed. The other 5 changed" in many.sentence
+    assert changed_cases(rows[:3], "better").sentence.endswith("are better; all are listed.")
+
+
+def test_worse_and_better_cases_are_drawn_in_turn() -> None:
+    rows = [
+        row("a", 0.1),
+        row("b", 0.2),
+        row("c", -0.3, "worse"),
+        row("c", 0.5),
+        row("d", 0.0, "equal"),
+    ]
+    assert most_changed(rows, 8) == ["c", "b", "a"]
+    assert most_changed(rows, 1) == ["c"]
+    assert most_changed([], 3) == []
 
 
 def test_metrics_that_are_left_out_for_one_reason_share_a_row() -> None:

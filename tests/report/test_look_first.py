@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from segkit.report.look_first import ScanToLook, in_order, look_first_page
 
 SCANS = [
@@ -39,6 +41,33 @@ def test_the_page_says_why() -> None:
     first, others = page.split("The others, lowest expected Dice first")
     assert "very_bad" in first
     assert '<ol start="5">' in others
+
+
+def test_a_table_of_all_scans_comes_first_in_the_order_that_the_page_states() -> None:
+    page = look_first_page(SCANS, "")
+    table, cards = page.split("</table>")
+    names = re.findall(r'<td>(\d+)\. <a href="#scan-\1">(\w+)</a></td>', table)
+    assert [name for _, name in names] == [scan.case for scan in in_order(SCANS)]
+    assert all(f'<li id="scan-{place}"><b>{name}</b>' in cards for place, name in names)
+    assert "The order: scans that could not be predicted; then those with a warning or" in table
+    row = re.search(r"<tr><td>2\..*", table)
+    assert row
+    cells = re.findall("<td[^>]*>(.*?)</td>", row[0])
+    assert cells[1:] == [
+        "0.10 \N{PLUS-MINUS SIGN} 0.10 (usual 0.90)",
+        "",
+        "lower than validation cases; liver: not found",
+    ]
+    nothing = look_first_page([ScanToLook("a"), ScanToLook("b")], "")
+    assert "The order:" not in nothing
+    assert "Usual:" not in nothing
+
+
+def test_paper_has_small_cards_in_three_columns() -> None:
+    page = look_first_page(SCANS, "")
+    print_rules = page.split("@media print")[-1]
+    assert "grid-template-columns: 1fr 1fr 1fr" in print_rules
+    assert "size: A4" in page
 
 
 def test_names_are_escaped_and_pictures_are_links() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from segkit.io.scaled import ScaledArray
 from segkit.report.image_rows import LEGEND_ENTRIES
 from segkit.report.outlines import TINT
-from segkit.report.preview import draw_comparison, write_preview
+from segkit.report.preview import draw_comparison, draw_two, write_preview
 from segkit.volume import Volume
 
 FIRST, SECOND = (86, 180, 233), (230, 159, 0)
@@ -161,6 +161,29 @@ def test_a_comparison_shows_the_planes_that_differ_most() -> None:
     assert (picture[:-32] == SECOND).all(axis=2).any()
     assert picture.shape[1] == 400 + 24  # one plane
     assert draw_comparison(scan, *volumes, {"a": 1, "b": 2}).width == 3 * 400 + 48
+
+
+def test_two_predictions_stand_beside_each_other_in_the_planes_in_which_they_differ() -> None:
+    scan = Volume(np.zeros((1, 10, 10, 10)), np.eye(4))
+    reference = np.zeros((1, 10, 10, 10), np.uint8)
+    reference[0, 2:8, 2:8, 2] = 1  # the fullest plane, in which both are equal
+    second = reference.copy()
+    second[0, 4, 4, 8] = 2
+    both = {"A": scan.with_array(reference), "B": scan.with_array(second)}
+    image = draw_two(scan, both, scan.with_array(reference), {"a": 1, "b": 2})
+    assert image.width == 2 * 400 + 3 * 12
+    picture = np.asarray(image)[:-32]
+    assert not (picture[:, :412] == SECOND).all(axis=2).any()
+    assert (picture[:, 424:] == SECOND).all(axis=2).any()
+
+
+def test_two_masks_of_a_picture() -> None:
+    picture = Volume(np.zeros((3, 20, 20, 1), np.uint8), np.eye(4), "px")
+    mask = np.zeros((1, 20, 20, 1), np.uint8)
+    mask[0, 5:15, 5:15] = 1
+    both = {"A": picture.with_array(mask), "B": picture.with_array(0 * mask)}
+    image = draw_two(picture, both, picture.with_array(mask), {"a": 1})
+    assert image.size == (2 * 800 + 3 * 12, 800 + 2 * 12 + 20 + 12)
 
 
 def test_numbers_that_are_scaled_look_the_same(tmp_path: Path) -> None:

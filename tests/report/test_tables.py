@@ -30,3 +30,11 @@ def test_a_table_without_rows_is_its_header() -> None:
 
 def test_html_is_escaped() -> None:
     assert "<td>&lt;b&gt;</td>" in html_table(["x"], [["<b>"]])
+
+
+def test_the_cells_of_a_wide_table_hold_their_titles_for_a_phone() -> None:
+    wide = html_table(["case", "x<", "", "y"], [["a", 1, 2, None]])
+    assert wide.startswith('<table class="cards">')
+    assert '<td data-title="case">a</td><td class="n" data-title="x&lt;">1</td>' in wide
+    assert '<td class="n">2</td>' in wide  # it has no title
+    assert "data-title" not in html_table(["case", "x", "y"], [["a", 1, 2]])

@@ -30,6 +30,7 @@ def case_section(facts: Sequence[CaseFacts], labels: Sequence[str], shown: Colle
     return (
         '<h2 id="cases">Every case, worst first</h2>\n'
         f"{paragraph(_explanation(recorded, labels))}\n"
+        '<p class="phone">Swipe the table to see all columns.</p>\n'
         f'<table class="sortable">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>"
     )

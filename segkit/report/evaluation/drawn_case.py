@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segkit.errors import InputError, OutOfMemoryError, UsageError
-from segkit.evaluation.case_maps import CaseMaps, read_maps
+from segkit.evaluation.case_maps import read_maps
 from segkit.evaluation.measure import Structure, values_of
 from segkit.evaluation.pairs import Pair, Pairs
 from segkit.evaluation.run_records import read_record, recorded_scan
@@ -20,7 +21,7 @@ from segkit.files.names import READABLE
 from segkit.io import place_on_grid
 from segkit.io.scans import open_source, read_source
 from segkit.labels.colors import Color, label_colors
-from segkit.report.preview import draw_comparison
+from segkit.report.preview import draw_comparison, draw_two
 from segkit.volume import Box, Grid, Volume, VolumeSource
 
 MARGIN_MM = 20.0
@@ -48,12 +49,34 @@ class DrawnCase:
 
     def png(self) -> bytes:
         """Return the picture of the case: three planes, or the picture itself, as a PNG."""
-        stream = io.BytesIO()
         image = draw_comparison(
             self.scan, self.predicted, self.reference, self.names, outline_reference=True
         )
-        image.save(stream, format="PNG")
-        return stream.getvalue()
+        return _png(image)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnChange:
+    """Part of a case around its labels with two predictions; see `DrawnCase`."""
+
+    case: str
+    scan: Volume
+    a: Volume
+    b: Volume
+    reference: Volume
+    names: dict[str, int]
+    note: str
+
+    def png(self, title_a: str, title_b: str) -> bytes:
+        """Return the picture of the case, a row for each prediction, as a PNG."""
+        predictions = {title_a: self.a, title_b: self.b}
+        return _png(draw_two(self.scan, predictions, self.reference, self.names))
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format="PNG")
+    return stream.getvalue()
 
 
 def read_drawn_case(pair: Pair, pairs: Pairs, scans: Path | None) -> DrawnCase:
@@ -70,14 +93,54 @@ def read_drawn_case(pair: Pair, pairs: Pairs, scans: Path | None) -> DrawnCase:
     """
     maps = read_maps(pair, pairs)
     names = {name: number for number, name in enumerate(maps.labels, start=1)}
-    box = _box_around(maps)
+    box = _box_around(maps.predicted, maps.reference)
     predicted, reference = (
-        cropped.with_array(_numbered(cropped.array, maps.labels))
-        for cropped in (_cropped(maps.predicted, box), _cropped(maps.reference, box))
+        _part(label_map, box, maps.labels, names) for label_map in (maps.predicted, maps.reference)
     )
-    scan, note = _read_scan(_scan_path(pair, scans), maps.reference.grid, box)
-    ground = predicted.with_array(np.zeros_like(predicted.array) if scan is None else scan)
+    ground, note = _ground(_scan_path(pair, scans), maps.reference.grid, box, predicted)
     return DrawnCase(pair.case, ground, predicted, reference, names, note)
+
+
+def read_drawn_change(
+    both: tuple[Pair, Pair], pairs: tuple[Pairs, Pairs], scans: Path | None
+) -> DrawnChange:
+    """Return a case with two predictions to draw; the arguments are those of `read_drawn_case`.
+
+    Raises:
+        InputError: as there; or the two are on different grids, which happens if the reference is a
+            DICOM-SEG.
+    """
+    maps = [read_maps(pair, of) for pair, of in zip(both, pairs, strict=True)]
+    grid = maps[0].reference.grid
+    if not grid.matches(maps[1].reference.grid):
+        raise InputError(
+            both[1].prediction,
+            expected=f"the grid of {both[0].prediction}",
+            found="another one",
+            remedy="Save both on the grid of the scan to have them drawn.",
+        )
+    labels = {**maps[1].labels, **maps[0].labels}
+    names = {name: number for number, name in enumerate(labels, start=1)}
+    box = _box_around(*(each.predicted for each in maps), maps[0].reference)
+    a, b = (_part(each.predicted, box, each.labels, names) for each in maps)
+    reference = _part(maps[0].reference, box, labels, names)
+    path = _scan_path(both[0], scans) or _scan_path(both[1], scans)
+    ground, note = _ground(path, grid, box, a)
+    return DrawnChange(both[0].case, ground, a, b, reference, names, note)
+
+
+def _part(
+    label_map: Volume, box: Box, labels: Mapping[str, Structure], names: Mapping[str, int]
+) -> Volume:
+    """Return the part of a label map inside the box, with the values of ``names``."""
+    part = _cropped(label_map, box)
+    return part.with_array(_numbered(part.array, labels, names))
+
+
+def _ground(path: Path | None, grid: Grid, box: Box, like: Volume) -> tuple[Volume, str]:
+    """Return the scan inside the box, or zeros, and why there is none."""
+    scan, note = _read_scan(path, grid, box)
+    return like.with_array(np.zeros_like(like.array) if scan is None else scan), note
 
 
 def _scan_path(pair: Pair, scans: Path | None) -> Path | None:
@@ -120,25 +183,30 @@ def _planes(source: VolumeSource, path: Path, grid: Grid, along_z: slice) -> NDA
     return placed.array[..., along_z]
 
 
-def _numbered(array: NDArray[Any], labels: Mapping[str, Structure]) -> NDArray[Any]:
-    """Return a label map in which the labels have the values 1, 2, ... in their order.
+def _numbered(
+    array: NDArray[Any], labels: Mapping[str, Structure], names: Mapping[str, int]
+) -> NDArray[Any]:
+    """Return a label map in which the labels have the values of ``names``.
 
     Regions may overlap: a voxel gets the smallest region that contains it, so that all are visible.
 
-    >>> _numbered(np.array([0, 1, 3, 4]), {"tumor": (1, 3), "core": 3}).tolist()
+    >>> labels = {"tumor": (1, 3), "core": 3}
+    >>> _numbered(np.array([0, 1, 3, 4]), labels, {"tumor": 1, "core": 2}).tolist()
     [0, 1, 2, 0]
     """
-    numbered = np.zeros(array.shape, np.uint8 if len(labels) < 256 else np.uint16)
-    values = {number: values_of(label) for number, label in enumerate(labels.values(), start=1)}
+    numbered = np.zeros(array.shape, np.uint8 if len(names) < 256 else np.uint16)
+    values = {names[name]: values_of(label) for name, label in labels.items()}
     for number in sorted(values, key=lambda number: -len(values[number])):
         numbered[np.isin(array, values[number])] = number
     return numbered
 
 
-def _box_around(maps: CaseMaps) -> Box:
-    """Return the box around both label maps with a margin; the whole grid without labels."""
-    grid = maps.reference.grid
-    marked = (maps.predicted.array[0] != 0) | (maps.reference.array[0] != 0)
+def _box_around(*label_maps: Volume) -> Box:
+    """Return the box around all label maps with a margin; the whole grid without labels."""
+    grid = label_maps[0].grid
+    marked = label_maps[0].array[0] != 0
+    for label_map in label_maps[1:]:
+        marked |= label_map.array[0] != 0
     if grid.unit == "px" or not marked.any():
         x, y, z = (slice(0, size) for size in grid.shape)
         return x, y, z

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.bundle import Bundle, read_bundle, write_bundle
+from segkit.bundle.notes import carry_notes
 from segkit.config.run_file import read_config
 from segkit.config.study_words import split_words
 from segkit.errors import Interrupted
@@ -232,5 +233,6 @@ def _conclude(study: Setup, original: Bundle, smaller: Bundle, result: dict[str,
     if original.postprocessing:
         card["postprocessing"] = original.postprocessing
     fold = smaller.folds[0]
+    carry_notes(original.path, original.name, folder / BUNDLE)
     write_bundle(folder / BUNDLE, smaller.plan, card, {fold: smaller.state(fold)}, smaller.config)
     finish_study(study, {"rounds": len(result["rounds"])})

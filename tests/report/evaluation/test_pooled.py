@@ -12,7 +12,7 @@ def test_nothing_was_measured() -> None:
 def test_lesions_are_counted() -> None:
     counts = {"found": 3, "missed": 1, "false": 0, "f1": 6 / 7}
     text = lesion_section({"lesions": {"labels": {"liver": counts}}})
-    assert '<td class="n">3</td>' in text
+    assert '<td class="n" data-title="found">3</td>' in text
     assert "0.857" in text
 
 

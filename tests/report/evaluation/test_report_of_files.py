@@ -70,6 +70,16 @@ def test_the_worst_case_comes_first_and_shows_its_scan(folders: dict[str, Path])
     assert '<option value="0">bad</option>' in text
 
 
+def test_a_phone_is_told_to_swipe_what_is_wider(folders: dict[str, Path]) -> None:
+    text = report(folders, scans=folders["scans"])
+    assert (
+        '<p class="phone">Swipe the table to see all columns.</p>\n<table class="sortable">' in text
+    )
+    wide, phone = text.split("@media (max-width: 640px)")[:2]
+    assert "Swipe the picture" not in wide
+    assert "Swipe the picture to see all planes." in phone.split("@media print")[0]
+
+
 def test_without_a_scan_the_ground_is_plain(folders: dict[str, Path]) -> None:
     text = report(folders)
     assert text.count("It is drawn on plain ground, because the scan was not found") >= 2

@@ -226,8 +226,8 @@ def test_the_page_has_verdict_tables_and_figures(tmp_path: Path) -> None:
     assert "Normalization on a &lt;b&gt;" in page
     assert "BatchNorm has a lower Dice than group by" in page
     assert "all take the same 10 optimizer steps" in page
-    assert "<td>batch</td>" in page
-    assert '<td class="n">48</td>' in page
+    assert ">batch</td>" in page
+    assert ">48</td>" in page
     assert "13 of 14 cells have results." in page  # it was stopped
     assert "Cells without results" not in page
     assert "http" not in page

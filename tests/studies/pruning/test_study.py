@@ -147,6 +147,22 @@ def test_the_same_command_continues(here: Path, phantom: Path) -> None:
     assert read_bundle(here / "small").hash == whole
 
 
+def test_the_notes_of_the_model_go_with_the_pruned_one(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "run/bundle/notes.md").write_text("Tested at two sites.\n")
+    (here / "small/finished.json").unlink()
+    assert main(["prune", "run", str(phantom), "run_dir=small", *PRUNE]) == 0
+    notes = (here / "small/bundle/notes.md").read_text()
+    assert (
+        notes == "Notes of the model run, from which this one was made:\n\nTested at two sites.\n"
+    )
+    assert notes.strip() in (here / "small/bundle/card.md").read_text()
+    capsys.readouterr()
+    assert main(["info", "small"]) == 0
+    assert "Tested at two sites." in capsys.readouterr().out
+
+
 def test_a_signal_says_how_to_continue(here: Path, phantom: Path) -> None:
     def ranking(*_: object) -> list[Candidate]:
         os.kill(os.getpid(), signal.SIGTERM)

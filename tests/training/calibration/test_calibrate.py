@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
-from segkit.bundle.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.pack import pack_bundle
 from segkit.cli import main
+from segkit.dataset.layouts import read_dataset
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.fingerprint import measure
+from segkit.fingerprint.identical_images import with_voxels_hashes
 from segkit.quality.example_file import read_examples
 from tests.small_training import QUICK
 from tests.training.conftest import write_balls
@@ -58,6 +62,10 @@ def renamed(data: Path, folder: Path, ids: list[str]) -> Path:
             (folder / kind).mkdir(parents=True, exist_ok=True)
             shutil.copy(data / f"{kind}Tr" / f"{case}.nii.gz", folder / kind / f"x{number}.nii.gz")
     return folder
+
+
+def measured(data: Path) -> tuple[CaseFacts, ...]:
+    return measure(read_dataset(data)).cases
 
 
 NAMES = ["dataset.channels=[MRI]", "dataset.labels={low:3,high:7}"]
@@ -127,6 +135,22 @@ def test_a_model_without_a_record(
     (other / "labelsTr" / "case_0.nii.gz").touch()
     assert main(["calibrate", str(run), f"dataset={other}"]) == 0  # by the ids of split.json
     assert "cases are told apart by their ids" in capsys.readouterr().err
+
+
+def test_each_fold_measures_the_cases_that_it_held_out(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    model = read_bundle(run)
+    (seen,) = model.card["trained_on"].values()
+    dataset = read_dataset(data)
+    hashes = {case.voxels_hash[:12] for case in with_voxels_hashes(dataset, measured(data)).cases}
+    others = {"scans": sorted(hashes - set(seen["scans"])), "complete": True}
+    entry = {"name": "cv", "trained_on": {"0": seen, "1": others}}
+    states = {fold: model.state("0") for fold in "01"}
+    both = write_bundle(tmp_path / "cv", model.plan, entry, states)
+    assert main(["calibrate", str(both.path), str(data)]) == 0
+    assert card(both.path)["expected_dice"]["accuracy"]["cases"] == 8
+    assert card(both.path)["expected_dice"]["accuracy"]["groups"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""Command lines that platforms give to an image whose entry point is segkit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+
+LEVELS = ("participant", "group")
+"""Levels of analysis of BIDS Apps."""
+
+
+def own_words(words: Sequence[str], verbs: Collection[str]) -> list[str]:
+    """Return a command line that begins with a verb, or as it is if it is none of a platform.
+
+    The name of the program in front is left out: an image whose entry point is segkit gets it
+    where a platform gives the whole command line as arguments, as Kaapana does in Docker. The
+    arguments of a BIDS App, BIDS_DIR OUTPUT_DIR LEVEL, get their verb.
+
+    >>> own_words(["segkit", "predict", "scan.nii"], ["predict"])
+    ['predict', 'scan.nii']
+    """
+    rest = list(words[1:] if words[:1] == ["segkit"] else words)
+    is_app = len(rest) >= 3 and rest[0] not in verbs and rest[2] in LEVELS
+    return ["run-as", "bids", *rest] if is_app and os.path.isdir(rest[0]) else rest
