@@ -172,6 +172,13 @@ def test_beside_errors_of_grids_stands_what_can_be_corrected(faulty: str) -> Non
     assert "--fix-geometry leaves it as it is." in card(faulty, "far")
 
 
+def test_no_card_and_no_problem_is_cut_in_print(faulty: str) -> None:
+    style = faulty.partition("<style>")[2].partition("<h1>")[0]
+    assert "@page { size: A4;" in style
+    assert re.search(r"\.card \{[^}]*break-inside: avoid", style)
+    assert "figure, li, .fix { break-inside: avoid; }" in style
+
+
 def test_tables_and_json(folder: Path) -> None:
     with (folder / "problems.csv").open() as file:
         rows = list(csv.DictReader(file))
