@@ -36,6 +36,7 @@ thead th { border-bottom: 2px solid #888; }
   .cards tr { margin-bottom: .6rem; }
   .cards td { display: inline-block; border: 0; padding: 0 .9rem 0 0; min-width: 0;
     white-space: normal; text-align: left; overflow-wrap: anywhere; }
+  .cards td:empty { display: none; }
   .cards td:first-child { display: block; position: static; font-weight: 600; }
   .cards td[data-title]:not(:first-child)::before { content: attr(data-title) " "; color: #555; }
 }
