@@ -16,6 +16,7 @@ body {
 }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
+th.n { text-align: right; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 th, td.n { white-space: nowrap; }
 td { min-width: 4rem; }
