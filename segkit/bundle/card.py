@@ -16,6 +16,7 @@ from segkit.files.names import CARD
 from segkit.labels.postprocessing import RULES
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_from_dict
+from segkit.quality.arrangement_entry import check_arrangement
 from segkit.quality.calibration import check_calibration
 from segkit.quality.entry import check_expected_dice
 
@@ -117,6 +118,7 @@ def read_card_and_plan(bundle: Path) -> tuple[dict[str, Any], Plan]:
     check_expected_dice(card, plan, bundle / CARD)
     check_calibration(card, plan, bundle / CARD)
     check_trained_on(card, bundle / CARD)
+    check_arrangement(card, plan, bundle / CARD)
     return card, plan
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import with_dataset
 from segkit.config.checks import near_keys
 from segkit.errors import UsageError, printable
+from segkit.quality.arrangement_entry import ARRANGEMENT_KEY
 from segkit.quality.calibration import CALIBRATION_KEY
 from segkit.quality.entry import EXPECTED_KEY
-from segkit.quality.records import accuracy_text, calibration_text
+from segkit.quality.records import accuracy_text, arrangement_text, calibration_text
 
 CASES = 20
 """Largest number of cases of each network, unless the user gives another."""
@@ -48,14 +50,16 @@ def run(arguments: Sequence[str]) -> int:
         print(f"  expected Dice: {accuracy_text(fitted.expected[EXPECTED_KEY]['accuracy'])}")
         if fitted.calibration:
             print(f"  calibration: {calibration_text(fitted.calibration[CALIBRATION_KEY])}")
+        if fitted.arrangement:
+            print(f"  usual places: {arrangement_text(fitted.arrangement[ARRANGEMENT_KEY])}")
     return 0
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise UsageError(f"--minutes {text}: must be a number above 0")
-    return value
+    with suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise UsageError(f"--minutes {text}: must be a number above 0")
 
 
 def _whole(text: str) -> int:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import math
 from collections.abc import Sequence
 
-from segkit.bundle.card import open_card
+from segkit.bundle.card import ModelCard, open_card
 from segkit.bundle.lookup import ensemble_paths, model_name, resolve_model
 from segkit.commands.flags import Parser
 from segkit.errors import UsageError
 from segkit.platforms.catalogue import DESCRIPTORS
-from segkit.platforms.facts import Facts
+from segkit.platforms.facts import OWN_SHARE, Facts
 from segkit.platforms.grand_challenge import slugs_of
-from segkit.units import parse_size
+from segkit.units import parse_size, size_text
+
+LEAST_MEMORY = 2_000_000_000
+"""Bytes that are asked for at least, where the model's training says how large scans are."""
+
+log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -29,25 +36,46 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _facts(given: argparse.Namespace) -> Facts:
-    more = _more_words(given)
+    path = resolve_model(given.model) if given.model is not None else None
+    cards = [open_card(member) for member in ensemble_paths(path)] if path else []
     usual = Facts()
-    image = given.image or usual.image
-    memory = parse_size(given.memory) if given.memory else usual.memory
-    if given.model is None:
-        return Facts(image=image, memory=memory, gpu=given.gpu, more=more)
-    path = resolve_model(given.model)
     return Facts(
-        image=image,
-        memory=memory,
+        image=given.image or usual.image,
+        memory=parse_size(given.memory) if given.memory else _memory(cards) or usual.memory,
         gpu=given.gpu,
-        card=open_card(ensemble_paths(path)[0]),
-        model=model_name(path),
-        more=more,
+        card=cards[0] if cards else None,
+        model=model_name(path) if path else "",
+        more=_more_words(given),
     )
 
 
+def _memory(cards: Sequence[ModelCard]) -> int | None:
+    """Return the bytes to ask for, from the largest scan of a model's training, and log them.
+
+    The result is None without a model, or where its training has not recorded its scans.
+    """
+    if not cards:
+        return None
+    # Imported here because it needs torch.
+    from segkit.inference.scoring.expected_memory import expected_memory  # noqa: PLC0415
+
+    expected = expected_memory(cards)
+    if expected is None:
+        return None
+    size, shape = expected
+    memory = max(LEAST_MEMORY, math.ceil(size / OWN_SHARE / 1e9) * 10**9)
+    log.info(
+        "memory: %s, for scans of up to %s voxels, as in the training; --memory asks for more",
+        size_text(memory),
+        " x ".join(map(str, shape)),
+    )
+    return memory
+
+
 def _more_words(given: argparse.Namespace) -> tuple[str, ...]:
-    """Return the words about the inputs and the output of an algorithm on grand-challenge.org."""
+    """Return the words for grand-challenge.org, which name inputs and output of an algorithm."""
+    if given.platform == "grand-challenge" and given.gpu:
+        raise UsageError("--gpu: on grand-challenge.org, choose a GPU on the algorithm's page")
     if given.platform != "grand-challenge" and (given.output_path or given.socket):
         flag = "--output-path" if given.output_path else "--socket"
         raise UsageError(f"{flag} is for grand-challenge only")
@@ -80,7 +108,10 @@ def _parser() -> Parser:
         "labels and hash are described (default: the image's only model, or $SEGKIT_MODEL)",
     )
     parser.add_argument(
-        "--memory", metavar="SIZE", help="memory to ask the platform for (default: 8GB)"
+        "--memory",
+        metavar="SIZE",
+        help="memory to ask the platform for (default: enough for the largest scan of the "
+        "training of MODEL; without a model 8GB)",
     )
     parser.add_argument("--gpu", action="store_true", help="ask the platform for one GPU")
     _add_algorithm(parser)

@@ -43,8 +43,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="do not import packages and do not read weights: for a check once a minute, such as"
-        " HEALTHCHECK of a container",
+        help="a look of a second: import no packages, load no models and do not read weights; for a"
+        " check once a minute, such as HEALTHCHECK of a container",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser

@@ -25,9 +25,10 @@ from segkit.planning.norm_report import norm_report
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.orient_and_crop import to_ras
+from segkit.quality.arrangement_entry import ARRANGEMENT_KEY
 from segkit.quality.calibration import CALIBRATION_KEY
 from segkit.quality.entry import EXPECTED_KEY
-from segkit.quality.records import accuracy_text, calibration_text
+from segkit.quality.records import accuracy_text, arrangement_text, calibration_text
 from segkit.report.tables import text_table
 from segkit.volume import Volume
 
@@ -132,6 +133,7 @@ FROM_CARD = (
     "needs",
     "postprocessing",
     "bfloat16",
+    "calibrated_on",
 )
 """Keys of bundle.json that are shown as they are."""
 
@@ -144,8 +146,9 @@ def model_facts(model: ModelCard) -> dict[str, Any]:
     from_card["overlap"] = {"auto": overlap, "reason": reason, **card.get(OVERLAP_KEY, {})}
     if EXPECTED_KEY in card:  # its coefficients are of no use to a reader
         from_card[EXPECTED_KEY] = card[EXPECTED_KEY]["accuracy"]
-    if CALIBRATION_KEY in card:
-        from_card[CALIBRATION_KEY] = card[CALIBRATION_KEY]
+    for key in (CALIBRATION_KEY, ARRANGEMENT_KEY):
+        if key in card:
+            from_card[key] = card[key]
     from_plan = plan_facts(model.plan)
     del from_plan["name"], from_plan["hash"]
     return {
@@ -226,6 +229,8 @@ def _text(facts: Mapping[str, Any]) -> str:
         shown[EXPECTED_KEY] = accuracy_text(shown[EXPECTED_KEY])
     if CALIBRATION_KEY in shown:
         shown[CALIBRATION_KEY] = calibration_text(shown[CALIBRATION_KEY])
+    if ARRANGEMENT_KEY in shown:
+        shown[ARRANGEMENT_KEY] = arrangement_text(shown[ARRANGEMENT_KEY])
     lines = [
         f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
         for key, value in shown.items()

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from segkit.commands.platform_run import add_folders, chosen_model, platform_parser, segment
-from segkit.inference.files.channels import ModelChannels
-from segkit.inference.files.outputs import Job
-from segkit.plans.plan import Plan
-from segkit.platforms.folder_jobs import folder_jobs
-from segkit.platforms.kaapana import INPUT, OUTPUT, items
+from segkit.platforms.kaapana import INPUT, OUTPUT, jobs
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -22,12 +17,8 @@ def run(arguments: Sequence[str]) -> int:
     )
     add_folders(parser, INPUT, OUTPUT)
     given = parser.parse_args(arguments)
-    return segment(given, chosen_model(given.model), lambda *model: _jobs(given, *model))
-
-
-def _jobs(given: argparse.Namespace, channels: ModelChannels, plan: Plan) -> list[Job]:
-    return [
-        job
-        for item in items(given.input)
-        for job in folder_jobs(item, given.output / item.name, channels, plan.unit)
-    ]
+    return segment(
+        given,
+        chosen_model(given.model),
+        lambda channels, plan: jobs(given.input, given.output, channels, plan.unit),
+    )

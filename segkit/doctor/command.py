@@ -7,16 +7,34 @@ from collections.abc import Sequence
 
 from segkit.doctor.facts import Facts
 from segkit.doctor.models import FoundModel
+from segkit.doctor.problem import Problem
 
 
-def suggested_command(facts: Facts, models: Sequence[FoundModel]) -> str:
-    """Return a command with only the flags that help on this machine."""
+def device_that_works(problems: Sequence[Problem]) -> str:
+    """Return cpu where a prediction would choose a GPU that does not compute, and otherwise auto.
+
+    A prediction takes the CPU by itself where PyTorch sees no GPU.
+    """
+    fails = any(problem.name in ("gpu_fails", "gpu_memory") for problem in problems)
+    return "cpu" if fails else "auto"
+
+
+def suggested_command(facts: Facts, models: Sequence[FoundModel], device: str = "auto") -> str:
+    """Return a command with only the flags that help on this machine.
+
+    Args:
+        facts: the machine.
+        models: models that can be used.
+        device: device that can be used.
+    """
     words = ["segkit", "predict", "SCAN"]
     if not facts.folders["current"].writable:
         words += ["-o", "OUT"]
     default = next((model for model in models if model.is_default), None)
     if default is None:
         words += ["-m", models[0].name if models and models[0].is_named else "MODEL"]
+    if device != "auto":
+        words += ["--device", device]
     if facts.processor.usable < facts.processor.allowed:
         words += ["--threads", str(facts.processor.usable)]
     return shlex.join(words)

@@ -6,13 +6,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from segkit.doctor.command import suggested_command
+import segkit.doctor
+from segkit.doctor.command import device_that_works, suggested_command
 from segkit.doctor.facts import Facts, facts
 from segkit.doctor.folder_checks import folder_problems
 from segkit.doctor.gpu_checks import driver_problems
+from segkit.doctor.import_checks import gpu_problems, import_problems
+from segkit.doctor.imports import Imports, try_imports
 from segkit.doctor.machine_checks import (
     account_problems,
+    address_problems,
     clock_problems,
     memory_problems,
     processor_problems,
@@ -25,9 +30,13 @@ from segkit.doctor.packages import Packages, packages
 from segkit.doctor.problem import Problem
 from segkit.machine.system_files import ROOT
 
+if TYPE_CHECKING:
+    from segkit.inference.scan_cost import ScanCost
+
 ORDER = ("error", "warning", "note")
 MACHINE_CHECKS = (
     memory_problems,
+    address_problems,
     processor_problems,
     folder_problems,
     shared_memory_problems,
@@ -46,11 +55,20 @@ class Examination:
     """True if nothing was imported and no weights were read."""
     facts: Facts
     packages: Packages
+    imports: Imports | None
+    """Result of importing the packages; None if they were not imported."""
     models: Sequence[FoundModel]
+    costs: Sequence[ScanCost | None]
+    """Cost of a scan with each model; None where it is unknown."""
     problems: Sequence[Problem]
     """The worst first."""
     command: str
     """Command for a prediction on this machine; "" if an error would stop it."""
+
+    @property
+    def gpus(self) -> list[dict[str, Any]]:
+        """GPUs that PyTorch sees; none if it was not imported."""
+        return list(self.imports.torch["gpus"]) if self.imports and self.imports.torch else []
 
     @property
     def can_predict(self) -> bool:
@@ -74,18 +92,27 @@ def examine(
         environment: environment variables.
     """
     here, installed = facts(root, environment), packages()
-    models = found_models(wanted, environment, hashed=not quick)
-    problems = sorted(
-        _problems(here, installed, models), key=lambda problem: ORDER.index(problem.severity)
-    )
+    models: Sequence[FoundModel] = found_models(wanted, environment, hashed=not quick)
+    costs: Sequence[ScanCost | None] = [None for _ in models]
+    found = list(_machine_problems(here, installed))
+    imports = None if quick else try_imports(installed)
+    if imports:
+        found += import_problems(imports, installed)
+        if not any(problem.name == "driver_too_old" for problem in found):
+            found += gpu_problems(imports.torch, here.driver, installed.torch)
+    device = device_that_works(found)
+    if imports and imports.torch and not any(problem.severity == "error" for problem in found):
+        trials = list(segkit.doctor.tried(models, device, here.memory.free))
+        models, costs = [model for model, _ in trials], [cost for _, cost in trials]
+    found += model_problems(models)
+    problems = sorted(found, key=lambda problem: ORDER.index(problem.severity))
     stopped = any(problem.severity == "error" for problem in problems)
-    command = "" if stopped else suggested_command(here, models)
-    return Examination(quick, here, installed, models, problems, command)
+    command = "" if stopped else suggested_command(here, models, device)
+    return Examination(quick, here, installed, imports, models, costs, problems, command)
 
 
-def _problems(here: Facts, installed: Packages, models: Sequence[FoundModel]) -> Iterator[Problem]:
+def _machine_problems(here: Facts, installed: Packages) -> Iterator[Problem]:
     yield from package_problems(installed)
     for check in MACHINE_CHECKS:
         yield from check(here)
     yield from driver_problems(here, installed.torch)
-    yield from model_problems(models)

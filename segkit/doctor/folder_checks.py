@@ -9,8 +9,8 @@ from segkit.doctor.problem import Problem
 from segkit.machine.folders import Folder
 from segkit.units import size_text
 
-LITTLE_DISK = 1 << 30
-"""Bytes of free disk below which a large label map may not fit."""
+LITTLE_DISK = {"current": 1 << 30, "temporary": 128 << 20, "home": 16 << 20}
+"""Bytes of free disk that may not be enough: for large results, slides, and caches."""
 WRITTEN = {
     "current": (
         "current folder",
@@ -73,12 +73,12 @@ def _write_problems(role: str, name: str, folder: Folder, remedy: str) -> Iterat
             folder.problem,
             remedy,
         )
-    elif folder.free is not None and folder.free < LITTLE_DISK and role != "runs":
+    elif folder.free is not None and folder.free < LITTLE_DISK.get(role, 0):
         yield Problem(
             "note" if role == "home" else "warning",
             f"{role}_folder",
             name,
-            f"{size_text(LITTLE_DISK)} of free disk",
+            f"{size_text(LITTLE_DISK[role])} of free disk",
             size_text(folder.free),
             f"Free some space. {remedy}",
         )

@@ -9,8 +9,10 @@ from segkit.doctor.problem import Problem
 from segkit.machine.account import NAMING
 from segkit.units import size_text
 
-LEAST_MEMORY = 1 << 30
-"""Bytes that a prediction of a small scan takes: 0.5 GB for PyTorch, the rest for the scan."""
+LEAST_MEMORY = 400 << 20
+"""Bytes that a prediction of a small scan takes; one of 36 x 52 x 38 voxels held 350 MB."""
+LEAST_ADDRESSES = 4 << 30
+"""Bytes of addresses that PyTorch and its threads reserve; they use far less memory."""
 LEAST_SHARED = 1 << 30
 """Bytes of shared memory that are enough for the worker processes of a training on a GPU."""
 CLOCK_SECONDS = 3600.0
@@ -35,6 +37,21 @@ def memory_problems(facts: Facts) -> Iterator[Problem]:
         if limited
         else "Close other programs, or use a machine with more memory.",
     )
+
+
+def address_problems(facts: Facts) -> Iterator[Problem]:
+    """Yield a warning for a limit of the address space, which PyTorch reserves generously."""
+    limit = facts.memory.address_space
+    if limit is not None and limit < LEAST_ADDRESSES:
+        yield Problem(
+            "warning",
+            "address_space",
+            "memory",
+            f"no limit of the address space (ulimit -v), or one of {size_text(LEAST_ADDRESSES)}",
+            size_text(limit),
+            "PyTorch reserves more addresses than it uses memory, and fails at this limit. Type"
+            " ulimit -v unlimited, or ask for a job without this limit.",
+        )
 
 
 def processor_problems(facts: Facts) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +10,11 @@ from segkit.bundle.archive import member_size, read_member
 from segkit.bundle.card import ModelCard, open_card
 from segkit.bundle.lookup import LATEST, ensemble_paths, named_models, resolve_model
 from segkit.bundle.private_paths import last_part
+from segkit.doctor.private_text import without_folders
 from segkit.doctor.problem import Problem
 from segkit.errors import InputError, OutOfMemoryError, SegkitError, UsageError, printable
-from segkit.units import size_text
 
 COPY = "The model is damaged or was changed: copy or export it again."
-_QUOTED_PATH = re.compile(r"'([^'\n]*[/\\][^'\n]*)'")
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,10 @@ def _check_weights(card: ModelCard, *, hashed: bool) -> None:
             continue
         size = member_size(card.path, name)
         if size != receipt["bytes"]:
-            found = "no such file" if size is None else size_text(size)
+            found = "no such file" if size is None else f"{size} bytes"
             raise InputError(
                 card.path / name,
-                expected=f"{size_text(receipt['bytes'])} of weights",
+                expected=f"{receipt['bytes']} bytes of weights",
                 found=found,
                 remedy=COPY,
             )
@@ -121,15 +119,6 @@ def model_problem(name: str, error: SegkitError) -> Problem:
         if isinstance(error, OutOfMemoryError):
             remedy = "Use a machine with more memory, or raise the limit of the container or job."
     return Problem("error", "model", where, expected, without_folders(found), remedy)
-
-
-def without_folders(text: str) -> str:
-    """Return a message in which quoted paths are reduced to their last part.
-
-    >>> without_folders("[Errno 13] Permission denied: '/home/me/model/bundle.json'")
-    "[Errno 13] Permission denied: 'bundle.json'"
-    """
-    return _QUOTED_PATH.sub(lambda match: f"'{last_part(match[1])}'", text)
 
 
 def model_problems(models: Sequence[FoundModel]) -> Iterator[Problem]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from segkit._version import __version__
 from segkit.doctor.examine import Examination
@@ -13,10 +14,13 @@ from segkit.machine.folders import Folder
 from segkit.report.tables import text_table
 from segkit.units import size_text
 
+if TYPE_CHECKING:
+    from segkit.inference.scan_cost import ScanCost
+
 
 def as_text(examined: Examination) -> str:
     """Return facts, problems, and the verdict with a command."""
-    rows = [*_fact_rows(examined.facts, examined.packages), *_model_rows(examined.models)]
+    rows = [*_fact_rows(examined), *_model_rows(examined)]
     lines = [text_table(["fact", "here"], rows), ""]
     lines += [f"{problem.severity}: {problem.text}" for problem in examined.problems]
     return "\n".join([*lines, *([""] if examined.problems else []), _verdict(examined)])
@@ -30,13 +34,18 @@ def _verdict(examined: Examination) -> str:
     return f"This machine cannot predict until {noun} above {'is' if count == 1 else 'are'} fixed."
 
 
-def _fact_rows(facts: Facts, installed: Packages) -> Iterator[list[str]]:
+def _fact_rows(examined: Examination) -> Iterator[list[str]]:
+    facts, installed = examined.facts, examined.packages
     yield ["versions", f"segkit {__version__}, Python {facts.python}, {facts.system}"]
     yield ["PyTorch", torch_text(installed)]
     yield ["extras", ", ".join(_extras(installed)) or "none"]
     yield ["processor", processor_text(facts)]
     yield ["memory", memory_text(facts)]
     yield ["GPU", gpu_text(facts)]
+    for gpu in examined.gpus:
+        if gpu["free"] is not None:
+            memory = f"{size_text(gpu['free'])} free of {size_text(gpu['total'])}"
+            yield [f"GPU {gpu['name']}", memory]
     for role, folder in facts.folders.items():
         name = role.replace("_", " ")
         yield [f"folder {name}", folder_text(folder, written=not role.startswith("models"))]
@@ -96,9 +105,30 @@ def folder_text(folder: Folder, *, written: bool) -> str:
     return f"can be {'written' if folder.exists else 'made'}{free}"
 
 
-def _model_rows(models: Sequence[FoundModel]) -> Iterator[list[str]]:
-    for model in models:
+def _model_rows(examined: Examination) -> Iterator[list[str]]:
+    for model, cost in zip(examined.models, examined.costs, strict=True):
         yield [f"model {model.name}", model_text(model)]
+        if cost:
+            yield ["", cost_text(cost)]
+
+
+def cost_text(cost: ScanCost) -> str:
+    """Return the memory and the time of a scan as large as the largest of the training."""
+    size = " x ".join(map(str, cost.shape))
+    return (
+        f"a scan of {size} voxels takes {size_text(cost.memory)} of memory"
+        f" (at least {size_text(cost.least_memory)}) and about {time_text(cost.seconds)}"
+        f" on {cost.device} in {cost.precision}"
+    )
+
+
+def time_text(seconds: float) -> str:
+    """Return a time in seconds or minutes.
+
+    >>> time_text(0.2), time_text(59), time_text(150)
+    ('1 s', '59 s', '2.5 min')
+    """
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
 def model_text(model: FoundModel) -> str:

@@ -27,6 +27,7 @@ from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.harmonization import ScanHarmonization
 from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
 from segkit.preprocessing.scan_checks import comparable_labels, scan_warnings
+from segkit.quality.arrangement import Arrangement
 from segkit.quality.expected_dice import ExpectedDice, LabelQuality, expected
 from segkit.quality.features import label_features
 from segkit.volume import Box, Volume
@@ -63,6 +64,8 @@ class ScanPredictor:
     """True refuses scans of a group that was not among those of the training scans."""
     estimators: Sequence[ExpectedDice] = ()
     """Estimator of the Dice of each model of the ensemble; none if one of them has none."""
+    arrangements: Sequence[Arrangement] = ()
+    """Usual places of the labels, by each model of the ensemble that has them."""
 
     def predict(self, given: GivenScan, wanted: Wanted) -> Prediction:
         """Return the label map of a scan, and what else is wanted, on the scan's own grid.
@@ -150,7 +153,14 @@ class ScanPredictor:
         """Return, and log, what is unusual about each label; nothing for a coarse model."""
         if self.quiet or scan.training is None:
             return {}
-        unusual = label_warnings(labels, self.plan, scan.training, scan.parts.grid)
+        unusual = label_warnings(
+            labels,
+            self.plan,
+            scan.training,
+            scan.parts.grid,
+            axis_map=scan.parts.inverse.axis_map,
+            arrangements=self.arrangements,
+        )
         self._log([f"{label}: {text}" for label, text in unusual.items()], where)
         return unusual
 

@@ -19,6 +19,7 @@ from segkit.inference.prediction import Options, Prediction, Wanted, given_scan
 from segkit.inference.scoring.ready_networks import ready_networks
 from segkit.inference.scoring.scan_scorer import ScanScorer
 from segkit.plans.plan import Plan
+from segkit.quality.arrangement_entry import arrangement_of
 from segkit.quality.entry import estimators_of
 from segkit.volume import Volume
 
@@ -161,7 +162,9 @@ def scan_predictor(
     """Return the predictor of scans with the rules of the first model, and estimators of all."""
     rules = {plan.labels[label]: rule for label, rule in bundles[0].postprocessing.items()}
     estimators = estimators_of([model.card for model in bundles])
-    return ScanPredictor(plan, scorer, rules, locator, quiet, strict, estimators)
+    found = [arrangement_of(model.card) for model in bundles]
+    arrangements = [arrangement for arrangement in found if arrangement]
+    return ScanPredictor(plan, scorer, rules, locator, quiet, strict, estimators, arrangements)
 
 
 def overlap_of(bundles: Sequence[Bundle], overlap: Overlap, *, fast: bool) -> tuple[float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ def account(environment: Mapping[str, str] = os.environ) -> Account:
 
 
 def _has_entry(number: int | None) -> bool:
-    if number is None:
+    if number is None or sys.platform == "win32":
         return True
     import pwd  # noqa: PLC0415 - Windows has no such module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Memory:
     swap: int | None
     limit: MemoryLimit | None
     """Limit of a container or job."""
+    address_space: int | None = None
+    """Limit of the addresses of this process (ulimit -v); None if there is none."""
 
     @property
     def free(self) -> int | None:
@@ -39,7 +42,16 @@ def memory(root: Path = ROOT) -> Memory:
     )
     if available is None:
         total = available = total or _physical_memory()
-    return Memory(total, available, swap, memory_limit(root))
+    return Memory(total, available, swap, memory_limit(root), _address_space())
+
+
+def _address_space() -> int | None:
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - Windows has no such module
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit in (resource.RLIM_INFINITY, -1) else limit
 
 
 def _physical_memory() -> int | None:

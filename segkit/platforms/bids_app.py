@@ -29,7 +29,8 @@ def boutiques(facts: Facts) -> str:
             "description": facts.description,
             # The keys stand behind the flags: a flag of several values would take them as values.
             "command-line": f"mkdir -p [OUTPUT_DIR]; {command} {KEYS} [MODEL]",
-            "container-image": {"type": "docker", "image": facts.image},
+            "container-image": _container(facts),
+            "suggested-resources": {"cpu-cores": 1, "ram": facts.memory / 1e9},
             "inputs": _inputs(facts),
             "output-files": [
                 {
@@ -52,6 +53,11 @@ def boutiques(facts: Facts) -> str:
             "tags": {"application-type": ["bids"], "domain": ["neuroinformatics", "mri"]},
         }
     )
+
+
+def _container(facts: Facts) -> dict[str, Any]:
+    content: dict[str, Any] = {"type": "docker", "image": facts.image}
+    return {**content, "container-opts": ["--gpus", "all"]} if facts.gpu else content
 
 
 def _inputs(facts: Facts) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ sidecar file) and "dataset_description.json".
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from segkit.inference.files.scan import Scan
 
 VERSION = "1.11.1"
 """Version of the BIDS specification that the derivatives follow."""
+log = logging.getLogger(__name__)
+
 DESCRIPTION = "dataset_description.json"
 SUFFIXES = {
     **dict.fromkeys(("t1", "t1w", "t1n"), "T1w"),
@@ -107,19 +110,23 @@ def scans(
         InputError: not a BIDS dataset, no such participant, or no image.
     """
     _check(dataset)
-    found = [
-        scan
-        for folder in _anat_folders(dataset, participants, sessions)
-        for scan in _scans_of_folder(folder, channels, kinds)
-    ]
+    found: list[Scan] = []
+    without = []
+    for participant in _participants(dataset, participants):
+        folders = _anat_folders(participant, sessions)
+        own = [scan for folder in folders for scan in _scans_of_folder(folder, channels, kinds)]
+        found += own
+        without += [] if own else [participant.name]
+    wanted = f"images anat/*_{' or '.join(sorted({kind.suffix for kind in kinds}))}.nii.gz"
     if not found:
-        wanted = " and ".join(sorted({kind.suffix for kind in kinds}))
         raise InputError(
             dataset,
-            expected=f"images sub-LABEL/anat/*_{wanted}.nii.gz",
+            expected=wanted,
             found="none",
             remedy="Choose the images of a channel with --suffix CHANNEL=SUFFIX.",
         )
+    if without:
+        log.warning("left out, without %s: %s", wanted, first_few(without))
     return found
 
 
@@ -133,16 +140,12 @@ def _check(dataset: Path) -> None:
         )
 
 
-def _anat_folders(
-    dataset: Path, participants: Sequence[str], sessions: Sequence[str]
-) -> Iterator[Path]:
-    """Yield the folder ``anat`` of each participant and session that has one."""
+def _anat_folders(participant: Path, sessions: Sequence[str]) -> Iterator[Path]:
+    """Yield the folder ``anat`` of a participant, and those of all or some sessions."""
     wanted = {f"ses-{label.removeprefix('ses-')}" for label in sessions}
-    for participant in _participants(dataset, participants):
-        places = [participant, *_folders(participant, "ses-")]
-        for place in places:
-            if (not wanted or place.name in wanted) and (place / "anat").is_dir():
-                yield place / "anat"
+    for place in (participant, *_folders(participant, "ses-")):
+        if (not wanted or place.name in wanted) and (place / "anat").is_dir():
+            yield place / "anat"
 
 
 def _participants(dataset: Path, labels: Sequence[str]) -> list[Path]:
@@ -173,16 +176,31 @@ def _folders(folder: Path, start: str) -> list[Path]:
 def _scans_of_folder(
     folder: Path, channels: ModelChannels, kinds: Sequence[Kind]
 ) -> Iterator[Scan]:
-    """Yield the scans of a folder ``anat``: images whose names differ in the channel only."""
-    images = [Image.of(path) for path in folder.iterdir() if suffix_of(path) in NIFTI]
-    groups: dict[tuple[str, ...], dict[int, Image]] = defaultdict(dict)
-    for image in sorted(images, key=lambda image: natural_key(image.path.name)):
+    """Yield the scans of a folder ``anat``.
+
+    They are images whose names differ in the channel only; if no channel has more than one image,
+    they are one scan, whatever entities they have.
+    """
+    paths = (path for path in folder.iterdir() if suffix_of(path) in NIFTI)
+    images = sorted(map(Image.of, paths), key=lambda image: natural_key(image.path.name))
+    groups: dict[tuple[str, ...], dict[int, list[Image]]] = defaultdict(lambda: defaultdict(list))
+    whole: dict[int, list[Image]] = defaultdict(list)
+    for image in images:
         index = _channel(image, kinds)
         if index is not None:
             key = tuple(part for part in image.entities if part not in kinds[index].entities)
-            groups[key].setdefault(index, image)
+            groups[key][index].append(image)
+            whole[index].append(image)
+    if whole and all(len(found) == 1 for found in whole.values()):
+        groups = {_shared(groups): whole}
     for key, by_channel in groups.items():
         yield _scan(folder, "_".join(key), channels, by_channel)
+
+
+def _shared(keys: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the entities that all keys have, in the order of the first one."""
+    first, *others = keys
+    return tuple(part for part in first if all(part in other for other in others))
 
 
 def _channel(image: Image, kinds: Sequence[Kind]) -> int | None:
@@ -192,18 +210,24 @@ def _channel(image: Image, kinds: Sequence[Kind]) -> int | None:
 
 
 def _scan(
-    folder: Path, name: str, channels: ModelChannels, by_channel: Mapping[int, Image]
+    folder: Path, name: str, channels: ModelChannels, by_channel: Mapping[int, Sequence[Image]]
 ) -> Scan:
-    """Return the scan of some images; it has a problem if the model needs another one."""
+    """Return the scan of some images; it has a problem if one is missing, or there are two."""
     given = sorted(by_channel)
+    missing = [text for index, text in enumerate(channels.names) if index not in given]
+    double = next((images for images in by_channel.values() if len(images) > 1), None)
+    found = ""
+    if double:
+        found = " and ".join(image.path.name for image in double)
+    elif missing and channels.fills is None:
+        found = f"none of {', '.join(missing)}"
     problem = None
-    if len(given) < len(channels.names) and channels.fills is None:
-        missing = [text for index, text in enumerate(channels.names) if index not in given]
+    if found:
         problem = InputError(
             folder,
-            expected=f"an image of each channel ({', '.join(channels.names)}) named {name}_SUFFIX",
-            found=f"none of {', '.join(missing)}",
+            expected=f"one image of each channel ({', '.join(channels.names)}) named {name}_SUFFIX",
+            found=found,
             remedy="Rename the images so that only their suffixes differ, or see --suffix.",
         )
-    images = tuple(by_channel[index].path for index in given)
+    images = tuple(by_channel[index][0].path for index in given)
     return Scan(name, images, missing=channels.missing(given), problem=problem)

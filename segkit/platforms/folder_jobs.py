@@ -45,8 +45,8 @@ def folder_jobs(folder: Path, output: Path, channels: ModelChannels, unit: Unit)
 
 
 def _named(scan: Scan, folder: Path) -> Scan:
-    """Return a scan whose name does not begin with that of the mounted folder."""
-    if scan.images != (folder,):
+    """Return a scan that is not called after the mounted folder, whose name says nothing."""
+    own = folder.resolve().name
+    if scan.id != own and not scan.id.startswith(f"{own}_"):
         return scan
-    rest = scan.id.removeprefix(folder.resolve().name)
-    return dataclasses.replace(scan, id=f"{NAME}{rest}")
+    return dataclasses.replace(scan, id=NAME + scan.id.removeprefix(own))

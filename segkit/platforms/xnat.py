@@ -106,7 +106,7 @@ def _scan_wrapper(resource: str) -> dict[str, Any]:
                 "matcher": f"@.label == '{resource}'",
             }
         ],
-        "output-handlers": [_output_handler("scan")],
+        "output-handlers": [_output_handler("scan", resource)],
     }
 
 
@@ -127,16 +127,17 @@ def _session_wrapper() -> dict[str, Any]:
             }
         ],
         "derived-inputs": [],
-        "output-handlers": [_output_handler("session")],
+        "output-handlers": [_output_handler("session", "DICOM")],
     }
 
 
-def _output_handler(parent: str) -> dict[str, Any]:
+def _output_handler(parent: str, kind: str) -> dict[str, Any]:
     return {
         "name": f"{parent}-segmentations",
         "accepts-command-output": "segmentations",
         "as-a-child-of": parent,
         "type": "Resource",
         "label": RESULTS,
-        "format": "SEG",
+        "format": kind,
+        "content": "SEG",
     }

@@ -8,6 +8,7 @@ functions.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -60,6 +61,7 @@ def label_features(
     *,
     voxel_volume: float | None,
     ranges: DataRanges | None,
+    measured: Mapping[str, MeasuredLabel] | None = None,
 ) -> dict[str, Features]:
     """Return the features of each label or region, by name.
 
@@ -69,9 +71,10 @@ def label_features(
         plan: the plan of the model.
         voxel_volume: volume of a voxel in mm^3, or in px; None where it is not known.
         ranges: ranges of the training data; None if labels cannot be compared with them.
+        measured: measurements of the labels, if they were measured before.
     """
     values = values_of_labels(plan)
-    measured = measure_labels(labels, values, {})
+    measured = measured or measure_labels(labels, values, {})
     usual = ranges.labels if ranges and voxel_volume is not None else {}
     features = {}
     for name, soft in zip(plan.labels, overlap.dice(), strict=True):

@@ -162,3 +162,19 @@ def _block_moments(intensities: NDArray[Any], value_indices: NDArray[Any], lengt
     mean = np.bincount(value_indices, exact, length) / np.maximum(count, 1)
     squares = np.bincount(value_indices, (exact - mean[value_indices]) ** 2, length)
     return _Moments(count, mean, squares)
+
+
+def centers_of(
+    measured: Mapping[str, MeasuredLabel], spacing: Sequence[float]
+) -> dict[str, tuple[float, ...]]:
+    """Return the center of each label that has voxels, in the unit of ``spacing``.
+
+    Args:
+        measured: the labels.
+        spacing: size of a voxel along X, Y, Z.
+    """
+    return {
+        name: tuple(index * edge for index, edge in zip(label.centroid, spacing, strict=True))
+        for name, label in measured.items()
+        if label.voxels
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 from segkit.quality.entry import EXPECTED_KEY
 from segkit.quality.expected_dice import LabelQuality
+from segkit.quality.fitting import AS_IT_IS
 
 FEW_CASES = 10
 """Number of validation cases below which the record says that they are few."""
@@ -88,6 +89,28 @@ def calibration_text(entry: Mapping[str, Any]) -> str:
             text += f", ECE {error['before']:.4f} before and {error['after']:.4f} after"
         parts.append(text)
     return "; ".join(parts)
+
+
+def arrangement_text(entry: Mapping[str, Any]) -> str:
+    """Return in words which places of labels are compared, and how often they were unusual.
+
+    Args:
+        entry: the part of bundle.json (`segkit.quality.arrangement_entry`).
+
+    >>> flagged = {"none": [1, 20], "orientation": [19, 20]}
+    >>> labels = {"tail": {}}
+    >>> arrangement_text({"anchor": "head", "cases": 20, "labels": labels, "flagged": flagged})
+    'of tail from head, over 20 validation cases; flagged 1 of 20 left out, orientation 19 of 20'
+    """
+    counts = {
+        kind: f"{found} of {compared}" for kind, (found, compared) in entry["flagged"].items()
+    }
+    own = counts.pop(AS_IT_IS, "none")
+    degraded = "".join(f", {kind} {count}" for kind, count in counts.items())
+    return (
+        f"of {', '.join(entry['labels'])} from {entry['anchor']}, over {entry['cases']} validation "
+        f"cases; flagged {own} left out{degraded}"
+    )
 
 
 def _mean(values: Sequence[float]) -> float | None:

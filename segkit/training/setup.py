@@ -27,6 +27,7 @@ from segkit.training.initialization.origin import Origin, open_origin
 from segkit.training.outputs.run_folder import (
     PLAN,
     RUNS,
+    check_place,
     default_run_dir,
     prepared_folder,
     run_state,
@@ -79,6 +80,7 @@ def set_up(
         UsageError: a choice that does not fit the machine or the data.
         InputError: a plan, a model or a case that cannot be used.
     """
+    check_place(config, dataset.name)
     has_gpu = device_for(config).type == "cuda"
     origin = open_origin(config)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.commands.platform_run import chosen_model
 from segkit.commands.run_as import PLATFORMS
 from segkit.errors import InputError, UsageError
+from segkit.plans.ranges import DataRanges
 from segkit.platforms.catalogue import DESCRIPTORS
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -27,7 +30,7 @@ def test_facts_are_in_every_descriptor(platform: str, capsys: pytest.CaptureFixt
     for part in DESCRIPTORS[platform]:
         assert main(["descriptor", platform, "--part", part, *flags]) == 0
         printed += capsys.readouterr().out
-    assert "4.5GB" in printed
+    assert "4500MB" in printed
     assert "bundle_v1" in printed
     if platform != "kaapana":  # which names the image in the task, not in the container
         assert "registry.local:5000/segkit:7" in printed
@@ -44,6 +47,7 @@ def test_facts_are_in_every_descriptor(platform: str, capsys: pytest.CaptureFixt
         (["map", "-m", "no"], 3, "no: expected a model"),
         (["map", "--output-path", "images/a"], 2, "--output-path is for grand-challenge only"),
         (["bids", "--socket", "CT=a"], 2, "--socket is for grand-challenge only"),
+        (["grand-challenge", "--gpu"], 2, "choose a GPU on the algorithm's page"),
         (["grand-challenge", "--socket", "CT"], 2, "--socket CT: write CHANNEL=SLUG"),
     ],
 )
@@ -80,3 +84,22 @@ def test_model_that_was_named_comes_first(tmp_path: Path) -> None:
 def test_program_name_in_front_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["segkit", "descriptor", "kaapana"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "segkit"
+
+
+def test_memory_follows_from_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scans of up to 800 x 800 x 800 voxels take more than the 2 GB that are asked for at least."""
+    bundle = read_bundle(FROZEN)
+    for name, size in ("small", 50.0), ("large", 800.0):
+        ranges = DataRanges(2, ((1.0, 2.0),) * 3, ((size / 2, size),) * 3, (), {})
+        plan = dataclasses.replace(bundle.plan, training=ranges)
+        write_bundle(tmp_path / name, plan, {"name": name}, {"0": bundle.state("0")})
+    asked = {}
+    for name in "small", "large":
+        assert main(["descriptor", "map", "--part", "pkg", "-m", str(tmp_path / name)]) == 0
+        out, err = capsys.readouterr()
+        asked[name] = json.loads(out)["resources"]["memory"]
+    assert asked["small"] == f"{2_000_000_000 >> 20}Mi"
+    assert int(asked["large"].removesuffix("Mi")) << 20 > 6 * 800**3
+    assert "for scans of up to 800 x 800 x 800 voxels, as in the training" in err

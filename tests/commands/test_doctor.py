@@ -47,41 +47,65 @@ def test_text(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_json_has_every_key(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = as_json(capsys)
-    assert list(found) == [
-        "format_version",
-        "can_predict",
-        "quick",
-        "problems",
-        "command",
-        "versions",
-        "processor",
-        "memory",
-        "gpu",
-        "shared_memory",
-        "folders",
-        "root_is_read_only",
-        "user",
-        "clock_seconds_behind",
-        "models",
-    ]
+KEYS = [
+    "format_version",
+    "can_predict",
+    "quick",
+    "problems",
+    "command",
+    "versions",
+    "processor",
+    "memory",
+    "gpu",
+    "shared_memory",
+    "folders",
+    "root_is_read_only",
+    "user",
+    "clock_seconds_behind",
+    "models",
+]
+
+
+def test_quick_json(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, "--quick")
+    assert list(found) == KEYS
     assert list(found["folders"]) == ["current", "temporary", "home", "runs", "models_1"]
+    assert found["versions"]["import_errors"] is found["gpu"]["seen_by_torch"] is None
     assert found["models"] == [
         {
             "name": "liver",
             "is_default": False,
             "is_ok": True,
-            "weights_are_hashed": True,
+            "weights_are_hashed": False,
+            "scan": None,
             "members": [{"hash": "f49d7a00f79e", "labels": ["bright", "dark"], "bytes": 4236}],
         }
     ]
 
 
+@pytest.mark.slow
+def test_whole_json(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys)
+    assert list(found) == KEYS
+    assert found["versions"]["import_errors"] == {}
+    (model,) = found["models"]
+    assert model["weights_are_hashed"]
+    assert model["scan"]["shape"] == [32, 32, 2]
+    assert model["scan"]["least_memory"] <= model["scan"]["memory"]
+    assert main(["doctor"]) == 0
+    assert "a scan of 32 x 32 x 2 voxels takes 38.0 MB of memory" in capsys.readouterr().out
+    (weights,) = (private / "models" / "liver" / "weights").iterdir()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")  # of the same size
+    found = as_json(capsys, code=3)
+    (problem,) = (each for each in found["problems"] if each["severity"] == "error")
+    assert problem["where"] == f"model liver, {weights.name}"
+    assert problem["expected"].startswith("sha256 ")
+
+
 def test_nothing_personal_is_shown(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (private / "models" / "liver" / "plan.json").write_text("{}")
     for words in ([], ["--json"], ["-m", str(private / "gone")], ["-m", str(private)]):
-        main(["doctor", *words])
+        main(["doctor", "--quick", *words])
         out = capsys.readouterr().out
         assert str(private.parent) not in out
         assert platform.node() not in out.split()
@@ -91,14 +115,12 @@ def test_nothing_personal_is_shown(private: Path, capsys: pytest.CaptureFixture[
 
 def test_a_damaged_model_stops(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (weights,) = (private / "models" / "liver" / "weights").iterdir()
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert main(["doctor", "--quick"]) == 0
-    capsys.readouterr()
-    assert main(["doctor"]) == 3
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert main(["doctor", "--quick"]) == 3
     out = capsys.readouterr().out
-    assert f"error: model liver, {weights.name}: expected sha256 " in out
+    assert f"model liver, {weights.name}: expected 4236 bytes of weights, found 4235 bytes" in out
     assert out.endswith("This machine cannot predict until the error above is fixed.\n")
-    found = as_json(capsys, code=3)
+    found = as_json(capsys, "--quick", code=3)
     assert (found["can_predict"], found["command"]) == (False, None)
     assert [problem["name"] for problem in found["problems"]].count("model") == 1
 

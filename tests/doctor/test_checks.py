@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from segkit.doctor.command import suggested_command
+from segkit.doctor.command import device_that_works, suggested_command
 from segkit.doctor.examine import MACHINE_CHECKS
 from segkit.doctor.facts import Facts, facts
 from segkit.doctor.gpu_checks import driver_problems
+from segkit.doctor.import_checks import gpu_problems, import_problems
+from segkit.doctor.imports import Imports
 from segkit.doctor.machine_checks import LEAST_MEMORY
 from segkit.doctor.package_checks import package_problems
 from segkit.doctor.packages import MODULES, Packages, TorchBuild, packages
@@ -66,8 +68,8 @@ def test_a_container_with_little_memory(tmp_path: Path) -> None:
         (
             "error",
             "memory",
-            "memory: expected at least 1.1 GB that are free, found 536.9 MB, below the limit of"
-            " 1.1 GB. Raise the limit of the container or job (docker run --memory, #SBATCH"
+            "memory: expected at least 419.4 MB that are free, found 209.7 MB, below the limit of"
+            " 419.4 MB. Raise the limit of the container or job (docker run --memory, #SBATCH"
             " --mem).",
         )
     ]
@@ -75,10 +77,16 @@ def test_a_container_with_little_memory(tmp_path: Path) -> None:
 
 CASES: dict[str, tuple[dict[str, object], str, str, Sequence[str]]] = {
     "little memory": (
-        {"memory": Memory(GIB, GIB // 2, 0, None)},
+        {"memory": Memory(GIB, GIB // 4, 0, None)},
         "error",
         "memory",
-        ["found 536.9 MB. Close other programs"],
+        ["found 268.4 MB. Close other programs"],
+    ),
+    "a limit of addresses": (
+        {"memory": Memory(GIB, GIB, 0, None, 10**9)},
+        "warning",
+        "address_space",
+        ["no limit of the address space (ulimit -v), or one of 4.3 GB, found 1.0 GB", "unlimited"],
     ),
     "a share of the cores": (
         {"processor": replace(CPU, quota=2.5)},
@@ -230,6 +238,71 @@ def test_missing_packages() -> None:
             " If you need it: pip install 'segkit[dicom]'.",
         ),
     ]
+
+
+def imports(**errors: str) -> Imports:
+    return Imports(errors, {"threads": 1, "cuda_error": "", "gpus": []})
+
+
+def test_packages_that_cannot_be_imported() -> None:
+    installed = Packages({"edt": "3", "monai": "1"}, {"wsi": {"tifffile": "1"}}, CUDA)
+    broken = "ImportError: x.so: undefined symbol"
+    problems = import_problems(imports(edt=broken, monai=broken, tifffile=broken, os=""), installed)
+    assert [(problem.severity, problem.text.partition(". ")[2][:12]) for problem in problems] == [
+        ("error", "Install segk"),
+        ("warning", "A training w"),
+        ("warning", "Its extra wo"),
+    ]
+
+
+def test_packages_without_memory_are_one_problem() -> None:
+    starved = imports(edt="MemoryError: no message", numpy="x.so: failed to map segment")
+    (problem,) = import_problems(starved, Packages({"edt": "3", "numpy": "2"}, {}, CUDA))
+    assert problem.text == (
+        "edt, numpy: expected enough memory to import them, found that MemoryError: no message."
+        " Raise the limit of the container or job, or of the shell (ulimit -v unlimited)."
+    )
+
+
+H200 = {"name": "NVIDIA H200", "capability": "9.0", "total": 10**11, "free": 10**10, "error": ""}
+
+
+@pytest.mark.parametrize(
+    ("torch", "name", "words", "device"),
+    [
+        ({"gpus": [H200], "cuda_error": ""}, "", "", "auto"),
+        (
+            {"gpus": [], "cuda_error": "RuntimeError: no CUDA-capable device is detected"},
+            "gpu_unusable",
+            "found RuntimeError: no CUDA-capable device is detected. Everything",
+            "auto",
+        ),
+        ({"gpus": [], "cuda_error": ""}, "gpu_unusable", "found that it sees no GPU", "auto"),
+        (
+            {"gpus": [{**H200, "error": "RuntimeError: no kernel image", "free": None}]},
+            "gpu_fails",
+            "NVIDIA H200: expected that PyTorch 2.13.0+cu128 computes on it, found RuntimeError: no"
+            " kernel image. Give predict --device cpu, or install a build of PyTorch for GPUs of"
+            " compute capability 9.0.",
+            "cpu",
+        ),
+        (
+            {"gpus": [{**H200, "free": 10**8}]},
+            "gpu_memory",
+            "at least 1.1 GB of its memory that are free, found 100.0 MB of 100.0 GB",
+            "cpu",
+        ),
+    ],
+)
+def test_gpus_as_pytorch_sees_them(
+    torch: dict[str, object], name: str, words: str, device: str
+) -> None:
+    problems = list(gpu_problems(torch, GPU, CUDA))
+    assert [problem.name for problem in problems] == ([name] if name else [])
+    assert words in "".join(problem.text for problem in problems)
+    assert device_that_works(problems) == device
+    assert ("--device cpu" in suggested_command(SOUND, [], device)) == (device == "cpu")
+    assert list(gpu_problems(torch, GPU, TorchBuild("2", ""))) == []
 
 
 def test_the_command_has_only_flags_that_help() -> None:

@@ -66,7 +66,7 @@ def test_weights_that_are_cut_short_or_missing_are_found_without_reading(tmp_pat
     model, weights = copied(tmp_path / "liver")
     weights.write_bytes(weights.read_bytes()[:1000])
     (short,) = found_models([str(model)], {}, hashed=False)
-    assert f"model liver, {weights.name}: expected 4.2 KB of weights, found 1.0 KB" in (
+    assert f"model liver, {weights.name}: expected 4236 bytes of weights, found 1000 bytes" in (
         text_of(short)
     )
     weights.unlink()

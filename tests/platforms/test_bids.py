@@ -134,7 +134,7 @@ def test_one_of_several_fails(dataset: Path, here: Path, capsys: Any) -> None:
         (
             ["data set", "out", "participant", "--suffix", "CT=FLAIR"],
             3,
-            "expected images sub-LABEL/anat/*_FLAIR.nii.gz, found none",
+            "expected images anat/*_FLAIR.nii.gz, found none",
         ),
         (["data set", "out", "participant", "--suffix", "CT"], 2, "write CHANNEL=SUFFIX"),
         (
@@ -159,7 +159,7 @@ def test_a_word_that_is_no_folder_is_no_bids_app(capsys: pytest.CaptureFixture[s
     assert "unknown verb 'trian'. Did you mean train?" in capsys.readouterr().err
 
 
-def test_channels(here: Path) -> None:
+def test_channels(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Images whose names differ in the channel only are one scan, T1 with contrast apart."""
     channels = ModelChannels(("T1", "T1c", "FLAIR"))
     kinds = kinds_of(channels, {"T1c": "ce-gd_T1w"})
@@ -177,10 +177,29 @@ def test_channels(here: Path) -> None:
         "FLAIR.nii.gz",
     ]
     assert "found none of T1c, FLAIR" in str(part.problem)
+    (anat / "sub-1_run-1_FLAIR.nii").touch()
+    (here / "sub-2" / "anat").mkdir(parents=True)
+    whole = next(scan for scan in scans(here, channels, kinds) if scan.id == "sub-1_run-1")
+    assert "found sub-1_run-1_FLAIR.nii and sub-1_run-1_FLAIR.nii.gz" in str(whole.problem)
+    assert "left out, without images anat/*_FLAIR or T1w.nii.gz: sub-2" in caplog.text
     optional = ModelChannels(channels.names, (0.0, 0.0, 0.0))
     scan = next(scan for scan in scans(here, optional, kinds) if scan.id == "sub-1_run-2")
     assert scan.problem is None
     assert [channel.name for channel in scan.missing] == ["T1c", "FLAIR"]
+
+
+def test_one_image_of_each_channel_needs_no_equal_entities(here: Path) -> None:
+    channels = ModelChannels(("T1", "FLAIR"))
+    anat = here / "sub-1" / "anat"
+    anat.mkdir(parents=True)
+    (here / "dataset_description.json").write_text("{}")
+    for name in "acq-mprage_run-1_T1w", "acq-space_run-1_FLAIR":
+        (anat / f"sub-1_{name}.nii.gz").touch()
+    (scan,) = scans(here, channels, kinds_of(channels, {}))
+    assert scan.id == "sub-1_run-1"
+    assert scan.problem is None
+    (anat / "sub-1_acq-space_run-2_FLAIR.nii.gz").touch()
+    assert len(scans(here, channels, kinds_of(channels, {}))) == 3
 
 
 def test_unknown_channel() -> None:

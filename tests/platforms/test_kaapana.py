@@ -62,14 +62,19 @@ def test_items(
     check_labels(here / "out" / "item-2" / "t1.nii.gz", scan)
 
 
-def test_one_item_of_two_fails(
+def test_items_that_fail(
     here: Path, models: Path, write_scan: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_scan(here / "in" / "good" / "t1.nii.gz")
     (here / "in" / "bad").mkdir()
     (here / "in" / "bad" / "t1.nii.gz").write_bytes(b"no image")
+    (here / "in" / "empty").mkdir()
+    (here / "in" / "notes.txt").touch()
     assert start("segkit run-as kaapana --input in --output out") == 5
-    assert "1 of 2 scans failed; the messages above say why" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "2 of 3 scans failed; the messages above say why" in err
+    assert "in/empty: expected scans" in err
+    assert "in: files beside the items are left out: notes.txt" in err
     assert (here / "out" / "good" / "t1.nii.gz").is_file()
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
+from segkit.preprocessing.orient_and_crop import AxisMap
 from segkit.preprocessing.scan_checks import is_far, range_text
-from segkit.quality.measured_labels import MeasuredLabel, measure_labels, values_of_labels
+from segkit.quality.arrangement import Arrangement
+from segkit.quality.measured_labels import (
+    MeasuredLabel,
+    centers_of,
+    measure_labels,
+    values_of_labels,
+)
 from segkit.volume import Grid, Unit
 
 VOLUMES_APART = 3.0
@@ -30,7 +37,13 @@ That takes less than a second. In a larger box they are counted only where the v
 
 
 def label_warnings(
-    labels: NDArray[Any], plan: Plan, training: DataRanges, grid: Grid
+    labels: NDArray[Any],
+    plan: Plan,
+    training: DataRanges,
+    grid: Grid,
+    *,
+    axis_map: AxisMap = AxisMap((0, 1, 2), (False, False, False)),  # noqa: B008 - frozen
+    arrangements: Sequence[Arrangement] = (),
 ) -> dict[str, str]:
     """Return the labels that differ much from the training data, each with a sentence on how.
 
@@ -40,6 +53,9 @@ def label_warnings(
         training: ranges that the labels can be compared with; see
             `preprocessing.scan_checks.comparable_labels`.
         grid: grid of the scan, in RAS+ order.
+        axis_map: map from the axes of the file to RAS+.
+        arrangements: usual places of the labels, one of each model of an ensemble; a label must be
+            in an unusual place for all of them.
     """
     values_by_name = values_of_labels(plan)
     measured = measure_labels(labels, values_by_name, {})
@@ -52,7 +68,33 @@ def label_warnings(
             warning = label_warning(volume, pieces, usual, cases=training.cases, unit=grid.unit)
             if warning:
                 warnings[name] = warning
+    for name, text in _misplaced(measured, grid, axis_map, arrangements).items():
+        warnings[name] = "; ".join([*([warnings[name]] if name in warnings else []), text])
     return warnings
+
+
+def _misplaced(
+    measured: Mapping[str, MeasuredLabel],
+    grid: Grid,
+    axis_map: AxisMap,
+    arrangements: Sequence[Arrangement],
+) -> dict[str, str]:
+    """Return the labels in unusual places, each with a sentence."""
+    # Only differences of centers count: a reversed axis needs a sign, and no size.
+    signs = [-1.0 if flip else 1.0 for flip in axis_map.flips]
+    edges = [grid.spacing[axis_map.order.index(axis)] for axis in range(3)]
+    centers = {
+        name: [sign * center[axis] for sign, axis in zip(signs, axis_map.order, strict=True)]
+        for name, center in centers_of(measured, edges).items()
+    }
+    found = [arrangement.unusual(centers) for arrangement in arrangements]
+    if not found:
+        return {}
+    return {
+        name: f"{text}; is the orientation of the scan right?"
+        for name, text in found[0].items()
+        if all(name in one for one in found)
+    }
 
 
 def label_warning(

@@ -197,7 +197,8 @@ def _numbered(
     numbered = np.zeros(array.shape, np.uint8 if len(names) < 256 else np.uint16)
     values = {names[name]: values_of(label) for name, label in labels.items()}
     for number in sorted(values, key=lambda number: -len(values[number])):
-        numbered[np.isin(array, values[number])] = number
+        for value in values[number]:
+            np.copyto(numbered, number, where=array == value)
     return numbered
 
 

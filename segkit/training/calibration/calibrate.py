@@ -133,7 +133,7 @@ def _calibrate_one(
         measured = _measured(work, config, wanted)
     fitted = fitted_quality(measured, plan, _groups(cases, measured))
     _check_fitted(model, fitted, measured)
-    entries = {**fitted.expected, **fitted.calibration, **_provenance(dataset, measured, wanted)}
+    entries = {**fitted.entries, **_provenance(dataset, measured, wanted)}
     updated = update_card(model, entries)
     if run is not None and len(model.folds) == 1:
         write_examples(run, fitted.examples)

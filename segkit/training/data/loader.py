@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,13 @@ from torch.utils.data import DataLoader
 from segkit.config.schema import TrainerConfig
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.data.patches import PatchDataset, PatchNumbers
+from segkit.training.data.shared_memory import (
+    as_arrays,
+    as_tensors,
+    memory_error,
+    possible_workers,
+    uses_pipes,
+)
 from segkit.training.signals import ignore_signals
 
 Batch = dict[str, Any]
@@ -38,19 +46,24 @@ def batches_of(
         device: device of the network.
         ranks: the ranks that share a batch.
     """
-    size = patches.rules.plan.batch_size
+    plan = patches.rules.plan
+    size = plan.batch_size
+    workers = possible_workers(worker_count(trainer, device, ranks), is_shared=patches.is_shared)
+    on_node = ranks.part_of(size) * ranks.per_node
+    pipes, pinned = uses_pipes(plan, on_node, workers), device.type == "cuda"
     loader = DataLoader(
         patches,
         batch_size=ranks.part_of(size),
         sampler=PatchNumbers(
             steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count
         ),
-        num_workers=worker_count(trainer, device, ranks),
+        num_workers=workers,
         worker_init_fn=ignore_signals,
+        collate_fn=as_arrays if pipes else None,
         # A thread takes batches from the workers, and the GPU fetches them from pinned memory.
-        pin_memory=device.type == "cuda",
+        pin_memory=pinned and not pipes,
     )
-    return Batches(loader)
+    return Batches(loader, partial(as_tensors, pinned=pinned) if pipes else None)
 
 
 def worker_count(trainer: TrainerConfig, device: torch.device, ranks: Ranks = ALONE) -> int:
@@ -81,23 +94,40 @@ class Batches:
     """Batches of ``loader``; leaving its context ends the worker processes.
 
     Without the context the workers might outlive the training, and the interpreter would wait for
-    them when it exits.
+    them when it exits: they ignore signals.
     """
 
-    def __init__(self, loader: DataLoader[Batch]) -> None:
-        self.loader = loader
-        self._running: Generator[Batch, None, None] | None = None
+    def __init__(
+        self, loader: DataLoader[Batch], received: Callable[[Batch], Batch] | None = None
+    ) -> None:
+        """
+        Args:
+            loader: batches as the processes send them.
+            received: function that is applied to each of them.
+        """
+        self.loader, self.received = loader, received
+        self._running: Iterator[Batch] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        self._running = self._batches()
-        return self._running
+        self._running = iter(self.loader)
+        return self._batches(self._running)
 
     def __enter__(self) -> Batches:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._running is not None:
-            self._running.close()
+        # An error in a process ends the iteration, but not the processes, as long as the error's
+        # traceback exists.
+        end = getattr(self._running, "_shutdown_workers", None)
+        if end is not None:
+            end()
 
-    def _batches(self) -> Generator[Batch, None, None]:
-        yield from self.loader
+    def _batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        try:
+            for batch in batches:
+                yield self.received(batch) if self.received else batch
+        except RuntimeError as error:
+            meaning = memory_error(error)
+            if meaning is None:
+                raise
+            raise meaning from error

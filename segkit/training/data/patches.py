@@ -37,6 +37,7 @@ from segkit.training.data.augment_spatial import (
     resample_patch,
 )
 from segkit.training.data.label_balance import balance_labels
+from segkit.training.data.shared_memory import shared_if_possible
 
 ORDER_STREAM = 0xFFFF_FFFF
 """Index of the random stream that shuffles the cases of an epoch; no patch has it."""
@@ -71,9 +72,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         self.rules = rules
         plan = replace(rules.plan, mirror_axes=())
         self._plain = replace(rules, plan=plan, augment=without_augmentation(rules.augment))
-        # In shared memory, so that the processes that cut patches see a change.
-        self._plain_from = torch.tensor(NO_PATCH)
-        self._plain_from.share_memory_()  # type: ignore[no-untyped-call]
+        self._plain_from = shared_if_possible(torch.tensor(NO_PATCH))
         self.balance = balance_labels([_labels_of(case) for case in self.cases], rules.foreground)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
@@ -89,6 +88,11 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         plain = epoch * len(self.cases) + index >= int(self._plain_from)
         image, labels = cut_patch(case, self._plain if plain else self.rules, center, random)
         return {"image": image, "labels": labels, "case": case.id}
+
+    @property
+    def is_shared(self) -> bool:
+        """True if processes that cut patches see when the augmentation ends."""
+        return bool(self._plain_from.is_shared())  # type: ignore[no-untyped-call]
 
     def plain(self) -> PatchDataset:
         """Return the same patches without augmentation, except for channel_dropout."""

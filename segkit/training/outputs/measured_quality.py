@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,9 +17,12 @@ from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.quality.accuracy import estimate_with_accuracy
+from segkit.quality.arrangement import Centers
+from segkit.quality.arrangement_entry import arrangement_entry
 from segkit.quality.entry import expected_dice_entry
 from segkit.quality.features import label_features, voxel_volume_of
 from segkit.quality.fitting import AS_IT_IS, Example
+from segkit.quality.measured_labels import centers_of, measure_labels, values_of_labels
 from segkit.quality.soft_overlap import SoftOverlap
 from segkit.training.data.degraded_copies import copies
 from segkit.training.outputs.temperature import (
@@ -56,6 +59,8 @@ class MeasuredCase:
     """Labels of the case as it is and of its copies."""
     calibration: CaseCalibration | None
     """Sums for temperatures, of the case as it is; None if it has no label."""
+    centers: Mapping[str, Centers]
+    """Center of each label that was found, in mm, by kind of degradation."""
 
 
 @torch.inference_mode()
@@ -71,7 +76,7 @@ def measure_case(network: ReadyNetwork, case: PreparedCase, plan: Plan) -> Measu
         InputError: scores of the case as it is that are NaN or infinite.
     """
     examples: list[Example] = []
-    calibration = None
+    calibration, centers = None, {}
     for kind, image, reference in copies(case, plan):
         try:
             scores = _scores(network, image, plan, f"{case.id} ({kind})")
@@ -81,10 +86,11 @@ def measure_case(network: ReadyNetwork, case: PreparedCase, plan: Plan) -> Measu
             log.debug("%s", error)
             continue
         dice = dice_by_name(scores, reference.to(network.device), plan)
-        examples += _examples(scores, dice, plan, case=case.id, kind=kind)
+        found, centers[kind] = _examples(scores, dice, plan, case=case.id, kind=kind)
+        examples += found
         if kind == AS_IT_IS:
             calibration = case_calibration(scores, reference.numpy(), plan)
-    return MeasuredCase(tuple(examples), calibration)
+    return MeasuredCase(tuple(examples), calibration, centers)
 
 
 def _scores(network: ReadyNetwork, image: Tensor, plan: Plan, name: str) -> Tensor:
@@ -100,8 +106,8 @@ def _scores(network: ReadyNetwork, image: Tensor, plan: Plan, name: str) -> Tens
 
 def _examples(
     scores: Tensor, dice: Mapping[str, float], plan: Plan, *, case: str, kind: str
-) -> Iterator[Example]:
-    """Yield each label with voxels in the prediction, and with a Dice."""
+) -> tuple[list[Example], Centers]:
+    """Return each label with voxels in the prediction and with a Dice, and the labels' centers."""
     overlap = SoftOverlap(len(plan.labels), regions=bool(plan.regions))
     decide = decide_by(plan.label_values, regions=bool(plan.regions))
     planes = []
@@ -110,16 +116,22 @@ def _examples(
         overlap.add(plane)
         planes.append(decide(plane))
     labels = np.concatenate(planes)
+    measured = measure_labels(labels, values_of_labels(plan), {})
     features = label_features(
         overlap,
         labels,
         plan,
         voxel_volume=voxel_volume_of(plan),
         ranges=None if plan.ignore is not None else plan.training,
+        measured=measured,
     )
-    for index, name in enumerate(plan.labels):
-        if name in dice and overlap.voxels[index]:
-            yield Example(case, kind, name, features[name], dice[name])
+    examples = [
+        Example(case, kind, name, features[name], dice[name])
+        for index, name in enumerate(plan.labels)
+        if name in dice and overlap.voxels[index]
+    ]
+    edges = [edge or 0.0 for edge in plan.spacing]
+    return examples, centers_of(measured, edges)
 
 
 @dataclass(frozen=True)
@@ -132,6 +144,13 @@ class FittedQuality:
     """Entry of bundle.json for the expected Dice; empty without enough cases."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """Entry of bundle.json for the temperatures; empty without enough cases."""
+    arrangement: Mapping[str, Any] = field(default_factory=dict)
+    """Entry of bundle.json for the places of labels; empty without enough cases."""
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """All entries of bundle.json."""
+        return {**self.expected, **self.calibration, **self.arrangement}
 
 
 def fitted_quality(
@@ -151,4 +170,5 @@ def fitted_quality(
         examples,
         expected_dice_entry(*fitted) if fitted else {},
         fitted_calibration(list(sums.values()), plan, [groups[name] for name in sums]),
+        arrangement_entry({name: case.centers for name, case in measured.items()}, groups, plan),
     )

@@ -73,7 +73,7 @@ class QualityFit(AfterValidation):
 
     def entry(self) -> dict[str, Any]:
         """Return the entries of bundle.json (`segkit.quality`); empty without enough cases."""
-        return {**self.fitted.expected, **self.fitted.calibration}
+        return self.fitted.entries
 
     def write(self, folder: Path) -> None:
         """Write the examples into the folder of the run; without any, remove those of a past end.
@@ -92,12 +92,11 @@ class QualityFit(AfterValidation):
             log.info("expected Dice of new scans, %s", measured_accuracy(self.fitted.expected))
         if measured < to_measure:
             log.info(
-                "there was time to measure %d of %d validation cases for %s; to measure all: %s",
+                "%sthere was time to measure %d of %d validation cases%s; to measure all: %s",
+                "" if self.fitted.expected else "no expected Dice for new scans: ",
                 measured,
                 to_measure,
-                "the expected Dice"
-                if self.fitted.expected
-                else "an expected Dice, and it has none",
+                " for the expected Dice" if self.fitted.expected else "",
                 command,
             )
         elif not self.fitted.expected:

@@ -19,6 +19,7 @@ from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, is_leftover, remove_leftovers, write_text
 from segkit.files.locks import HOLDER, LOCK
 from segkit.files.names import STUDY
+from segkit.machine.folders import folder
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
 from segkit.preprocessing.harmonization import is_harmonized_by_table
@@ -217,6 +218,28 @@ def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:
     parent = run_dir.resolve().parent
     is_read_only = parent.is_dir() and not os.access(parent, os.W_OK)
     return (run_dir if is_read_only else run_dir.parent) / PREPARED
+
+
+def check_place(config: TrainConfig, dataset_name: str) -> None:
+    """Check that a folder for the runs can be made, before the dataset is measured for minutes.
+
+    A folder of earlier runs is not tried: a finished run in it is not trained again.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    place = RUNS / safe_name(dataset_name)
+    if config.run_dir or place.exists():
+        return
+    problem = folder(place).problem
+    if problem:
+        raise InputError(
+            place,
+            expected="a folder for the run that can be written to",
+            found=problem,
+            remedy="Give run_dir=PATH in a folder that can be written to, or change to one; in a"
+            " container, mount one and work in it (docker run -v FOLDER:/work -w /work).",
+        )
 
 
 def safe_name(name: str) -> str:

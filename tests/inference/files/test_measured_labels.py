@@ -14,6 +14,7 @@ from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
 from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.preprocessing.scan_checks import comparable_labels
+from segkit.quality.arrangement import Arrangement, Usual
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[2] / "data" / "plan_v1.json"
@@ -93,3 +94,45 @@ def test_a_stack_for_a_model_of_single_slices() -> None:
 def test_a_slide_for_a_model_of_tiles() -> None:
     tiles = replace(plan(organ=ORGAN), unit="px")
     assert warnings_of(Volume(np.ones((1, 500, 50, 1), np.uint8), np.eye(4), "px"), tiles) == {}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+def test_places_are_those_of_the_patient(order: tuple[int, int, int], sign: int) -> None:
+    """The same two labels, 12 mm one behind the other, in files whose axes point elsewhere."""
+    model = plan(front=ORGAN, back=ORGAN)
+    array = np.zeros((20, 20, 20), np.uint8)
+    array[4:6, 15:17, 8:10], array[4:6, 11:13, 8:10] = 1, 2  # y points forward, in voxels of 3 mm
+    affine = np.eye(4)
+    affine[:3, :3] = (np.diag([2.0, 3.0, 4.0])[:, order]) * sign
+    stored = array.transpose(order)[::sign, ::sign, ::sign]
+    labels = Volume(stored[None], affine)
+    ras, axis_map = to_ras(labels)
+    usual = Usual(20, (0.0, -12.0, 0.0), (1.0, 1.0, 1.0))
+
+    def found(front: Arrangement) -> dict[str, str]:
+        training = replace(model.training, labels={}) if model.training else None
+        assert training is not None
+        return label_warnings(
+            labels.array[0], model, training, ras.grid, axis_map=axis_map, arrangements=[front]
+        )
+
+    assert found(Arrangement("front", {"back": usual})) == {}
+    other = replace(usual, mean=(0.0, 12.0, 0.0))
+    text = found(Arrangement("front", {"back": other}))["back"]
+    assert text.startswith("its center is 12 mm posterior of that of front, usually 8.")
+
+
+def test_all_models_of_an_ensemble_must_agree_on_a_place() -> None:
+    model = plan(front=ORGAN, back=ORGAN)
+    array = np.zeros((9, 9, 9), np.uint8)
+    array[1, 1, 1], array[1, 7, 1] = 1, 2
+    ahead = Arrangement("front", {"back": Usual(20, (0.0, 6.0, 0.0), (1.0, 1.0, 1.0))})
+    behind = Arrangement("front", {"back": Usual(20, (0.0, -6.0, 0.0), (1.0, 1.0, 1.0))})
+    assert model.training is not None
+    training, grid = replace(model.training, labels={}), Volume(array[None], np.eye(4)).grid
+
+    def found(*arrangements: Arrangement) -> list[str]:
+        return list(label_warnings(array, model, training, grid, arrangements=arrangements))
+
+    assert (found(behind), found(behind, ahead), found(behind, behind)) == (["back"], [], ["back"])

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
-from segkit.bundle.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.pack import pack_bundle
 from segkit.cli import main
+from segkit.dataset.layouts import read_dataset
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.fingerprint import measure
+from segkit.fingerprint.identical_images import with_voxels_hashes
 from segkit.quality.example_file import read_examples
 from tests.small_training import QUICK
 from tests.training.conftest import write_balls
@@ -58,6 +62,10 @@ def renamed(data: Path, folder: Path, ids: list[str]) -> Path:
             (folder / kind).mkdir(parents=True, exist_ok=True)
             shutil.copy(data / f"{kind}Tr" / f"{case}.nii.gz", folder / kind / f"x{number}.nii.gz")
     return folder
+
+
+def measured(data: Path) -> tuple[CaseFacts, ...]:
+    return measure(read_dataset(data)).cases
 
 
 NAMES = ["dataset.channels=[MRI]", "dataset.labels={low:3,high:7}"]
@@ -129,6 +137,22 @@ def test_a_model_without_a_record(
     assert "cases are told apart by their ids" in capsys.readouterr().err
 
 
+def test_each_fold_measures_the_cases_that_it_held_out(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    model = read_bundle(run)
+    (seen,) = model.card["trained_on"].values()
+    dataset = read_dataset(data)
+    hashes = {case.voxels_hash[:12] for case in with_voxels_hashes(dataset, measured(data)).cases}
+    others = {"scans": sorted(hashes - set(seen["scans"])), "complete": True}
+    entry = {"name": "cv", "trained_on": {"0": seen, "1": others}}
+    states = {fold: model.state("0") for fold in "01"}
+    both = write_bundle(tmp_path / "cv", model.plan, entry, states)
+    assert main(["calibrate", str(both.path), str(data)]) == 0
+    assert card(both.path)["expected_dice"]["accuracy"]["cases"] == 8
+    assert card(both.path)["expected_dice"]["accuracy"]["groups"] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -137,6 +161,7 @@ def test_a_model_without_a_record(
         (["dataset=nowhere"], "nowhere"),
         (["--cases", "2"], "--cases 2: must be a whole number of at least 3"),
         (["--minutes", "0"], "--minutes 0: must be a number above 0"),
+        (["--minutes", "five"], "--minutes five: must be a number above 0"),
     ],
 )
 def test_wrong_words(
@@ -144,6 +169,17 @@ def test_wrong_words(
 ) -> None:
     assert main(["calibrate", str(trained), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_little_time(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One case is measured in any time, and one is too few."""
+    before = card(run)
+    assert main(["calibrate", str(run), "--minutes", "0.0001"]) == 3
+    error = capsys.readouterr().err
+    assert "measured 1 of 4 cases, as --minutes allows" in error
+    assert "found 1 that were measured, with a label in 1 of them. Nothing was changed" in error
+    assert card(run) == before
+    assert not (run / "expected_dice.csv").exists()
 
 
 def test_an_unfinished_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

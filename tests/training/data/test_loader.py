@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import multiprocessing
 
+import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from segkit.config.schema import TrainerConfig
 from segkit.training.compute.distributed import Ranks
 from segkit.training.data.loader import MAX_WORKERS, Batches, available_cores, worker_count
+from segkit.training.signals import ignore_signals
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -50,3 +52,20 @@ def test_workers() -> None:
     assert worker_count(TrainerConfig(), GPU, Ranks(count=many, slurm=True)) == worker_count(
         TrainerConfig(), GPU
     )
+
+
+class Broken(Numbers):
+    def __getitem__(self, number: int) -> int:
+        raise ValueError("this patch is broken")
+
+
+def test_processes_end_if_one_of_them_fails() -> None:
+    broken = DataLoader(
+        Broken(), sampler=range(9), batch_size=1, num_workers=2, worker_init_fn=ignore_signals
+    )
+    with (
+        pytest.raises(ValueError, match="this patch is broken") as error,
+        Batches(broken) as batches,  # type: ignore[arg-type]
+    ):
+        next(iter(batches))
+    assert multiprocessing.active_children() == [], error.traceback

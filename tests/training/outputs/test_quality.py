@@ -116,7 +116,7 @@ def test_without_time_nothing_is_measured(
     measured.folder = Path("my runs")
     measured.measure(module)
     assert (
-        "there was time to measure 0 of 4 validation cases for an expected Dice, and it has none; "
+        "no expected Dice for new scans: there was time to measure 0 of 4 validation cases; "
         "to measure all: segkit calibrate 'my runs'"
     ) in caplog.text
     assert measured.fitted.examples == ()

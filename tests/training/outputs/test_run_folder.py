@@ -15,6 +15,7 @@ from segkit.training.outputs.run_folder import (
     CROSS_VALIDATION,
     TRAINING,
     check_kind,
+    check_place,
     default_run_dir,
     folder_kind,
     point_latest,
@@ -171,3 +172,20 @@ def test_prepared_cases_lie_in_the_run_if_only_that_is_writable(
     assert prepared_folder(load(), tmp_path / "run") == tmp_path / "run" / "prepared"
     (tmp_path / "run" / "prepared").mkdir(parents=True)
     assert run_state(tmp_path / "run") == "new"
+
+
+def test_a_place_without_write_access_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load(["dataset=scans"])
+    check_place(config, "liver")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(
+        InputError,
+        match=r"runs/liver: expected a folder for the run that can be written to, found not a"
+        r" directory\. Give run_dir=PATH in a folder that can be written to",
+    ):
+        check_place(config, "liver")
+    check_place(dataclasses.replace(config, run_dir="elsewhere/run"), "liver")
