@@ -30,7 +30,7 @@ def manifest(part: str, capsys: pytest.CaptureFixture[str], *flags: str) -> dict
 def test_app_json(capsys: pytest.CaptureFixture[str]) -> None:
     app = manifest("app", capsys, "-m", str(FROZEN), "--memory", "4GB")
     assert app["type"] in ("service", "application")
-    assert app["command"] == "segkit run-as map --max-memory 3.6GB -m bundle_v1"
+    assert app["command"] == "segkit run-as map --max-memory 3600MB -m bundle_v1"
     assert app["input"]["formats"] == ["file"]
     assert app["output"]["format"] == "file"
     assert all(SEMANTIC.fullmatch(app[key]) for key in ("apiVersion", "sdkVersion", "version"))
@@ -58,7 +58,7 @@ def test_dockerfile(capsys: pytest.CaptureFixture[str]) -> None:
     source, label, words = capsys.readouterr().out.splitlines()
     assert source == "FROM here/segkit:2"
     assert 'image.title="segkit"' in label
-    assert json.loads(words.removeprefix("CMD ")) == ["run-as", "map", "--max-memory", "7.2GB"]
+    assert json.loads(words.removeprefix("CMD ")) == ["run-as", "map", "--max-memory", "7200MB"]
 
 
 def test_studies(
