@@ -97,5 +97,7 @@ $(PEERS)/.installed: pyproject.toml constraints.txt
 $(TOOLS)/.installed: Makefile
 	$(PYTHON) -m venv --clear $(TOOLS)/dcmqi
 	$(TOOLS)/dcmqi/bin/python -m pip install --quiet dcmqi==1.5.7
+	$(PYTHON) -m venv --clear $(TOOLS)/platforms
+	$(TOOLS)/platforms/bin/python -m pip install --quiet boutiques==0.5.33 bids-validator-deno==3.0.2
 	-mkdir -p $(TOOLS)/niivue && npm install --silent --no-audit --no-fund --prefix $(TOOLS)/niivue @niivue/niivue@0.69.0
 	@touch $@

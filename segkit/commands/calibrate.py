@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import with_dataset
@@ -55,10 +56,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise UsageError(f"--minutes {text}: must be a number above 0")
-    return value
+    with suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise UsageError(f"--minutes {text}: must be a number above 0")
 
 
 def _whole(text: str) -> int:

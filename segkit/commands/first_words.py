@@ -19,7 +19,9 @@ def own_words(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     >>> own_words(["segkit", "predict", "scan.nii"], ["predict"])
     ['predict', 'scan.nii']
     """
-    rest = list(words[1:] if words[:1] == ["segkit"] else words)
+    rest = list(words)
+    if rest[:1] == ["segkit"]:
+        del rest[0]
     is_app = len(rest) >= 3 and rest[0] not in verbs and rest[2] in LEVELS
     # A path that does not exist is a folder that was not mounted: run-as says so.
     is_path = is_app and (os.path.isdir(rest[0]) or os.path.isabs(rest[0]))

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from segkit.commands.platform_run import add_folders, chosen_model, platform_parser, segment
 from segkit.inference.files.outputs import Job
-from segkit.platforms.grand_challenge import INPUT, MODEL, OUTPUT, OUTPUT_PATH, TIFF, job, relative_path, slugs_of
+from segkit.platforms.grand_challenge import (
+    INPUT,
+    MODEL,
+    OUTPUT,
+    OUTPUT_PATH,
+    TIFF,
+    job,
+    relative_path,
+    slugs_of,
+)
 from segkit.platforms.tiff_resolution import copy_resolution
 
 if TYPE_CHECKING:

@@ -80,8 +80,7 @@ def write_description(output: Path, dataset: Path, card: ModelCard) -> None:
     own = {
         "Name": "segkit",
         "Version": __version__,
-        "Description": f"Model {card.name} of {card.created}, hash {card.hash}. "
-        "For research only.",
+        "Description": f"Model {card.name} of {card.created}, hash {card.hash}. For research only.",
     }
     before = [entry for entry in _generators(output / DESCRIPTION) if entry != own]
     content = {

@@ -87,7 +87,7 @@ class Facts:
 
     def command(self, platform: str) -> list[str]:
         """Return the command line that a platform starts, as words."""
-        limit = f"{self.memory * OWN_SHARE / 1e9:.3g}GB"
+        limit = f"{int(self.memory * OWN_SHARE) // 10**6}MB"
         chosen = ["-m", self.model] if self.model else []
         return ["segkit", "run-as", platform, "--max-memory", limit, *chosen, *self.more]
 

@@ -79,7 +79,7 @@ def dockerfile(facts: Facts) -> str:
 
     Platforms start the command of the manifests, so these are written anew, with the same facts.
     """
-    flags = ["--memory", f"{facts.mebibytes}MiB", *(["--gpu"] if facts.gpu else [])]
+    flags = ["--memory", f"{facts.memory}B", *(["--gpu"] if facts.gpu else [])]
     if facts.model:
         flags += ["-m", facts.model]
     manifests = [

@@ -206,6 +206,20 @@ def test_channels(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert [channel.name for channel in scan.missing] == ["T1c", "FLAIR"]
 
 
+def test_one_image_of_each_channel_needs_no_equal_entities(here: Path) -> None:
+    channels = ModelChannels(("T1", "FLAIR"))
+    anat = here / "sub-1" / "anat"
+    anat.mkdir(parents=True)
+    (here / "dataset_description.json").write_text("{}")
+    for name in "acq-mprage_run-1_T1w", "acq-space_run-1_FLAIR":
+        (anat / f"sub-1_{name}.nii.gz").touch()
+    (scan,) = scans(here, channels, kinds_of(channels, {}))
+    assert scan.id == "sub-1_run-1"
+    assert scan.problem is None
+    (anat / "sub-1_acq-space_run-2_FLAIR.nii.gz").touch()
+    assert len(scans(here, channels, kinds_of(channels, {}))) == 3
+
+
 def test_unknown_channel() -> None:
     with pytest.raises(UsageError, match=r"which images are the channel b0.*--suffix b0=SUFFIX"):
         kinds_of(ModelChannels(("b0",)), {})

@@ -30,7 +30,7 @@ def manifest(part: str, capsys: pytest.CaptureFixture[str], *flags: str) -> dict
 def test_app_json(capsys: pytest.CaptureFixture[str]) -> None:
     app = manifest("app", capsys, "-m", str(FROZEN), "--memory", "4GB")
     assert app["type"] in ("service", "application")
-    assert app["command"] == "segkit run-as map --max-memory 3.6GB -m bundle_v1"
+    assert app["command"] == "segkit run-as map --max-memory 3600MB -m bundle_v1"
     assert app["input"]["formats"] == ["file"]
     assert app["output"]["format"] == "file"
     assert all(SEMANTIC.fullmatch(app[key]) for key in ("apiVersion", "sdkVersion", "version"))
@@ -61,9 +61,7 @@ def test_environment_of_the_specification(capsys: pytest.CaptureFixture[str]) ->
     assert manifest("app", capsys)["environment"].keys() == expected
 
 
-def test_dockerfile(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dockerfile(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It writes the manifests anew: platforms start their command, not that of the image."""
     (here / "größe").symlink_to(FROZEN)
     flags = ["-m", "größe", "--memory", "4GiB", "--gpu"]
@@ -73,12 +71,12 @@ def test_dockerfile(
     assert 'image.title="segkit-größe"' in label
     assert (root, user) == ("USER root", "USER 10001:10001")
     assert json.loads(words.removeprefix("CMD ")) == [
-        "run-as", "map", "--max-memory", "3.87GB", "-m", "größe"
+        "run-as", "map", "--max-memory", "3865MB", "-m", "größe"
     ]  # fmt: skip
     folder, *commands = run.removeprefix("RUN ").split(" && ")
     assert folder == "mkdir -p /etc/holoscan"
-    for part, command in zip(("app", "pkg"), commands, strict=True):
-        command, _, target = command.partition(" > ")
+    for part, line in zip(("app", "pkg"), commands, strict=True):
+        command, _, target = line.partition(" > ")
         assert target == f"/etc/holoscan/{part}.json"
         assert start(command) == 0
         assert json.loads(capsys.readouterr().out) == manifest(part, capsys, *flags)

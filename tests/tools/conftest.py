@@ -21,7 +21,8 @@ from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 TOOLS = Path(os.environ.get("SEGKIT_TOOLS", Path(__file__).parents[2] / ".tools"))
-"""Where `make test-tools` installs: dcmqi (a virtual environment) and niivue (with node_modules).
+"""Where `make test-tools` installs: dcmqi and platforms (virtual environments), and niivue (with
+node_modules).
 """
 ORIGIN = (-20.0, 31.5, 4.0)
 SHAPE = (37, 29, 20)
@@ -108,6 +109,8 @@ class Tools:
     folder = TOOLS
     how = {  # noqa: RUF012 (read only)
         "segimage2itkimage": "make test-tools installs dcmqi",
+        "bosh": "make test-tools installs boutiques",
+        "bids-validator-deno": "make test-tools installs it",
         "dciodvfy": "apt-get install dicom3tools",
         "node": "install Node.js 20 or later",
         "plastimatch": "apt-get install plastimatch",
@@ -115,7 +118,8 @@ class Tools:
 
     def find(self, name: str) -> str:
         """Return a program's path, or skip with what installs it."""
-        found = shutil.which(name) or shutil.which(name, path=TOOLS / "dcmqi" / "bin")
+        places = os.pathsep.join(str(TOOLS / part / "bin") for part in ("dcmqi", "platforms"))
+        found = shutil.which(name) or shutil.which(name, path=places)
         if found is None:
             pytest.skip(f"{name} is not installed: {self.how.get(name, 'apt-get install dcmtk')}")
         return found

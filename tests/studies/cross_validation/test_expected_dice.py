@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from segkit.quality.example_file import write_examples
 from segkit.studies.cross_validation.expected_dice import pooled_expected_dice
+from segkit.studies.cross_validation.joint_entries import joint_entries
 from tests.quality.examples import examples
 
 
@@ -31,3 +34,13 @@ def test_one_fold_cannot_say_how_accurate_it_is(tmp_path: Path) -> None:
     runs = folds(tmp_path, 1)
     (tmp_path / "older").mkdir()
     assert pooled_expected_dice([*runs, tmp_path / "older"]) == {}
+
+
+def test_a_study_without_one_says_how_to_get_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    runs = folds(tmp_path, 1)
+    found = joint_entries([SimpleNamespace(card={})], runs)  # type: ignore[list-item]
+    assert "expected_dice" not in found
+    assert f"to measure more: segkit calibrate {tmp_path}" in caplog.text

@@ -161,6 +161,7 @@ def test_each_fold_measures_the_cases_that_it_held_out(
         (["dataset=nowhere"], "nowhere"),
         (["--cases", "2"], "--cases 2: must be a whole number of at least 3"),
         (["--minutes", "0"], "--minutes 0: must be a number above 0"),
+        (["--minutes", "five"], "--minutes five: must be a number above 0"),
     ],
 )
 def test_wrong_words(
@@ -168,6 +169,17 @@ def test_wrong_words(
 ) -> None:
     assert main(["calibrate", str(trained), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_little_time(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One case is measured in any time, and one is too few."""
+    before = card(run)
+    assert main(["calibrate", str(run), "--minutes", "0.0001"]) == 3
+    error = capsys.readouterr().err
+    assert "measured 1 of 4 cases, as --minutes allows" in error
+    assert "found 1 that were measured, with a label in 1 of them. Nothing was changed" in error
+    assert card(run) == before
+    assert not (run / "expected_dice.csv").exists()
 
 
 def test_an_unfinished_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

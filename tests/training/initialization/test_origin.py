@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.mask_lookup import find_mask
+from segkit.bundle.trained_on import TrainedOn, scans_of
 from segkit.cli import main
 from segkit.config.compose import load
-from segkit.dataset.split import split_cases
+from segkit.dataset.dataset import Case
+from segkit.dataset.split import Split, split_cases
 from segkit.networks import build_network
 from segkit.networks.mask_file import MaskFile, write_mask
 from segkit.networks.masks import dense_masks, kept_and_total, prune_by_magnitude
@@ -93,6 +96,26 @@ def test_validation_cases_that_the_weights_have_seen_are_named(
     count = len(other.validation)
     assert f"{count} of the {count} validation cases were trained on before" in caplog.text
     assert other.validation[0].id in caplog.text
+
+
+def test_scans_that_a_model_has_seen_are_told_by_their_voxels(
+    plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cases = [Case(name, (), voxels_hash=name * 32) for name in "abc"]
+    entries = {"trained_on": {"0": scans_of(cases[:1]).to_json()}}
+    states = {"0": build_network(plan_for_balls).state_dict()}
+    made = partial(write_bundle, plan=plan_for_balls, states=states)
+    model = made(tmp_path / "m", card=entries)
+    warn_of_seen_cases(Origin(model), Split((), tuple(cases[1:])))
+    assert not caplog.text
+    warn_of_seen_cases(Origin(model), Split((), tuple(cases)))
+    assert "1 of the 3 validation cases were trained on before" in caplog.text
+    caplog.clear()
+    older = Origin(made(tmp_path / "older", card={}))
+    warn_of_seen_cases(older, Split((), tuple(cases)))
+    assert "does not record all scans that it was trained on" in caplog.text
+    assert older.trained_on() == TrainedOn(frozenset(), complete=False)
+    assert Origin().trained_on() is None
 
 
 @pytest.mark.slow
