@@ -130,8 +130,8 @@ def chosen_model(
         InputError: no model has this name.
     """
     if name:
-        places = [str(folder or ""), environment.get("SEGKIT_MODELS", DEFAULT_FOLDER)]
-        return resolve_model(name, {**environment, "SEGKIT_MODELS": os.pathsep.join(places)})
+        folders = [str(folder or ""), environment.get("SEGKIT_MODELS", DEFAULT_FOLDER)]
+        return resolve_model(name, {**environment, "SEGKIT_MODELS": os.pathsep.join(folders)})
     if folder is not None and folder.is_dir() and (is_model(folder) or any(models_in(folder))):
         return folder
     if environment.get("SEGKIT_MODEL"):

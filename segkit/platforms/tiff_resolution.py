@@ -50,13 +50,13 @@ def _slide_tags(path: Path) -> dict[str, Any]:
     import tifffile  # noqa: PLC0415
 
     with tifffile.TiffFile(path) as file:
-        tags = file.pages[0].tags
+        tags = file.pages.first.tags
         return {name: tags[tag].value for name, tag in TAGS.items() if tag in tags}
 
 
 def _set_slide_tags(path: Path, found: dict[str, Any]) -> None:
     import tifffile  # noqa: PLC0415
 
-    with tifffile.TiffFile(path, mode="r+b") as file:
+    with tifffile.TiffFile(path, mode="r+") as file:
         for name, tag in TAGS.items():
-            file.pages[0].tags[tag].overwrite(found[name])
+            file.pages.first.tags[tag].overwrite(found[name])
