@@ -70,8 +70,8 @@ def main() -> None:
         pairs = _ct(tuple(given.shape))
     else:
         pairs = _masks(*map(Path, given.folders), given.cases)
-    moved = [Pair(np.roll(pair[0], given.moved, 0), *pair[1:]) for pair in pairs]
-    _compare(moved, given.rounds)
+    pairs = [Pair(np.roll(pair[0], given.moved, 0), *pair[1:]) for pair in pairs]
+    _compare(pairs, given.rounds)
 
 
 def _compare(pairs: list[Pair], rounds: int) -> None:
@@ -81,7 +81,7 @@ def _compare(pairs: list[Pair], rounds: int) -> None:
     print("| what | MONAI | segkit | ratio |\n| --- | --- | --- | --- |")
     for what, theirs, ours in (
         ("HD95 and surface Dice", _monai_surfaces, _segkit_surfaces),
-        ("all nine metrics", _monai_all, _segkit_all),
+        ("all nine metrics", monai_all, _segkit_all),
     ):
         seconds: list[tuple[float, float]] = []
         for _ in range(rounds):
@@ -114,7 +114,7 @@ def _segkit_surfaces(pair: Pair) -> Values:
     return [distances.hd95(), distances.within(TOLERANCE)]
 
 
-def _monai_all(pair: Pair) -> Values:
+def monai_all(pair: Pair) -> Values:
     """Return Dice, IoU, ASSD, sensitivity, precision, volumes, HD95, surface Dice."""
     masks = _tensors(pair)
     # Of boolean masks, MONAI's confusion matrix has no true positives.
@@ -155,13 +155,13 @@ def _masks(predictions: Path, references: Path, cases: int) -> Iterator[Pair]:
 
 def _ct(shape: tuple[int, ...]) -> Iterator[Pair]:
     labels = ct_phantom(0, shape, whole=True)[1].array[0]
-    predicted = _moved(labels)
+    predicted = moved(labels)
     spacing = tuple(extent / size for extent, size in zip(EXTENT, shape, strict=True))
     for value in LABELS.values():
         yield Pair(predicted == value, labels == value, spacing)
 
 
-def _moved(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def moved(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the labels, moved by one voxel along X in half of the blocks."""
     blocks = [-(-size // BLOCK) for size in labels.shape]
     chosen = np.random.default_rng(0).random(blocks) < 0.5
@@ -197,7 +197,7 @@ def _write_many_labels(folder: Path, shape: tuple[int, ...], cases: int) -> None
     x, y, z = (np.arange(size) // 64 % 2 for size in shape)
     part = (4 * x[:, None, None] + 2 * y[:, None] + z).astype(np.uint8)
     array[array > 0] = (8 * (array[array > 0] - 1) + part[array > 0] + 1).astype(np.uint8)
-    predicted = labels.with_array(_moved(array)[None])
+    predicted = labels.with_array(moved(array)[None])
     for number in range(cases):
         write_labels(
             folder / "references" / f"case{number}.nii.gz", Volume(array[None], labels.affine)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import Structure, values_of
 from segkit.evaluation.pairs import Pair, Pairs
+from segkit.labels.postprocessing import present_values
 from segkit.volume import Volume
 
 
@@ -68,7 +68,7 @@ def _labels_to_compare(
 
 def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:
     """Return the named labels, and ``label_5`` for every other value that occurs."""
-    values = {int(value) for volume in volumes for value in np.unique(volume.array)}
+    values = {int(value) for volume in volumes for value in present_values(volume.array)}
     named = {value for structure in names.values() for value in values_of(structure)}
     unnamed = sorted(values - {0} - named)
     return {**names, **{f"label_{value}": value for value in unnamed}}

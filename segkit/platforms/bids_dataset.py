@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +112,9 @@ def scans(
     _check(dataset)
     found: list[Scan] = []
     without = []
-    for participant in _participants(dataset, participants):
+    chosen = _participants(dataset, participants)
+    _check_sessions(dataset, chosen, sessions)
+    for participant in chosen:
         folders = _anat_folders(participant, sessions)
         own = [scan for folder in folders for scan in _scans_of_folder(folder, channels, kinds)]
         found += own
@@ -148,6 +150,24 @@ def _anat_folders(participant: Path, sessions: Sequence[str]) -> Iterator[Path]:
             yield place / "anat"
 
 
+def _check_sessions(dataset: Path, participants: Sequence[Path], labels: Sequence[str]) -> None:
+    """Check that each session is one of some participant.
+
+    Raises:
+        InputError: it is not.
+    """
+    known = {path.name: None for folder in participants for path in _folders(folder, "ses-")}
+    for label in labels:
+        name = f"ses-{label.removeprefix('ses-')}"
+        if name not in known:
+            raise InputError(
+                dataset,
+                expected=f"the folder {name} of a participant",
+                found=first_few(known) or "no folder ses-LABEL",
+                remedy="Correct the label of the session.",
+            )
+
+
 def _participants(dataset: Path, labels: Sequence[str]) -> list[Path]:
     """Return the folders of the participants, or of those with these labels.
 
@@ -176,16 +196,31 @@ def _folders(folder: Path, start: str) -> list[Path]:
 def _scans_of_folder(
     folder: Path, channels: ModelChannels, kinds: Sequence[Kind]
 ) -> Iterator[Scan]:
-    """Yield the scans of a folder ``anat``: images whose names differ in the channel only."""
-    images = [Image.of(path) for path in folder.iterdir() if suffix_of(path) in NIFTI]
-    groups: dict[tuple[str, ...], dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for image in sorted(images, key=lambda image: natural_key(image.path.name)):
+    """Yield the scans of a folder ``anat``.
+
+    They are images whose names differ in the channel only; if no channel has more than one image,
+    they are one scan, whatever entities they have.
+    """
+    paths = (path for path in folder.iterdir() if suffix_of(path) in NIFTI)
+    images = sorted(map(Image.of, paths), key=lambda image: natural_key(image.path.name))
+    groups: dict[tuple[str, ...], dict[int, list[Image]]] = defaultdict(lambda: defaultdict(list))
+    whole: dict[int, list[Image]] = defaultdict(list)
+    for image in images:
         index = _channel(image, kinds)
         if index is not None:
             key = tuple(part for part in image.entities if part not in kinds[index].entities)
-            groups[key][index].append(image.path)
+            groups[key][index].append(image)
+            whole[index].append(image)
+    if whole and all(len(found) == 1 for found in whole.values()):
+        groups = {_shared(groups): whole}
     for key, by_channel in groups.items():
         yield _scan(folder, "_".join(key), channels, by_channel)
+
+
+def _shared(keys: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the entities that all keys have, in the order of the first one."""
+    first, *others = keys
+    return tuple(part for part in first if all(part in other for other in others))
 
 
 def _channel(image: Image, kinds: Sequence[Kind]) -> int | None:
@@ -195,15 +230,15 @@ def _channel(image: Image, kinds: Sequence[Kind]) -> int | None:
 
 
 def _scan(
-    folder: Path, name: str, channels: ModelChannels, by_channel: Mapping[int, Sequence[Path]]
+    folder: Path, name: str, channels: ModelChannels, by_channel: Mapping[int, Sequence[Image]]
 ) -> Scan:
     """Return the scan of some images; it has a problem if one is missing, or there are two."""
     given = sorted(by_channel)
     missing = [text for index, text in enumerate(channels.names) if index not in given]
-    double = next((paths for paths in by_channel.values() if len(paths) > 1), None)
+    double = next((images for images in by_channel.values() if len(images) > 1), None)
     found = ""
     if double:
-        found = " and ".join(path.name for path in double)
+        found = " and ".join(image.path.name for image in double)
     elif missing and channels.fills is None:
         found = f"none of {', '.join(missing)}"
     problem = None
@@ -214,5 +249,5 @@ def _scan(
             found=found,
             remedy="Rename the images so that only their suffixes differ, or see --suffix.",
         )
-    images = tuple(by_channel[index][0] for index in given)
+    images = tuple(by_channel[index][0].path for index in given)
     return Scan(name, images, missing=channels.missing(given), problem=problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from segkit.evaluation.measure import measure_labels, measure_masks
 
@@ -40,6 +41,20 @@ def test_labels_of_any_value_and_where_they_occur() -> None:
 def test_a_value_that_is_not_named_is_left_out() -> None:
     predicted, reference = np.full((3, 3, 3), 4), np.full((3, 3, 3), 6)
     assert set(measure_labels(predicted, reference, ONE, labels={"six": 6})) == {"six"}
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_the_order_in_memory_changes_nothing(axes: tuple[int, ...]) -> None:
+    random = np.random.default_rng(5)
+    maps = [random.integers(-1, 4, (6, 7, 9)).astype(np.int16) for _ in range(2)]
+    labels, spacing = {"a": -1, "b": 2, "both": [1, 2]}, (1.0, 2.0, 0.7)
+    stored = [array.transpose(axes).copy().transpose(np.argsort(axes)) for array in maps]
+    expected = measure_labels(*maps, spacing, labels=labels)
+    assert measure_labels(*stored, spacing, labels=labels) == expected
+    assert measure_labels(stored[0], maps[1], spacing, labels=labels) == expected
+    for name, values in (("b", [2]), ("both", [1, 2])):
+        masks = [np.isin(array, values) for array in maps]
+        assert measure_masks(*masks, spacing) == expected[name].metrics
 
 
 def test_the_cut_around_a_label_changes_nothing() -> None:

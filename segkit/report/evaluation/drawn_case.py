@@ -68,7 +68,7 @@ class DrawnChange:
     note: str
 
     def png(self, title_a: str, title_b: str) -> bytes:
-        """Return the picture of the case, a row for each prediction, as a PNG."""
+        """Return the picture of the case, a column for each prediction, as a PNG."""
         predictions = {title_a: self.a, title_b: self.b}
         return _png(draw_two(self.scan, predictions, self.reference, self.names))
 
@@ -197,7 +197,8 @@ def _numbered(
     numbered = np.zeros(array.shape, np.uint8 if len(names) < 256 else np.uint16)
     values = {names[name]: values_of(label) for name, label in labels.items()}
     for number in sorted(values, key=lambda number: -len(values[number])):
-        numbered[np.isin(array, values[number])] = number
+        for value in values[number]:
+            np.copyto(numbered, number, where=array == value)
     return numbered
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.labels.postprocessing import present_values
 from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.report.evaluation.drawn_case import DrawnCase
 from segkit.report.outlines import gray_limits, to_gray
@@ -74,7 +75,7 @@ def viewed_case(drawn: DrawnCase, caption: str) -> ViewedCase | None:
         caption += f" Of every {sizes} voxels (X x Y x Z) one is shown here."
     if drawn.note:
         caption += f" It is {drawn.note}."
-    present = np.union1d(np.unique(predicted.array), np.unique(reference.array))
+    present = {*present_values(predicted.array), *present_values(reference.array)}
     return ViewedCase(
         drawn.case,
         caption,
