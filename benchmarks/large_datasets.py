@@ -12,9 +12,9 @@ the end, each with its page:
     segkit evaluate PREDICTIONS DATASET -o OUT
     segkit evaluate --compare PREDICTIONS OTHERS DATASET -o OUT
 
-After each of the first commands, MONAI measures the nine metrics of ``segkit evaluate`` on the masks
-of one case, in this process. The table gives seconds of CPU for each case, of whole commands with
-reading and pages for segkit and without any reading for MONAI; the most resident memory of the
+After each of the first commands, MONAI measures the nine metrics of ``segkit evaluate`` on the
+masks of one case, in this process. The table gives seconds of CPU for each case, of whole commands
+with reading and pages for segkit and without any reading for MONAI; the most resident memory of the
 process tree, sampled five times a second; and the size of the page.
 """
 
