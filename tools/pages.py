@@ -72,7 +72,8 @@ def anchor_of(heading: str) -> str:
 def pages(root: Path = ROOT) -> list[Page]:
     """Return the Markdown pages of the repository, sorted by path."""
     # Not everything below the root, because data/ and environments may hold pages of others.
-    paths = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), root / "data" / "README.md"]
+    paths = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
+    paths += [root / folder / "README.md" for folder in ("data", "docker")]
     return [Page(path, path.read_text(encoding="utf-8")) for path in sorted(paths)]
 
 

@@ -13,7 +13,7 @@ from segkit.commands.flags import Parser
 from segkit.errors import UsageError
 from segkit.platforms.catalogue import DESCRIPTORS
 from segkit.platforms.facts import OWN_SHARE, Facts
-from segkit.platforms.grand_challenge import slugs_of
+from segkit.platforms.grand_challenge import relative_path, slugs_of
 from segkit.units import parse_size, size_text
 
 LEAST_MEMORY = 2_000_000_000
@@ -80,7 +80,7 @@ def _more_words(given: argparse.Namespace) -> tuple[str, ...]:
         flag = "--output-path" if given.output_path else "--socket"
         raise UsageError(f"{flag} is for grand-challenge only")
     slugs_of(given.socket)
-    path = ("--output-path", given.output_path) if given.output_path else ()
+    path = ("--output-path", relative_path(given.output_path)) if given.output_path else ()
     return (*path, *(("--socket", *given.socket) if given.socket else ()))
 
 

@@ -23,4 +23,6 @@ def own_words(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     if rest[:1] == ["segkit"]:
         del rest[0]
     is_app = len(rest) >= 3 and rest[0] not in verbs and rest[2] in LEVELS
-    return ["run-as", "bids", *rest] if is_app and os.path.isdir(rest[0]) else rest
+    # A path that does not exist is a folder that was not mounted: run-as says so.
+    is_path = is_app and (os.path.isdir(rest[0]) or os.path.isabs(rest[0]))
+    return ["run-as", "bids", *rest] if is_path else rest

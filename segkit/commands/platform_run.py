@@ -122,15 +122,16 @@ def chosen_model(
 ) -> Path:
     """Return the path of the model to use.
 
-    This is the one that was named, else the content of ``folder``, else $SEGKIT_MODEL, else the
-    only model in the folders of $SEGKIT_MODELS.
+    This is the one that was named, in ``folder`` or the folders of $SEGKIT_MODELS, else the content
+    of ``folder``, else $SEGKIT_MODEL, else the only model in the folders of $SEGKIT_MODELS.
 
     Raises:
         UsageError: there is no model, or there are several and none was named.
         InputError: no model has this name.
     """
     if name:
-        return resolve_model(name, environment)
+        folders = [str(folder or ""), environment.get("SEGKIT_MODELS", DEFAULT_FOLDER)]
+        return resolve_model(name, {**environment, "SEGKIT_MODELS": os.pathsep.join(folders)})
     if folder is not None and folder.is_dir() and (is_model(folder) or any(models_in(folder))):
         return folder
     if environment.get("SEGKIT_MODEL"):

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segkit.commands.platform_run import add_folders, chosen_model, platform_parser, segment
-from segkit.platforms.grand_challenge import INPUT, MODEL, OUTPUT, OUTPUT_PATH, job, slugs_of
+from segkit.inference.files.outputs import Job
+from segkit.platforms.grand_challenge import (
+    INPUT,
+    MODEL,
+    OUTPUT,
+    OUTPUT_PATH,
+    TIFF,
+    job,
+    relative_path,
+    slugs_of,
+)
+from segkit.platforms.tiff_resolution import copy_resolution
+
+if TYPE_CHECKING:
+    from segkit.bundle.bundle import Bundle
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,8 +50,16 @@ def run(arguments: Sequence[str]) -> int:
     )
     given = parser.parse_args(arguments)
     slugs = slugs_of(given.socket)
+    place = given.output / relative_path(given.output_path)
     return segment(
         given,
         chosen_model(given.model, given.model_folder),
-        lambda channels, _: [job(given.input, given.output / given.output_path, channels, slugs)],
+        lambda channels, _: [job(given.input, place, channels, slugs)],
+        _describe,
     )
+
+
+def _describe(jobs: Sequence[Job], _: Bundle) -> None:
+    for done in jobs:
+        if done.output.suffix == TIFF:
+            copy_resolution(done.scan.where, done.output)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy  # its submodules are imported on first use
 from numpy.typing import NDArray
 
 from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset_check.edge_profiles import EdgeProfile, edge_profile
+from segkit.dataset_check.label_slices import LabelSlices, label_slices
+from segkit.dataset_check.overview import Overview, joined_box, overview, overview_profiles
 from segkit.dataset_check.stray_components import Stray, stray_components
 from segkit.fingerprint.case_facts import CaseFacts, CaseVoxels
 from segkit.harmonization.values import ChannelValues
@@ -32,6 +37,14 @@ class CaseDetails:
     """Labels with a voxel on a face of the scan, where it could be cut off."""
     header: str = ""
     """How the header of the label map differs from that of its scan; "" if it does not."""
+    edges: Mapping[str, EdgeProfile] = field(default_factory=dict)
+    """Label -> intensities across its edge."""
+    slices: Mapping[str, LabelSlices] = field(default_factory=dict)
+    """Label -> its flat ends and gaps."""
+    overview: Overview | None = None
+    """Scan and label map in few voxels; None without labels."""
+    overview_profiles: Mapping[int, EdgeProfile] = field(default_factory=dict)
+    """Number of the label -> intensities across its edge in the overview."""
 
 
 def case_details(voxels: CaseVoxels, facts: CaseFacts, case: Case, dataset: Dataset) -> CaseDetails:
@@ -43,12 +56,36 @@ def case_details(voxels: CaseVoxels, facts: CaseFacts, case: Case, dataset: Data
         case: its files.
         dataset: names of channels and labels.
     """
+    small = overview(voxels.scan.array, voxels.indices) if facts.labels else None
+    holds = np.array(membership(dataset.labels, dataset.regions))
+    edges, slices = _edges_and_slices(voxels, holds, dataset)
     return CaseDetails(
         values=channel_values(voxels.scan, where=case.images[0]),
         strays=tuple(stray_components(voxels, facts, dataset)),
         faces=tuple(labels_on_faces(voxels.indices, dataset)),
         header=_header_difference(case),
+        edges=edges,
+        slices=slices,
+        overview=small,
+        overview_profiles=overview_profiles(small.image, small.indices, holds) if small else {},
     )
+
+
+def _edges_and_slices(
+    voxels: CaseVoxels, holds: NDArray[np.bool_], dataset: Dataset
+) -> tuple[dict[str, EdgeProfile], dict[str, LabelSlices]]:
+    """Return the intensities across the edge of each label that occurs, and its slices."""
+    boxes = scipy.ndimage.find_objects(voxels.indices, max_label=holds.shape[1] - 1)
+    profiles, slices = {}, {}
+    for name, row in zip(dataset.labels, holds, strict=True):
+        classes = np.flatnonzero(row).tolist()
+        box = joined_box([boxes[index - 1] for index in classes])
+        if box is not None:
+            profiles[name] = edge_profile(
+                voxels.scan.array, voxels.indices, classes, box, holds.shape[1] - 1
+            )
+            slices[name] = label_slices(voxels.indices, classes, box, voxels.axis_map)
+    return profiles, slices
 
 
 def labels_on_faces(indices: NDArray[Any], dataset: Dataset) -> list[str]:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from segkit.dataset_check.duplicates import copies, copies_in_two_folds, shared_label_maps
+from segkit.dataset_check.edges import exchanged_label_maps, mirrored_images, shifted_edges
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.groups import intensity_groups
-from segkit.dataset_check.intensities import ct_values, unnamed_ct
-from segkit.dataset_check.label_maps import (
-    blurred_edges,
-    inverted_masks,
-    labels_at_edge,
-    missing_labels,
-    other_headers,
-    rare_labels,
-    stray_components,
-    two_encodings,
+from segkit.dataset_check.intensities import ct_values, saturated_images, unnamed_ct
+from segkit.dataset_check.label_map_checks import LABEL_MAP_CHECKS
+from segkit.dataset_check.label_maps import other_headers
+from segkit.dataset_check.outliers import (
+    odd_intensity,
+    odd_size,
+    odd_spacing,
+    odd_volume,
 )
-from segkit.dataset_check.outliers import odd_intensity, odd_size, odd_spacing, odd_volume
 from segkit.dataset_check.problem import Check
 from segkit.dataset_check.reading_checks import READING_CHECKS
-from segkit.dataset_check.resampling import labels_lost_by_resampling
 from segkit.dataset_check.sides import exchanged_labels, mirrored_cases, side_names
 from segkit.dataset_check.splits import patients_in_two_folds
 
@@ -71,72 +68,15 @@ CHECKS = (
         file="image",
     ),
     Check(
-        "stray_voxels",
-        "label maps",
+        "saturated_image",
+        "intensities",
         "warning",
-        "a few voxels of a label far from the rest of it",
-        "Look at the position in a viewer and erase them, or give them the label around them.",
-        stray_components,
-        file="label",
+        "an image of which many voxels have its highest value, unlike in the other cases",
+        "Convert the scan again from the original, without a window and without 8 bits.",
+        saturated_images,
+        file="image",
     ),
-    Check(
-        "label_at_edge",
-        "label maps",
-        "note",
-        "a label that touches the edge of the scan, where it may be cut off",
-        "Nothing, if the scan shows the whole structure; else the volume of the label is low.",
-        labels_at_edge,
-        file="label",
-    ),
-    Check(
-        "missing_label",
-        "label maps",
-        "warning",
-        "a label of the dataset that no case has",
-        "Correct the name or the value of the label, or remove it from the dataset.",
-        missing_labels,
-    ),
-    Check(
-        "rare_label",
-        "label maps",
-        "warning",
-        "a label that occurs in one case only",
-        "Add cases, leave the label out, or train with fold=all.",
-        rare_labels,
-    ),
-    Check(
-        "blurred_edges",
-        "label maps",
-        "warning",
-        "masks with smoothed edges or from lossy compression",
-        "Save the masks again as whole label values, without smoothing and without JPEG.",
-        blurred_edges,
-    ),
-    Check(
-        "two_encodings",
-        "label maps",
-        "warning",
-        "masks of 0 and 255 beside masks of 0 and 1",
-        "Save all masks with the same value.",
-        two_encodings,
-    ),
-    Check(
-        "inverted_mask",
-        "label maps",
-        "warning",
-        "a mask whose foreground and background are exchanged",
-        "Invert the label map.",
-        inverted_masks,
-        file="label",
-    ),
-    Check(
-        "lost_label",
-        "label maps",
-        "warning",
-        "a label that loses more than half of its volume when scans are resampled",
-        "Train on finer voxels with plan.spacing.",
-        labels_lost_by_resampling,
-    ),
+    *LABEL_MAP_CHECKS,
     Check(
         "copies",
         "duplicates",
@@ -198,6 +138,34 @@ CHECKS = (
         " values in the label map.",
         mirrored_cases,
         file="image",
+    ),
+    Check(
+        "shifted_edge",
+        "edges",
+        "warning",
+        "a label whose edge lies farther out or in than in the other cases, as if it were dilated"
+        " or eroded",
+        "Look at the outlines of the case beside those of others. If they are too far out or in,"
+        " take the label map before it was processed, or erode or dilate it by a voxel.",
+        shifted_edges,
+        file="label",
+    ),
+    Check(
+        "mirrored_image",
+        "edges",
+        "warning",
+        "an image that fits its label map only if it is mirrored",
+        "Look at the case in a viewer, and convert image and label map again from the originals.",
+        mirrored_images,
+        file="image",
+    ),
+    Check(
+        "exchanged_label_maps",
+        "edges",
+        "warning",
+        "two cases of one shape that fit each other's label map and not their own",
+        "Look at both cases in a viewer, and exchange the names of the two label maps.",
+        exchanged_label_maps,
     ),
     Check(
         "intensity_groups",

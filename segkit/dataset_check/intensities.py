@@ -15,6 +15,7 @@ from segkit.dataset_check.problem import (
 )
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.fingerprint.channel_facts import ChannelFacts
+from segkit.harmonization.values import ChannelValues
 from segkit.plans.ranges import ChannelRange
 from segkit.preprocessing.ct_values import (
     NOTHING,
@@ -38,6 +39,14 @@ A wrong offset changes the median by about 1024.
 """
 APART_DEVIATIONS = 5
 """Number of median absolute deviations that the difference must also exceed."""
+SATURATED = 0.01
+"""Least share of voxels with the highest value of a saturated image."""
+NOT_SATURATED = 0.005
+"""Largest usual share of a dataset whose images are not saturated; pictures often are."""
+USUALLY = 80.0
+"""Percentile of that share over the cases that is the usual one."""
+MIN_CASES_SATURATED = 5
+"""Smallest number of cases for one of them to be saturated unlike the others."""
 
 
 def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -70,6 +79,37 @@ def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
             messages = {**ranges, **{case: labels[case] for case in labels if case not in ranges}}
             named = {case: f"channel {name}: {message}" for case, message in messages.items()}
             yield from case_or_dataset_warnings(named, measured)
+
+
+def saturated_images(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield a warning for each image with many voxels of its highest value, unlike the others.
+
+    The others are compared by their 80th percentile, so that a few saturated ones do not hide each
+    other. Channels with calibrated values have limits of their own.
+    """
+    messages: dict[str, str] = {}
+    for number, name in enumerate(measured.dataset.channels):
+        shares = {
+            case.id: _share_of_highest(measured.details[case.id].values[number], case, number)
+            for case in measured.cases
+            if case.id in measured.details and name not in case.constant
+        }
+        if scheme_of(name) == "ct" or len(shares) < MIN_CASES_SATURATED:
+            continue
+        if np.percentile([*shares.values()], USUALLY) > NOT_SATURATED:
+            continue
+        for case, share in shares.items():
+            if share >= SATURATED:
+                messages[case] = (
+                    f"{share:.0%} of the voxels of {name} have its highest value, where hardly any"
+                    " have it in most cases: was it saved with a window or in 8 bits?"
+                )
+    yield from case_or_dataset_warnings(messages, measured)
+
+
+def _share_of_highest(values: ChannelValues, case: CaseFacts, channel: int) -> float:
+    """Return the share of the voxels of the content that have the highest value of the channel."""
+    return float(np.mean(values.quantiles >= case.channels[channel].highest))
 
 
 def _other_modality(

@@ -139,6 +139,17 @@ def _positions(measured: MeasuredDataset, names: Sequence[str]) -> tuple[NDArray
     return centroids, deviations, np.array([case.spacing for case in measured.cases])
 
 
+def robust_spread(values: NDArray[np.float64]) -> float:
+    """Return the robust standard deviation: 1.4826 times the median absolute deviation.
+
+    >>> robust_spread(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
+    1.4826
+    """
+    if not values.size:
+        return 0.0
+    return NORMAL * float(np.median(np.abs(values - np.median(values))))
+
+
 def _usual_orders(
     centroids: NDArray[np.float64], deviations: NDArray[np.float64], spacing: NDArray[np.float64]
 ) -> Iterator[tuple[int, int, NDArray[np.float64]]]:

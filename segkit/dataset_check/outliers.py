@@ -17,7 +17,9 @@ import numpy as np
 
 from segkit.dataset_check.geometry import unusual_spacing
 from segkit.dataset_check.groups import OUTSIDE, groups_of_scans, is_calibrated, number_text
-from segkit.dataset_check.problem import MeasuredDataset, Problem
+from segkit.dataset_check.incomplete_labels import ALIKE, absent_labels, cut_labels, empty_slices
+from segkit.dataset_check.label_orders import robust_spread
+from segkit.dataset_check.problem import Compare, MeasuredDataset, Problem
 from segkit.fingerprint.label_facts import Point
 from segkit.harmonization.mixture import features
 
@@ -27,8 +29,6 @@ DEVIATIONS = 5.0
 """Number of robust standard deviations from the median from which a measurement is an outlier."""
 USUALLY = 0.85
 """Share of the cases that have a label, from which its absence is unusual."""
-_NORMAL = 1.4826
-"""Standard deviation of a normal distribution in units of its median absolute deviation."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def robust_deviations(
     if len(others) < MIN_CASES:
         return dict.fromkeys(members, 0.0)
     middle = float(np.median(others))
-    spread = _NORMAL * float(np.median(np.abs(np.array(others) - middle)))
+    spread = robust_spread(np.array(others))
     least = math.log(factor) / DEVIATIONS
     return {case: (value - middle) / max(spread, least) for case, value in members.items()}
 
@@ -118,8 +118,13 @@ def odd_intensity(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def odd_volume(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a note for each label volume that is an outlier, and for labels that only few lack."""
-    yield from _notes(measured, "volume")
+    """Yield a note for each label volume that is an outlier, and for labels that only few lack.
+
+    A label that is cut off or small, or that almost all cases have, has a warning already.
+    """
+    cut = _named(measured, cut_labels, empty_slices, small_labels)
+    reported = {(problem.case, problem.message) for problem in measured.problems_of(absent_labels)}
+    yield from (problem for problem in _notes(measured, "volume") if problem.case not in cut)
     labeled = [case for case in measured.cases if case.labels]
     if len(labeled) < MIN_CASES:
         return
@@ -128,11 +133,27 @@ def odd_volume(measured: MeasuredDataset) -> Iterator[Problem]:
         if lacking and len(lacking) <= (1 - USUALLY) * len(labeled):
             for case in lacking:
                 others = len(labeled) - len(lacking)
-                yield Problem(
-                    case,
-                    "note",
-                    f"label {name} is absent; {others} of {len(labeled)} cases have it",
-                )
+                text = f"label {name} is absent; {others} of {len(labeled)} cases have it"
+                if (case, text) not in reported:
+                    yield Problem(case, "note", text)
+
+
+def small_labels(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Yield a warning for each volume that is far too small, of labels that are alike in size.
+
+    Labels that are cut off or lack slices have a warning already.
+    """
+    cut = _named(measured, cut_labels, empty_slices)
+    for quantity in quantities(measured, "volume"):
+        spread = robust_spread(np.array([*quantity.logarithms.values()]))
+        for case, deviation in quantity.deviations().items():
+            if deviation < -DEVIATIONS and spread <= ALIKE and case not in cut:
+                yield Problem(case, "warning", deviation_text(quantity, case, deviation))
+
+
+def _named(measured: MeasuredDataset, *checks: Compare) -> set[str]:
+    """Return the cases that other checks name."""
+    return {problem.case for check in checks for problem in measured.problems_of(check)}
 
 
 def _notes(measured: MeasuredDataset, family: str) -> Iterator[Problem]:

@@ -29,6 +29,17 @@ class MeasuredDataset:
     spacing: Spacing | None = None
     """Voxel spacing to which scans are resampled; None for the one that would be planned."""
 
+    found: dict[Compare, tuple[Problem, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Results of the checks that have been made."""
+
+    def problems_of(self, compare: Compare) -> tuple[Problem, ...]:
+        """Return what a check finds; it is made once, however many other checks ask for it."""
+        if compare not in self.found:
+            self.found[compare] = tuple(compare(self))
+        return self.found[compare]
+
     @property
     def cases_text(self) -> str:
         """Number of measured cases for a message; it says so if others could not be read."""

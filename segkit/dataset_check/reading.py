@@ -62,7 +62,9 @@ def _problem(case: Case, error: InputError) -> Problem:
     message = str(error)
     if error.kind == "grid" and case.label is not None:
         message += _grid_text(case)
-    return Problem(case.id, "error", message, CHECK_OF_KIND[error.kind])
+    of_label_map = case.label is not None and str(error.where) == str(case.label)
+    file = "label" if of_label_map else ""
+    return Problem(case.id, "error", message, CHECK_OF_KIND[error.kind], file)
 
 
 def _grid_text(case: Case) -> str:

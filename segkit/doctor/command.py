@@ -24,17 +24,17 @@ def suggested_command(facts: Facts, models: Sequence[FoundModel], device: str = 
 
     Args:
         facts: the machine.
-        models: models that can be used.
+        models: models that were examined.
         device: device that can be used.
     """
     words = ["segkit", "predict", "SCAN"]
     if not facts.folders["current"].writable:
         words += ["-o", "OUT"]
-    default = next((model for model in models if model.is_default), None)
-    if default is None:
-        words += ["-m", models[0].name if models and models[0].is_named else "MODEL"]
+    sound = [model for model in models if model.problem is None]
+    if not any(model.is_default for model in sound):
+        words += ["-m", sound[0].name if sound and sound[0].is_named else "MODEL"]
     if device != "auto":
         words += ["--device", device]
-    if facts.processor.usable < facts.processor.allowed:
+    if facts.processor.usable < facts.threads:
         words += ["--threads", str(facts.processor.usable)]
     return shlex.join(words)

@@ -30,6 +30,8 @@ class Facts:
     system: str
     """Operating system and its version, such as Linux 6.8.0."""
     processor: Processor
+    threads: int
+    """Number of threads that PyTorch starts: OMP_NUM_THREADS, or one for each core."""
     memory: Memory
     driver: Driver
     shared_memory: Folder | None
@@ -49,11 +51,13 @@ def facts(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> Fac
         root: folder that stands for / in the files of the system.
         environment: environment variables.
     """
-    shared = root / "dev/shm"
+    shared, cpu = root / "dev/shm", processor(root)
+    threads = environment.get("OMP_NUM_THREADS", "")
     return Facts(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}",
-        processor=processor(root),
+        processor=cpu,
+        threads=int(threads) if threads.isdigit() and int(threads) else cpu.allowed,
         memory=memory(root),
         driver=driver(root),
         shared_memory=folder(shared) if shared.is_dir() else None,

@@ -20,16 +20,16 @@ INSTALL = "pytorch.org/get-started lists the command for each CUDA."
 def driver_problems(facts: Facts, build: TorchBuild | None) -> Iterator[Problem]:
     """Yield a problem where a GPU is there or expected, and PyTorch cannot use it."""
     driver = facts.driver
-    if build is None:
-        return
+    if build is None or build.hip or not facts.system.startswith("Linux"):
+        return  # elsewhere the driver leaves no files to read
     if not driver.version and not driver.devices:
         if build.cuda:
             yield _without_driver(build)
-    elif not driver.devices:
+    elif not driver.devices and build.cuda:
         yield _not_handed_over(len(driver.gpus))
-    elif not build.cuda:
+    elif driver.devices and not build.cuda:
         yield _cpu_build(build)
-    else:
+    elif driver.devices:
         yield from _too_old(facts, build)
 
 

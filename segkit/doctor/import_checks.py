@@ -59,7 +59,7 @@ def gpu_problems(
     torch: Mapping[str, Any] | None, driver: Driver, build: TorchBuild | None
 ) -> Iterator[Problem]:
     """Yield a warning for each GPU that PyTorch cannot use, or that has little free memory."""
-    if torch is None or build is None or not build.cuda:
+    if torch is None or build is None or not (build.cuda or build.hip):
         return
     if driver.devices and not torch["gpus"]:
         yield Problem(

@@ -57,15 +57,15 @@ def address_problems(facts: Facts) -> Iterator[Problem]:
 def processor_problems(facts: Facts) -> Iterator[Problem]:
     """Yield a warning where threads would wait for each other, or where networks are slow."""
     cpu = facts.processor
-    if cpu.usable < cpu.allowed:
+    if cpu.usable < facts.threads:
         yield Problem(
             "warning",
             "cpu_limit",
             "processor",
-            f"as many threads as cores that may be used, {cpu.usable}",
-            f"{cpu.allowed} cores of which {cpu.quota:g} may be used at the same time",
-            f"PyTorch starts a thread for each core, and they wait for each other. Give predict"
-            f" --threads {cpu.usable}, and train trainer.threads={cpu.usable}.",
+            f"at most as many threads as cores that may be used at the same time, {cpu.usable}",
+            f"{facts.threads} threads of PyTorch",
+            f"They wait for each other. Give predict --threads {cpu.usable}, and train"
+            f" trainer.threads={cpu.usable}, or set OMP_NUM_THREADS={cpu.usable}.",
         )
     if cpu.instructions is not None and not {"AVX2", "NEON"} & set(cpu.instructions):
         yield Problem(
@@ -133,8 +133,8 @@ def root_problems(facts: Facts) -> Iterator[Problem]:
             "note",
             "read_only_root",
             "root folder",
-            "nothing in particular",
-            "that it is mounted read-only",
+            "a folder that can be written, or others that are mounted into it",
+            "a read-only mount",
             "Results can be written only to folders that are mounted into the container, and"
             " temporary files only with a tmpfs on /tmp.",
         )

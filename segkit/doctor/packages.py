@@ -30,7 +30,9 @@ class TorchBuild:
 
     version: str
     cuda: str
-    """Version of CUDA, such as 12.8; "" for a build for CPUs."""
+    """Version of CUDA, such as 12.8; "" for a build for CPUs or for GPUs of AMD."""
+    hip: str = ""
+    """Version of ROCm's HIP, for GPUs of AMD; "" for other builds."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def build_of(text: str) -> TorchBuild:
     """Return the build that torch/version.py states.
 
     >>> build_of("__version__ = '2.8.0+cu128'\\ncuda: Optional[str] = '12.8'")
-    TorchBuild(version='2.8.0+cu128', cuda='12.8')
+    TorchBuild(version='2.8.0+cu128', cuda='12.8', hip='')
     """
     values = dict(re.findall(r"^(\w+)[^=\n]*= *'([^']*)'", text, re.MULTILINE))
-    return TorchBuild(values.get("__version__", ""), values.get("cuda", ""))
+    return TorchBuild(*(values.get(name, "") for name in ("__version__", "cuda", "hip")))

@@ -27,7 +27,11 @@ def summary(examined: Examination) -> dict[str, Any]:
         "problems": [asdict(problem) for problem in examined.problems],
         "command": examined.command or None,
         "versions": _versions(examined),
-        "processor": {**asdict(facts.processor), "usable": facts.processor.usable},
+        "processor": {
+            **asdict(facts.processor),
+            "usable": facts.processor.usable,
+            "threads": facts.threads,
+        },
         "memory": _memory(facts.memory),
         "gpu": {
             **asdict(facts.driver),

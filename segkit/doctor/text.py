@@ -58,6 +58,8 @@ def torch_text(installed: Packages) -> str:
     if installed.torch is None:
         return "not installed"
     kind = f"for CUDA {installed.torch.cuda}" if installed.torch.cuda else "for CPUs"
+    if installed.torch.hip:
+        kind = f"for ROCm {installed.torch.hip}"
     return f"{installed.torch.version}, built {kind}"
 
 
@@ -89,10 +91,11 @@ def memory_text(facts: Facts) -> str:
 
 def gpu_text(facts: Facts) -> str:
     """Return driver and models of the GPUs."""
-    if not facts.driver.version:
-        return "no NVIDIA driver"
-    models = ", ".join(facts.driver.gpus) or "no GPU"
-    return f"driver {facts.driver.version}, {models}; {facts.driver.devices} can be used here"
+    driver = facts.driver
+    if not driver.version:
+        return "a driver of unknown version" if driver.devices else "no NVIDIA driver"
+    models = ", ".join(driver.gpus) or "no GPU"
+    return f"driver {driver.version}, {models}; {driver.devices} can be used here"
 
 
 def folder_text(folder: Folder, *, written: bool) -> str:

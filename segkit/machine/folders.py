@@ -46,7 +46,10 @@ def folder(path: Path, *, to_write: bool = True) -> Folder:
     """
     exists = os.path.isdir(path)  # False, and no error, for a folder that is out of reach
     readable = exists and os.access(path, os.R_OK | os.X_OK)
-    nearest = next((above for above in (path, *path.absolute().parents) if _exists(above)), path)
+    try:
+        nearest = next(above for above in (path, *path.absolute().parents) if _exists(above))
+    except OSError as error:  # the current folder was removed
+        return Folder(False, False, (error.strerror or str(error)).lower(), None, None)
     problem = _refusal(nearest) if to_write else ""
     try:
         usage = shutil.disk_usage(nearest)

@@ -10,6 +10,9 @@ from segkit.machine.system_files import ROOT, fields_of, text_of
 
 _VERSION = re.compile(r"Kernel Module\b.*?\s(\d+\.\d+(?:\.\d+)?)\s")
 
+OTHER_DEVICES = ("dxg", "nvhost-gpu")
+"""Files in /dev of the GPU in the Windows Subsystem for Linux, and on Jetson."""
+
 
 @dataclass(frozen=True)
 class Driver:
@@ -20,7 +23,10 @@ class Driver:
     gpus: tuple[str, ...]
     """Models of the GPUs that the driver runs, which a container need not be given."""
     devices: int
-    """Number of GPUs that this process can open: files /dev/nvidia0, /dev/nvidia1 and so on."""
+    """Number of GPUs that this process can open: files /dev/nvidia0, /dev/nvidia1 and so on.
+
+    The Windows Subsystem for Linux and Jetson have one file of another name, and no version.
+    """
 
     @property
     def major(self) -> int | None:
@@ -37,4 +43,5 @@ def driver(root: Path = ROOT) -> Driver:
         fields_of(gpu / "information").get("Model", "") for gpu in sorted(folder.glob("gpus/*"))
     )
     devices = [path for path in (root / "dev").glob("nvidia*") if path.name[6:].isdigit()]
-    return Driver(version[1] if version else "", tuple(filter(None, models)), len(devices))
+    count = len(devices) or sum((root / "dev" / name).exists() for name in OTHER_DEVICES)
+    return Driver(version[1] if version else "", tuple(filter(None, models)), count)

@@ -112,7 +112,9 @@ def scans(
     _check(dataset)
     found: list[Scan] = []
     without = []
-    for participant in _participants(dataset, participants):
+    chosen = _participants(dataset, participants)
+    _check_sessions(dataset, chosen, sessions)
+    for participant in chosen:
         folders = _anat_folders(participant, sessions)
         own = [scan for folder in folders for scan in _scans_of_folder(folder, channels, kinds)]
         found += own
@@ -146,6 +148,24 @@ def _anat_folders(participant: Path, sessions: Sequence[str]) -> Iterator[Path]:
     for place in (participant, *_folders(participant, "ses-")):
         if (not wanted or place.name in wanted) and (place / "anat").is_dir():
             yield place / "anat"
+
+
+def _check_sessions(dataset: Path, participants: Sequence[Path], labels: Sequence[str]) -> None:
+    """Check that each session is one of some participant.
+
+    Raises:
+        InputError: it is not.
+    """
+    known = {path.name: None for folder in participants for path in _folders(folder, "ses-")}
+    for label in labels:
+        name = f"ses-{label.removeprefix('ses-')}"
+        if name not in known:
+            raise InputError(
+                dataset,
+                expected=f"the folder {name} of a participant",
+                found=first_few(known) or "no folder ses-LABEL",
+                remedy="Correct the label of the session.",
+            )
 
 
 def _participants(dataset: Path, labels: Sequence[str]) -> list[Path]:

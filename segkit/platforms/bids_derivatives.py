@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from segkit._version import __version__
 from segkit.bundle.card import ModelCard
@@ -58,25 +59,35 @@ def check_derivatives(output: Path, dataset: Path) -> None:
 def _generator(path: Path) -> str:
     """Return the name of the program that a dataset's description names first."""
     try:
-        return str(json.loads(path.read_bytes())["GeneratedBy"][0]["Name"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return str(_generators(path)[0]["Name"])
+    except (LookupError, TypeError):
         return ""
 
 
+def _generators(path: Path) -> list[Any]:
+    """Return the programs that a dataset's description names."""
+    try:
+        return list(json.loads(path.read_bytes())["GeneratedBy"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
 def write_description(output: Path, dataset: Path, card: ModelCard) -> None:
-    """Write the description of the derivatives, with version, model and source."""
+    """Write the description of the derivatives, with version, models and source.
+
+    Models whose label maps are already in the folder stay in it.
+    """
+    own = {
+        "Name": "segkit",
+        "Version": __version__,
+        "Description": f"Model {card.name} of {card.created}, hash {card.hash}. For research only.",
+    }
+    before = [entry for entry in _generators(output / DESCRIPTION) if entry != own]
     content = {
         "Name": "Label maps by segkit",
         "BIDSVersion": VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [
-            {
-                "Name": "segkit",
-                "Version": __version__,
-                "Description": f"Model {card.name} of {card.created}, hash {card.hash}. "
-                "For research only.",
-            }
-        ],
+        "GeneratedBy": [*before, own],
         "DatasetLinks": {LINK: dataset.resolve().as_uri()},
     }
     write_text(output / DESCRIPTION, json_text(content) + "\n")

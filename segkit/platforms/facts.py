@@ -24,6 +24,9 @@ NAMED_LABELS = 12
 _TAGGED = re.compile(r"[^\s:]\S*(:[A-Za-z0-9_.-]+|@sha256:[0-9a-f]{64})")
 """Pattern of an image's name with a tag, which XNAT asks for, or with a digest."""
 
+_PLAIN = re.compile(r"\w[\w.+-]*")
+"""Pattern of a model's name without spaces and signs that have a meaning for a shell."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -46,6 +49,11 @@ class Facts:
         if not _TAGGED.fullmatch(self.image):
             raise UsageError(
                 f"--image {self.image}: give a tag as well, such as {self.image}:{__version__}"
+            )
+        if self.model and not _PLAIN.fullmatch(self.model):
+            raise UsageError(
+                f"-m: the name {self.model!r} cannot stand in a platform's command line; rename "
+                "the model with letters, digits, '.', '_' and '-' only"
             )
         if self.memory < LEAST_MEMORY:
             raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 from segkit.inference.files.channels import ModelChannels
@@ -45,8 +46,11 @@ def folder_jobs(folder: Path, output: Path, channels: ModelChannels, unit: Unit)
 
 
 def _named(scan: Scan, folder: Path) -> Scan:
-    """Return a scan that is not called after the mounted folder, whose name says nothing."""
+    """Return a scan that is not called after the mounted folder, whose name says nothing.
+
+    Files, and series in folders of their own, keep their names.
+    """
     own = folder.resolve().name
-    if scan.id != own and not scan.id.startswith(f"{own}_"):
+    if scan.images != (folder,) or not re.fullmatch(rf"{re.escape(own)}(_series\d+)?", scan.id):
         return scan
     return dataclasses.replace(scan, id=NAME + scan.id.removeprefix(own))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segkit.errors import InputError, UsageError
 from segkit.files.names import natural_key, suffix_of
@@ -23,7 +23,8 @@ from segkit.platforms.facts import Facts
 
 INPUT, OUTPUT, MODEL = Path("/input"), Path("/output"), Path("/opt/ml/model")
 INPUTS = "inputs.json"
-FORMATS = (".mha", ".tif", ".tiff")
+TIFF = ".tif"
+FORMATS = (".mha", TIFF, ".tiff")
 """Suffixes of the images that the platform hands over, apart from DICOM."""
 OUTPUT_PATH = "images/segmentation"
 """Usual place of the label map below /output; that of an algorithm is on its page of interfaces."""
@@ -33,6 +34,20 @@ def dockerfile(facts: Facts) -> str:
     """Return the Dockerfile of an algorithm."""
     words = json.dumps(facts.command("grand-challenge")[1:])
     return f'FROM {facts.image}\nLABEL org.grand-challenge.api-method="exec"\nCMD {words}'
+
+
+def relative_path(text: str) -> str:
+    """Return the relative path of an output socket, as a user gives it.
+
+    Raises:
+        UsageError: it would not lie below the folder of the results.
+    """
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise UsageError(
+            f"--output-path {text}: write it relative to {OUTPUT}, such as {OUTPUT_PATH}"
+        )
+    return text
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,7 @@ def job(
     """
     chosen = _chosen(image_sockets(folder), channels, sockets or {})
     images = tuple(image_file(folder, socket) for socket in chosen)
-    suffix = ".tif" if suffix_of(images[0]) in (".tif", ".tiff") else ".mha"
+    suffix = TIFF if suffix_of(images[0]) in (".tif", ".tiff") else ".mha"
     scan = Scan("output", images, dicom=dicom_scan(images[0]))
     return Job(scan, output / f"output{suffix}")
 

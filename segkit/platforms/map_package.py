@@ -19,13 +19,18 @@ API_VERSION = "1.0.0"
 """Version of the specification, which is that of the manifests' schema."""
 WORKDIR = "/var/holoscan/"
 MODELS = "/opt/holoscan/models/"
+USER = "10001:10001"
+"""User and group of the image, as docker/Dockerfile sets them."""
 ENVIRONMENT = {
     "HOLOSCAN_INPUT_PATH": "/var/holoscan/input/",
     "HOLOSCAN_OUTPUT_PATH": "/var/holoscan/output/",
     "HOLOSCAN_WORKDIR": WORKDIR,
     "HOLOSCAN_MODEL_PATH": MODELS,
+    "HOLOSCAN_CONFIG_PATH": "/var/holoscan/app.yaml",
     "HOLOSCAN_APP_MANIFEST_PATH": "/etc/holoscan/app.json",
     "HOLOSCAN_PKG_MANIFEST_PATH": "/etc/holoscan/pkg.json",
+    "HOLOSCAN_DOCS": "/opt/holoscan/docs",
+    "HOLOSCAN_LOGS": "/var/holoscan/logs",
 }
 """Variables that the specification asks for, with their usual values.
 
@@ -70,14 +75,25 @@ def pkg_json(facts: Facts) -> str:
 
 
 def dockerfile(facts: Facts) -> str:
-    """Return a Dockerfile of an image that runs the application when it gets no arguments."""
-    words = json.dumps(facts.command("map")[1:])
-    title = json.dumps(facts.name)
+    """Return a Dockerfile of an image that runs the application when it gets no arguments.
+
+    Platforms start the command of the manifests, so these are written anew, with the same facts.
+    """
+    flags = ["--memory", f"{facts.memory}B", *(["--gpu"] if facts.gpu else [])]
+    if facts.model:
+        flags += ["-m", facts.model]
+    manifests = [
+        f"segkit descriptor map --part {part} {shlex.join(flags)} > /etc/holoscan/{part}.json"
+        for part in ("app", "pkg")
+    ]
     return (
         f"FROM {facts.image}\n"
-        f"LABEL org.opencontainers.image.title={title} "
+        f'LABEL org.opencontainers.image.title="{facts.name}" '
         f'org.opencontainers.image.version="{__version__}"\n'
-        f"CMD {words}"
+        f"USER root\n"
+        f"RUN {' && '.join(['mkdir -p /etc/holoscan', *manifests])}\n"
+        f"USER {USER}\n"
+        f"CMD {json.dumps(facts.command('map')[1:])}"
     )
 
 

@@ -26,7 +26,8 @@ CARDS_CSS = """
 .card p { margin: .3rem 0; font-size: .85rem; color: #555; }
 .card img { width: 100%; background: #101010; }
 .swatch { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; }
-@media (max-width: 40rem) { .gallery { grid-template-columns: 1fr; } }
+.card, li { overflow-wrap: anywhere; }
+@media (max-width: 40rem) { .gallery { grid-template-columns: minmax(0, 1fr); } }
 @media print {
   .gallery { display: block; column-count: 2; column-gap: 5mm; }
   .card { margin: 0 0 4mm; }

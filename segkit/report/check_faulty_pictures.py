@@ -34,8 +34,11 @@ def faulty_picture(case: Case, dataset: Dataset) -> tuple[bytes | None, str]:
     """
     try:
         scan, missing = _first_channel(case.images[0])
-    except (SegkitError, OSError):
-        return None, f"No picture, because {case.images[0].name} cannot be read."
+    except (SegkitError, OSError) as error:
+        name = case.images[0].name
+        if getattr(error, "kind", "") == "not_finite":
+            return None, f"No picture, because {name} has voxels without a number everywhere."
+        return None, f"No picture, because {name} cannot be read."
     labels, words = _outlines(case, dataset, scan)
     names = {**names_of_indices(dataset), UNNAMED: len(dataset.targets) + 1}
     black = f"Planes with voxels that have no number are black ({missing})." if missing else ""
@@ -54,7 +57,8 @@ def _first_channel(path: Path) -> tuple[Volume, int]:
         if error.kind != "not_finite" or is_dicom(path) or suffix_of(path) not in NIFTI:
             raise
         return _finite_planes(path, error)
-    return volume.with_array(volume.array[:1]), 0
+    # The three colors of a picture are drawn together.
+    return volume if volume.unit == "px" else volume.with_array(volume.array[:1]), 0
 
 
 def _finite_planes(path: Path, error: InputError) -> tuple[Volume, int]:

@@ -151,8 +151,8 @@ def _figures(folder: Path, found: Sequence[Quantity]) -> list[tuple[Path, str]]:
         own = [quantity for quantity in found if quantity.family == family]
         if own:
             caption = (
-                f"{title}: a point for each case. Diamonds are outliers, with their names; the"
-                " notes above list all of them."
+                f"{title}: a point for each case. Diamonds are outliers, with their names;"
+                " the problems above list all of them."
             )
             if len(own) > MOST_ROWS:
                 caption += f" The {MOST_ROWS} measurements with the largest deviations are shown."

@@ -148,7 +148,8 @@ def _metric(comparison: Comparison, metric: str, said: set[str]) -> str:
     results = [entry for entry in comparison.summary["results"] if entry["metric"] == metric]
     table = _table(difference_table(results), results, said)
     parts = [_section([f"<h2>{html.escape(metric)}</h2>", *table])]
-    spelled = [entry for entry in results if metric == MAIN_METRIC or entry["finding"] not in PLAIN]
+    is_short = metric == MAIN_METRIC and len(results) <= MOST_VERDICTS
+    spelled = [entry for entry in results if is_short or entry["finding"] not in PLAIN]
     sentences = [f"{entry['label']}: {entry['verdict']}." for entry in spelled[:MOST_VERDICTS]]
     more = len(spelled) - len(sentences)
     sentences += [f"comparison.json has the verdicts on {more} more labels."] * bool(more)
@@ -158,7 +159,7 @@ def _metric(comparison: Comparison, metric: str, said: set[str]) -> str:
 MOST_VERDICTS = 12
 """Largest number of labels whose verdicts are spelled out for a metric."""
 PLAIN = ("no evidence", "equal", "too few", "one cannot tell", "nothing to compare")
-"""Findings of other metrics that the table says well enough."""
+"""Findings that the table says well enough, for other metrics or of many labels."""
 
 
 def _chart(comparison: Comparison, results: Sequence[Mapping[str, Any]]) -> str:

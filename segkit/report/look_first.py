@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from segkit.report.page import html_page, paragraph
@@ -168,26 +168,28 @@ def _signs(scans: Sequence[ScanToLook]) -> str:
 
 
 def _table(scans: Sequence[ScanToLook]) -> str:
-    """Return a row for each scan: its place, its expected Dice and why to look at it."""
-    head = "".join(f"<th>{title}</th>" for title in COLUMNS)
-    body = "\n".join(_row(place, scan) for place, scan in enumerate(scans, start=1))
+    """Return a row for each scan: its place, its expected Dice and why to look at it.
+
+    Columns that say nothing about any scan are left out, and so is a table without columns.
+    """
+    cells = {title: [text(scan) for scan in scans] for title, text in COLUMNS.items()}
+    columns = {title: texts for title, texts in cells.items() if any(texts)}
+    if not columns:
+        return ""
+    head = "".join(f"<th>{title}</th>" for title in ("scan", *columns))
+    rows = []
+    for place, scan in enumerate(scans, start=1):
+        name = f'{place}. <a href="#scan-{place}">{html.escape(scan.case)}</a>'
+        body = "".join(_cell(title, texts[place - 1]) for title, texts in columns.items())
+        rows.append(f"<tr><td>{name}</td>{body}</tr>")
     return (
         f'<table class="cards">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table>"
+        f"<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table>"
     )
 
 
-COLUMNS = ("scan", "expected Dice", "lowest label", "why to look at it")
-
-
-def _row(place: int, scan: ScanToLook) -> str:
-    name = f'{place}. <a href="#scan-{place}">{html.escape(scan.case)}</a>'
-    texts = (_short_dice(scan), _label_text(scan), "; ".join(_reasons(scan)))
-    cells = "".join(
-        f'<td data-title="{title}">{html.escape(text)}</td>' if text else "<td></td>"
-        for title, text in zip(COLUMNS[1:], texts, strict=True)
-    )
-    return f"<tr><td>{name}</td>{cells}</tr>"
+def _cell(title: str, text: str) -> str:
+    return f'<td data-title="{title}">{html.escape(text)}</td>' if text else "<td></td>"
 
 
 def _reasons(scan: ScanToLook) -> list[str]:
@@ -251,3 +253,11 @@ def _short_dice(scan: ScanToLook) -> str:
 
 def _label_text(scan: ScanToLook) -> str:
     return f"{scan.lowest[0]} {scan.lowest[1]:.2f}" if scan.lowest else ""
+
+
+COLUMNS: dict[str, Callable[[ScanToLook], str]] = {
+    "expected Dice": _short_dice,
+    "lowest label": _label_text,
+    "why to look at it": lambda scan: "; ".join(_reasons(scan)),
+}
+"""Columns of the table, after the name of the scan."""

@@ -16,6 +16,7 @@ body {
 }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
+th.n { text-align: right; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 th, td.n { white-space: nowrap; }
 td { min-width: 4rem; }
@@ -36,6 +37,7 @@ thead th { border-bottom: 2px solid #888; }
   .cards tr { margin-bottom: .6rem; }
   .cards td { display: inline-block; border: 0; padding: 0 .9rem 0 0; min-width: 0;
     white-space: normal; text-align: left; overflow-wrap: anywhere; }
+  .cards td:empty { display: none; }
   .cards td:first-child { display: block; position: static; font-weight: 600; }
   .cards td[data-title]:not(:first-child)::before { content: attr(data-title) " "; color: #555; }
 }

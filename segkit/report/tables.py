@@ -86,7 +86,11 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """
     is_wide = len(header) >= CARDS_FROM
     titles = header if is_wide else [""] * len(header)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    texts = [any(isinstance(row[place], str) for row in rows) for place in range(len(header))]
+    kinds = ["" if is_text or not rows else ' class="n"' for is_text in texts]
+    head = "".join(
+        f"<th{kind}>{html.escape(name)}</th>" for kind, name in zip(kinds, header, strict=True)
+    )
     body = "\n".join(
         f"<tr>{''.join(map(_html_cell, row, titles))}</tr>"  # titles end with the shorter one
         for row in rows

@@ -103,3 +103,12 @@ def test_memory_follows_from_the_training(
     assert asked["small"] == f"{2_000_000_000 >> 20}Mi"
     assert int(asked["large"].removesuffix("Mi")) << 20 > 6 * 800**3
     assert "for scans of up to 800 x 800 x 800 voxels, as in the training" in err
+
+
+@pytest.mark.parametrize("name", ["my model", "a$(id)", "-m"])
+def test_model_name_that_a_shell_would_read(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).symlink_to(FROZEN)
+    assert main(["descriptor", "xnat", "-m", str(tmp_path / name)]) == 2
+    assert f"-m: the name {name!r} cannot stand in a platform" in capsys.readouterr().err

@@ -64,6 +64,13 @@ def test_paths_are_relative_to_the_dataset(
     assert problem.file == "metadata/x.nii"
 
 
+def test_the_file_is_that_which_cannot_be_read(sound: Dataset) -> None:
+    sound.cases[0].label.write_bytes(b"half")
+    sound.cases[1].images[0].write_bytes(b"half")
+    files = {problem.case: problem.file for problem in check(sound)}
+    assert files == {"x": "x_seg.nii", "y": "y.nii"}
+
+
 def test_warnings_of_a_case(sound: Dataset) -> None:
     case = write(sound.root, "y", np.ones((4, 5, 6), np.float32), np.zeros((4, 5, 6), np.uint8))
     constant, empty = check(replace(sound, cases=(sound.cases[0], case)))

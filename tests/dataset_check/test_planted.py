@@ -175,7 +175,7 @@ OF_A_CASE: dict[str, tuple[Callable[[Made], None], str]] = {
     "intensity": (bright, "odd_intensity"),
     "CT among MR": (as_ct, "unnamed_ct"),
     "exchanged labels": (swapped, "exchanged_labels"),
-    "small label": (small_organ, "odd_volume"),
+    "small label": (small_organ, "small_label"),
     "absent label": (absent_organ, "odd_volume"),
     "mirrored": (mirrored, "side_names"),
     "upside down": (upside_down, "mirrored_case"),

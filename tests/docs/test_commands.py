@@ -22,6 +22,8 @@ INCOMPLETE = ("the following arguments are required", "expected one argument")
 """Problems of a code span that names a verb and one flag only."""
 OTHERS = {"--user", "--build-arg", "-R", "-rs", "-n", "--no-deps", "--all", "--check"}
 """Flags of other programs, and of the scripts in tools/."""
+DOCKER = {"--rm", "--tmpfs", "--userns", "--gpus", "--device", "--shm-size", "--stop-timeout"}
+DOCKER |= {"--network", "--cpus", "--memory"}
 SBATCH = {"--partition", "--time", "--gpus-per-node", "--cpus-per-task", "--mem"}
 OWN_PARTS = {"network=plain", "trainer.loss=focal"}
 """Overrides with the names of docs/own_parts.md, whose package is not installed."""
@@ -65,7 +67,7 @@ def test_overrides_in_prose_exist(page: Page) -> None:
 @parametrized
 def test_flags_in_prose_exist(page: Page) -> None:
     used = {re.split(r"[ =]", span)[0] for span in page.spans if re.match(r"--?[a-z]", span)}
-    assert used - flags() - OTHERS - SBATCH == set()
+    assert used - flags() - OTHERS - SBATCH - DOCKER == set()
 
 
 @parametrized

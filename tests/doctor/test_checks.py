@@ -15,8 +15,10 @@ from segkit.doctor.gpu_checks import driver_problems
 from segkit.doctor.import_checks import gpu_problems, import_problems
 from segkit.doctor.imports import Imports
 from segkit.doctor.machine_checks import LEAST_MEMORY
+from segkit.doctor.models import FoundModel
 from segkit.doctor.package_checks import package_problems
 from segkit.doctor.packages import MODULES, Packages, TorchBuild, packages
+from segkit.doctor.problem import Problem
 from segkit.machine.account import Account
 from segkit.machine.folders import Folder
 from segkit.machine.gpu import Driver
@@ -31,6 +33,7 @@ SOUND = Facts(
     python="3.11.7",
     system="Linux 6.8",
     processor=CPU,
+    threads=8,
     memory=Memory(16 * GIB, 8 * GIB, 0, None),
     driver=Driver("", (), 0),
     shared_memory=replace(GOOD, free=64 << 20),
@@ -92,7 +95,7 @@ CASES: dict[str, tuple[dict[str, object], str, str, Sequence[str]]] = {
         {"processor": replace(CPU, quota=2.5)},
         "warning",
         "cpu_limit",
-        ["as cores that may be used, 2, found 8 cores of which 2.5", "--threads 2"],
+        ["at the same time, 2, found 8 threads of PyTorch", "--threads 2", "OMP_NUM_THREADS=2"],
     ),
     "an old processor": (
         {"processor": replace(CPU, instructions=())},
@@ -116,7 +119,7 @@ CASES: dict[str, tuple[dict[str, object], str, str, Sequence[str]]] = {
         {"root_is_read_only": True},
         "note",
         "read_only_root",
-        ["mounted read-only", "tmpfs on /tmp"],
+        ["found a read-only mount", "tmpfs on /tmp"],
     ),
     "a current folder that is read-only": (
         {"folders": {**SOUND.folders, "current": CLOSED}},
@@ -209,6 +212,21 @@ def test_a_driver_of_an_unknown_cuda_is_not_judged() -> None:
     machine = replace(SOUND, driver=GPU, shared_memory=GOOD)
     assert said(machine, TorchBuild("3.0", "99.1")) == []
     assert said(machine, None) == []
+
+
+def test_builds_and_systems_that_are_not_judged() -> None:
+    cpu, rocm = TorchBuild("2.13.0+cpu", ""), TorchBuild("2.13.0+rocm7", "", "7.0")
+    hidden = replace(SOUND, driver=replace(GPU, devices=0))
+    assert said(hidden, cpu) == []  # an image for CPUs on a host with a GPU
+    assert said(replace(SOUND, driver=GPU, shared_memory=GOOD), rocm) == []
+    assert said(replace(SOUND, system="Windows 11"), CUDA) == []
+
+
+def test_threads_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    assert facts(tmp_path, {"OMP_NUM_THREADS": "3"}).threads == 3
+    assert facts(tmp_path, {"OMP_NUM_THREADS": "0"}).threads == facts(tmp_path).processor.allowed
+    few = replace(SOUND, processor=replace(CPU, quota=2.5), threads=2)
+    assert said(few) == []
 
 
 def test_packages_of_this_environment() -> None:
@@ -307,6 +325,12 @@ def test_gpus_as_pytorch_sees_them(
 
 def test_the_command_has_only_flags_that_help() -> None:
     assert suggested_command(SOUND, []) == "segkit predict SCAN -m MODEL"
+    gone = FoundModel("runs/latest", True, None, True, (), False, Problem("warning", *"abcde"))
+    sound = FoundModel("liver", True, None, False, (), False, None)
+    assert suggested_command(SOUND, [gone, sound]) == "segkit predict SCAN -m liver"
+    unnamed, default = replace(sound, is_named=False), replace(sound, is_default=True)
+    assert suggested_command(SOUND, [unnamed]) == "segkit predict SCAN -m MODEL"
+    assert suggested_command(SOUND, [default]) == "segkit predict SCAN"
     folders = {**SOUND.folders, "current": CLOSED}
     limited = replace(SOUND, processor=replace(CPU, quota=2.0), folders=folders)
     assert suggested_command(limited, []) == "segkit predict SCAN -o OUT -m MODEL --threads 2"

@@ -163,6 +163,11 @@ def test_driver(tmp_path: Path, text: str, version: str) -> None:
     assert found.major == int(version[:3])
 
 
+@pytest.mark.parametrize("name", ["dxg", "nvhost-gpu"])
+def test_gpus_of_other_systems_have_no_version(tmp_path: Path, name: str) -> None:
+    assert driver(tree(tmp_path, {f"dev/{name}": ""})) == Driver("", (), 1)
+
+
 def test_no_driver(tmp_path: Path) -> None:
     assert driver(tmp_path) == Driver("", (), 0)
     assert driver(tmp_path).major is None
@@ -181,6 +186,15 @@ def test_folder_that_is_missing_is_judged_by_the_one_above(tmp_path: Path) -> No
     assert (found.exists, found.readable, found.writable) == (False, False, True)
     (tmp_path / "file").write_text("")
     assert folder(tmp_path / "file" / "b").problem == "not a directory"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be removed there")
+def test_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    found = folder(Path())
+    assert (found.exists, found.problem, found.free) == (False, "no such file or directory", None)
 
 
 @pytest.fixture

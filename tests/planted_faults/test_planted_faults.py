@@ -46,8 +46,8 @@ SMALL = [
     "trainer.layout=contiguous",
 ]
 LOGGERS = (
-    "segkit.planning.plan_dataset",
     "segkit.planning",
+    "segkit.fingerprint",
     "segkit.preprocessing",
     "segkit.dataset.layouts",
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.errors import UsageError
 from segkit.inference.files.channels import ModelChannels
@@ -109,6 +110,17 @@ def test_as_the_entry_point_of_an_image(dataset: Path, here: Path, capsys: Any) 
     assert len(maps(out)) == 3
 
 
+def test_two_models_in_one_folder(dataset: Path, here: Path, models: Path) -> None:
+    """The description names the models of all label maps that are there."""
+    other = read_bundle(FROZEN)
+    write_bundle(models / "other", other.plan, {"name": "other"}, {"0": other.state("0")})
+    for name in "squares", "other", "squares":
+        assert main(["data set", "out", "participant", "-m", name, "--continue"]) == 0
+    description = json.loads((here / "out" / "dataset_description.json").read_text())
+    used = [entry["Description"].split()[1] for entry in description["GeneratedBy"]]
+    assert sorted(used) == ["fixture", "other"]
+
+
 def test_one_of_several_fails(dataset: Path, here: Path, capsys: Any) -> None:
     """What is done is described, although the exit code says that something failed."""
     (dataset / f"{IMAGES[1]}.nii.gz").write_bytes(b"no image")
@@ -137,6 +149,12 @@ def test_one_of_several_fails(dataset: Path, here: Path, capsys: Any) -> None:
             "expected images anat/*_FLAIR.nii.gz, found none",
         ),
         (["data set", "out", "participant", "--suffix", "CT"], 2, "write CHANNEL=SUFFIX"),
+        (
+            ["data set", "out", "participant", "--session-label", "a", "b"],
+            3,
+            "expected the folder ses-b of a participant, found ses-a",
+        ),
+        (["/not/mounted", "/out", "participant"], 3, "/not/mounted: expected a BIDS dataset"),
         (
             ["data set", "out", "participant", "--suffix", "MR=T1w"],
             2,

@@ -6,14 +6,19 @@ components/backends/base.py reads one image from the output socket's folder.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
+from segkit.platforms.tiff_resolution import copy_resolution
 from tests.platforms.command_lines import start
 from tests.platforms.conftest import AXES, FROZEN, voxels
 
@@ -149,3 +154,61 @@ def test_not_one_image(
     assert start("segkit run-as grand-challenge --input in --output out") == 3
     message = f"expected one image, .mha, .tif, .tiff or DICOM, found {', '.join(names) or 'none'}"
     assert message in capsys.readouterr().err
+
+
+def test_named_model_of_the_tarball(
+    here: Path, inputs: Callable[..., Path], write_scan: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that the descriptor names may come with the tarball instead of the image."""
+    folder = inputs(entry("ct-image"))
+    write_scan(folder / "images" / "ct-image" / "6f.mha")
+    (here / "ml").mkdir()
+    (here / "ml" / "bundle_v1").symlink_to(FROZEN)
+    command = words(capsys, "-m", str(FROZEN))
+    assert start([*command, "--input", "in", "--output", "out", "--model-folder", "ml"]) == 0
+    assert (here / "out" / "images" / "segmentation" / "output.mha").is_file()
+
+
+@pytest.mark.parametrize("path", ["/images/organs", "../organs", "."])
+def test_output_that_the_platform_would_not_find(
+    path: str, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in "descriptor", "run-as":
+        assert main([verb, "grand-challenge", f"--output-path={path}"]) == 2
+        message = f"--output-path {path}: write it relative to /output, such as images/segmentation"
+        assert message in capsys.readouterr().err
+
+
+def test_label_map_has_the_resolution_of_its_tiff(here: Path, inputs: Callable[..., Path]) -> None:
+    """The platform refuses TIFF without resolution in inches or centimeters."""
+    bundle = read_bundle(FROZEN)
+    plan = dataclasses.replace(bundle.plan, unit="px")
+    write_bundle(here / "ml" / "pictures", plan, {"name": "pictures"}, {"0": bundle.state("0")})
+    scan = inputs(entry("ct-image")) / "images" / "ct-image" / "6f.tif"
+    scan.parent.mkdir(parents=True)
+    pixels = np.clip(voxels()[..., 0], 0, 100).T.astype(np.uint8)
+    resolution = {"x_resolution": 40_000.0, "y_resolution": 20_000.0, "resolution_unit": 3}
+    Image.fromarray(pixels).save(scan, **resolution)
+    command = "segkit run-as grand-challenge --input in --output out --model-folder ml"
+    assert start(command) == 0
+    with Image.open(here / "out" / "images" / "segmentation" / "output.tif") as labels:
+        assert [labels.tag_v2[tag] for tag in (282, 283, 296)] == [40_000, 20_000, 3]
+        np.testing.assert_array_equal(np.asarray(labels) == 5, pixels == 100)
+
+
+def test_resolution_of_slides(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slides are too large for Pillow."""
+    tifffile = pytest.importorskip("tifffile")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    pixels = np.arange(1024, dtype=np.uint16).reshape(32, 32)
+    files = {"scan": (40_000, 20_000), "labels": None}
+    for name, resolution in files.items():
+        unit = "CENTIMETER" if resolution else None
+        tifffile.imwrite(
+            f"{name}.tif", pixels, tile=(16, 16), resolution=resolution, resolutionunit=unit
+        )
+    copy_resolution(Path("scan.tif"), Path("labels.tif"))
+    with tifffile.TiffFile("labels.tif") as file:
+        values = [file.pages[0].tags[tag].value for tag in (282, 283, 296)]
+    assert values == [(40_000, 1), (20_000, 1), 3]
+    np.testing.assert_array_equal(tifffile.imread("labels.tif"), pixels)

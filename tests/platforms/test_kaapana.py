@@ -86,3 +86,14 @@ def test_no_item(
     assert start(f"segkit run-as kaapana --input {folder} --output out") == 3
     assert f"{folder}: expected a folder for each item" in (text := capsys.readouterr().err)
     assert found in text
+
+
+def test_files_keep_their_names(
+    here: Path, models: Path, write_scan: Callable[[Path], Path]
+) -> None:
+    """Also those that are named after their item."""
+    for name in "p1", "p1_b", "segmentation_b":
+        write_scan(here / "in" / "p1" / f"{name}.nii.gz")
+    assert start("segkit run-as kaapana --input in --output out") == 0
+    written = sorted(path.name for path in (here / "out" / "p1").iterdir())
+    assert written == ["p1.nii.gz", "p1_b.nii.gz", "segmentation_b.nii.gz"]

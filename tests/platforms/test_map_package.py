@@ -53,12 +53,33 @@ def test_pkg_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert manifest("pkg", capsys)["models"] == []
 
 
-def test_dockerfile(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["descriptor", "map", "--part", "dockerfile", "--image", "here/segkit:2"]) == 0
-    source, label, words = capsys.readouterr().out.splitlines()
-    assert source == "FROM here/segkit:2"
-    assert 'image.title="segkit"' in label
-    assert json.loads(words.removeprefix("CMD ")) == ["run-as", "map", "--max-memory", "7200MB"]
+def test_environment_of_the_specification(capsys: pytest.CaptureFixture[str]) -> None:
+    """All variables of its table, "SHALL contain ..."."""
+    names = "INPUT_PATH OUTPUT_PATH WORKDIR MODEL_PATH CONFIG_PATH APP_MANIFEST_PATH"
+    names += " PKG_MANIFEST_PATH DOCS LOGS"
+    expected = {f"HOLOSCAN_{name}" for name in names.split()}
+    assert manifest("app", capsys)["environment"].keys() == expected
+
+
+def test_dockerfile(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It writes the manifests anew: platforms start their command, not that of the image."""
+    (here / "größe").symlink_to(FROZEN)
+    flags = ["-m", "größe", "--memory", "4GiB", "--gpu"]
+    assert main(["descriptor", "map", "--part", "dockerfile", "--image", "s:2", *flags]) == 0
+    source, label, root, run, user, words = capsys.readouterr().out.splitlines()
+    assert source == "FROM s:2"
+    assert 'image.title="segkit-größe"' in label
+    assert (root, user) == ("USER root", "USER 10001:10001")
+    assert json.loads(words.removeprefix("CMD ")) == [
+        "run-as", "map", "--max-memory", "3865MB", "-m", "größe"
+    ]  # fmt: skip
+    folder, *commands = run.removeprefix("RUN ").split(" && ")
+    assert folder == "mkdir -p /etc/holoscan"
+    for part, line in zip(("app", "pkg"), commands, strict=True):
+        command, _, target = line.partition(" > ")
+        assert target == f"/etc/holoscan/{part}.json"
+        assert start(command) == 0
+        assert json.loads(capsys.readouterr().out) == manifest(part, capsys, *flags)
 
 
 def test_studies(

@@ -96,10 +96,11 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a copy, and of cases of which scan, label map or grid cannot be used."""
     root = tmp_path_factory.mktemp("faulty")
     random = np.random.default_rng(0)
-    names = ["first", "copy", "nan", "value", "moved", "far", "cut", "cut_label"]
+    names = ["first", "copy", "all_nan", "nan", "value", "moved", "far", "cut", "cut_label"]
     images = {name: random.normal(100, 5, (16, 14, 12)).astype(np.float32) for name in names}
     images["copy"] = images["first"]
     images["nan"][3, 3, 3] = np.nan
+    images["all_nan"][:] = np.nan
     for part in ("images", "labels"):
         (root / part).mkdir()
     for name in names:
@@ -137,6 +138,11 @@ def test_copies_link_to_each_other(faulty: str) -> None:
 @pytest.mark.parametrize(
     ("case", "drawn", "remark"),
     [
+        (
+            "all_nan",
+            False,
+            "No picture, because all_nan.nii has voxels without a number everywhere.",
+        ),
         ("nan", True, "Planes with voxels that have no number are black (1)."),
         ("value", True, ""),
         ("moved", True, "Outlines are where the header of the label map says."),
@@ -164,6 +170,13 @@ def test_beside_errors_of_grids_stands_what_can_be_corrected(faulty: str) -> Non
         faulty, "moved"
     )
     assert "--fix-geometry leaves it as it is." in card(faulty, "far")
+
+
+def test_no_card_and_no_problem_is_cut_in_print(faulty: str) -> None:
+    style = faulty.partition("<style>")[2].partition("<h1>")[0]
+    assert "@page { size: A4;" in style
+    assert re.search(r"\.card \{[^}]*break-inside: avoid", style)
+    assert "figure, li, .fix { break-inside: avoid; }" in style
 
 
 def test_tables_and_json(folder: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from segkit.errors import InputError
 from segkit.evaluation.compare import Comparison, compare
+from segkit.evaluation.pairs import find_pairs
 from segkit.io import write_labels
 from segkit.io.scans import write_image
 from segkit.report.comparison_page import write_comparison
 from segkit.report.comparison_words import about_other_metrics, corrections, explained
+from segkit.report.evaluation.drawn_case import read_drawn_change
 from segkit.report.evaluation_page import ReportOptions
 from segkit.volume import Volume
 
@@ -67,6 +70,17 @@ def test_a_prediction_that_is_gone_is_said(comparison: Comparison, tmp_path: Pat
     text = page_of(comparison, tmp_path / "out")
     assert "c1 cannot be drawn" in text
     assert text.count("data:image/png") == 1
+
+
+def test_predictions_on_two_grids_are_not_drawn_beside_each_other(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    for folder in ("b2", "r2"):
+        bar(tmp_path / folder, "c0", 4, affine=np.diag([1.0, 1.0, 1.0, 1.0]))
+    other = find_pairs(tmp_path / "b2", tmp_path / "r2")
+    both = (comparison.pairs[0].pairs[0], other.pairs[0])
+    with pytest.raises(InputError, match=r"expected the grid of .*c0\.nii\.gz, found another one"):
+        read_drawn_change(both, (comparison.pairs[0], other), None)
 
 
 def result(metric: str, finding: str, together: str, tests: int = 1) -> dict[str, Any]:

@@ -61,6 +61,9 @@ def test_a_table_of_all_scans_comes_first_in_the_order_that_the_page_states() ->
     nothing = look_first_page([ScanToLook("a"), ScanToLook("b")], "")
     assert "The order:" not in nothing
     assert "Usual:" not in nothing
+    assert "<table" not in nothing
+    only_why = look_first_page([ScanToLook("a", flags=("odd",)), ScanToLook("b")], "")
+    assert "<th>scan</th><th>why to look at it</th></tr>" in only_why
 
 
 def test_paper_has_small_cards_in_three_columns() -> None:

@@ -32,6 +32,12 @@ def test_html_is_escaped() -> None:
     assert "<td>&lt;b&gt;</td>" in html_table(["x"], [["<b>"]])
 
 
+def test_the_title_of_numbers_stands_above_them() -> None:
+    table = html_table(["case", "dice"], [["a", 0.5], ["b", None]])
+    assert '<th>case</th><th class="n">dice</th>' in table
+    assert "<th>dice</th>" in html_table(["case", "dice"], [])
+
+
 def test_the_cells_of_a_wide_table_hold_their_titles_for_a_phone() -> None:
     wide = html_table(["case", "x<", "", "y"], [["a", 1, 2, None]])
     assert wide.startswith('<table class="cards">')

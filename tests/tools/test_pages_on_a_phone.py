@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset_check import examine
 from segkit.evaluation import compare, evaluate
-from segkit.io import write_labels
+from segkit.io import write_image, write_labels
+from segkit.report.check_cards import Pictures
+from segkit.report.check_page import write_check
+from segkit.report.check_thumbnails import Thumbnails
 from segkit.report.comparison_page import write_comparison
 from segkit.report.evaluation_page import write_evaluation
 from segkit.report.look_first import ScanToLook, look_first_page
@@ -52,7 +57,26 @@ def pages(folder: Path) -> list[Path]:
     look = folder / "look_first.html"
     scan = ScanToLook("a_rather_long_name_of_a_case" * 2, dice=0.5, error=0.1, usual=0.9)
     look.write_text(look_first_page([scan, ScanToLook("b", flags=("odd " * 30,))], "Words."))
-    return [compared, report, look]
+    return [compared, report, look, checked(folder / "data")]
+
+
+def checked(root: Path) -> Path:
+    """Return the page of a check of copies, one of which has a moved label map."""
+    image = np.random.default_rng(0).normal(100, 9, (1, 12, 12, 8)).astype(np.float32)
+    labels = np.zeros(image.shape, np.uint8)
+    labels[0, 3:8, 3:8, 2:6] = 1
+    for number in range(3):
+        name = f"a_rather_long_name_of_a_case_of_the_hippocampus_{number:04d}.nii.gz"
+        write_image(root / "images" / name, Volume(image, np.eye(4)))
+        affine = np.eye(4)
+        affine[0, 3] = 0.5 if number == 2 else 0
+        write_labels(root / "labels" / name, Volume(labels, affine))
+    (root / "dataset.yaml").write_text("channels: [MR]\nlabels: {organ: 1}")
+    dataset = read_dataset(root)
+    thumbnails = Thumbnails(dataset)
+    examined = examine(dataset, see=thumbnails.draw)
+    pictures = Pictures(thumbnails.of_case, thumbnails.remarks)
+    return write_check(examined, root / "out", pictures, command=["segkit", "check", "a" * 90])[0]
 
 
 def test_nothing_is_cut_off_on_a_phone_and_paper_is_a4(tmp_path: Path) -> None:

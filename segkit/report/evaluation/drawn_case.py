@@ -68,7 +68,7 @@ class DrawnChange:
     note: str
 
     def png(self, title_a: str, title_b: str) -> bytes:
-        """Return the picture of the case, a row for each prediction, as a PNG."""
+        """Return the picture of the case, a column for each prediction, as a PNG."""
         predictions = {title_a: self.a, title_b: self.b}
         return _png(draw_two(self.scan, predictions, self.reference, self.names))
 

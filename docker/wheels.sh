@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Download the wheels of an image into docker/wheels, for a build without a network.
+# Usage: docker/wheels.sh [cpu|cuda]
+# PYTHON must have the minor version of the image's Python, which is 3.11 unless BASE says otherwise.
+set -euo pipefail
+cd "$(dirname "$0")"
+flavour=${1:-cpu}
+index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+download() { "${PYTHON:-python3}" -m pip download --quiet --no-deps --dest wheels "$@"; }
+
+case $flavour in
+    cpu) download --extra-index-url "$index" -r requirements-cpu.txt ;;
+    cuda) download --require-hashes -r requirements-cuda.txt ;;
+    *) echo "expected cpu or cuda, found '$flavour'" >&2; exit 2 ;;
+esac
+download --require-hashes -r requirements-build.txt
+download --require-hashes -r requirements.txt
+cd wheels
+sha256sum -- *.whl *.tar.gz > SHA256SUMS
+du -sh . | sed 's/\t.*/ of wheels in docker\/wheels/'
