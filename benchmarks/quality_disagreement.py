@@ -38,8 +38,8 @@ from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.quality.accuracy import groups_of_cases, spearman
-from segkit.quality.features import NAMES, SIGNS, label_features, logit, voxel_volume_of
-from segkit.quality.fitting import AS_IT_IS, _isotonic, _logit, _nonnegative_ridge
+from segkit.quality.features import AS_IT_IS, NAMES, SIGNS, label_features, logit, voxel_volume_of
+from segkit.quality.fitting import _isotonic, _logit, _nonnegative_ridge
 from segkit.quality.soft_overlap import SoftOverlap
 from segkit.training.data.degraded_copies import DEGRADATIONS, copies
 from segkit.training.validation import dice_by_name, predict_scan

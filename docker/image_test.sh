@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Build the image twice without a network and test it: make image-test. Needs docker, or podman,
-# and 10 GB below $TMPDIR; buildah builds if it is there. Where the registry cannot be reached, BASE
-# names an image that is here, or mmdebstrap makes one of Debian 12.
+# and 10 GB below $TMPDIR; buildah builds if it is there. Where the registry cannot be reached,
+# mmdebstrap makes a base image of Debian 12; BASE may name another, or a root file system as .tar.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
-work=$(mktemp -d "${TMPDIR:-/tmp}/segkit-image-test.XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/segkit.XXXX")
 . "$root/docker/test/engine.sh"
 
 main() {
@@ -18,7 +18,7 @@ main() {
     for tag in cpu again; do
         echo "building segkit:$tag without a network"
         TAG=localhost/segkit:$tag ENGINE="${BUILD[*]}" without_network docker/build.sh cpu \
-            --build-arg "BASE=$BASE" --build-arg "MODEL=$MODEL" "${BUILD_FLAGS[@]}" \
+            --build-arg "BASE=$BASE" --build-arg "MODEL=$MODEL" --no-cache "${BUILD_FLAGS[@]}" \
             > "$work/build-$tag.log" 2>&1 || { tail -n 40 "$work/build-$tag.log"; exit 1; }
     done
     export SEGKIT_IMAGE=localhost/segkit:cpu SEGKIT_ENGINE="${RUN[*]}"
@@ -50,16 +50,17 @@ model() {
 }
 
 base() {
-    BASE=${BASE:-}
-    if test -z "$BASE" && "${RUN[@]}" pull --quiet docker.io/library/python:3.11-slim; then
-        BASE=docker.io/library/python:3.11-slim
-    elif test -z "$BASE"; then
+    BASE=${BASE:-docker.io/library/python:3.11-slim}
+    if test ! -f "$BASE" && ! "${RUN[@]}" pull --quiet "$BASE" && test "$BASE" != "${BASE#docker.io/}"; then
         echo "The registry cannot be reached: making a base image of Debian 12 with mmdebstrap."
+        BASE=$work/base.tar
         mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv \
-            bookworm "$work/base.tar"
-        BASE=localhost/segkit-base:bookworm
-        "${RUN[@]}" import --quiet "$work/base.tar" "$BASE"
-        rm "$work/base.tar"
+            bookworm "$BASE"
+    fi
+    if test -f "$BASE"; then
+        "${RUN[@]}" import --quiet "$BASE" localhost/segkit-base:tar
+        BASE=localhost/segkit-base:tar
+        rm -f "$work/base.tar"
     fi
 }
 

@@ -11,7 +11,7 @@ choose_engine() {
     fi
     command -v podman > /dev/null || { echo "expected docker or podman, found neither" >&2; exit 2; }
     enter_own_mounts "$@"
-    local store=(--root "$work/store" --runroot "$work/run-store" --storage-driver overlay)
+    local store=(--root "$work/store" --runroot "$work/r" --storage-driver overlay)
     RUN=(podman "${store[@]}") BUILD=("$(command -v buildah || echo podman)" "${store[@]}")
     test "$(id -u)" = 0 && BUILD_FLAGS=(--isolation=chroot) || BUILD_FLAGS=(--network=none)
     # podman would add the user to the list of users; docker does not, and clusters do not either.

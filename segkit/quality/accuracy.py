@@ -17,7 +17,8 @@ from scipy.special import ndtri, stdtrit
 from scipy.stats import rankdata
 
 from segkit.quality.expected_dice import ExpectedDice
-from segkit.quality.fitting import AS_IT_IS, Example, example_weights, fit_expected_dice
+from segkit.quality.features import AS_IT_IS
+from segkit.quality.fitting import Example, example_weights, fit_expected_dice
 
 MIN_CASES = 3
 """Smallest number of cases: of two, a fit on one would have to predict the other."""

@@ -4,8 +4,8 @@ The position of a label is that of its center, in mm to the right, to the front 
 center of one label, the anchor. It is unusual outside of the prediction interval of the normal
 distribution over validation cases, as the network predicts them: in a scan like these, one label
 or more is unusual with a probability of `FALSE_ALARMS` at most. A wrong orientation in a header
-shows here, and so does a result that is wrong altogether. The storage
-is `segkit.quality.arrangement_entry`.
+shows here, and so does a result that is wrong altogether. The storage is
+`segkit.quality.arrangement_entry`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy  # its submodules are imported on first use: not in a prediction
 
 FALSE_ALARMS = 0.01
 """Probability that a scan like those of the fit is flagged."""
@@ -37,6 +37,8 @@ class Usual:
     cases: int
     mean: Offset
     sd: Offset
+    reach: float
+    """Half of the prediction interval, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +48,22 @@ class Arrangement:
     anchor: str
     labels: Mapping[str, Usual]
 
-    @property
-    def tests(self) -> int:
-        """Number of offsets that are compared in a scan with all labels."""
-        return sum(value is not None for usual in self.labels.values() for value in usual.mean)
-
     def limits(self, label: str) -> Iterator[tuple[int, float, float]]:
         """Yield axis, lowest and highest usual offset of a label in mm."""
         usual = self.labels[label]
-        quantile = float(stdtrit(usual.cases - 1, 1 - FALSE_ALARMS / 2 / self.tests))
-        reach = quantile * math.sqrt(1 + 1 / usual.cases)
         for axis, (mean, sd) in enumerate(zip(usual.mean, usual.sd, strict=True)):
             if mean is not None and sd is not None:
-                yield axis, mean - reach * sd, mean + reach * sd
+                yield axis, mean - usual.reach * sd, mean + usual.reach * sd
 
     def unusual(self, centers: Centers) -> dict[str, str]:
         """Return the labels in unusual places, each with a sentence.
 
-        >>> usual = Usual(20, (None, -18.0, 7.0), (None, 2.0, 2.5))
+        >>> usual = Usual(20, (None, -18.0, 7.0), (None, 2.0, 2.5), 3.0)
         >>> arrangement = Arrangement("head", {"tail": usual})
         >>> arrangement.unusual({"head": (0, 0, 0), "tail": (1, -19, 6)})
         {}
         >>> arrangement.unusual({"head": (0, 0, 0), "tail": (1, 17, 6)})["tail"]
-        'its center is 17 mm anterior of that of head, usually 11.5 to 24.5 mm posterior'
+        'its center is 17 mm anterior of that of head, usually 12 to 24 mm posterior'
         """
         if self.anchor not in centers:
             return {}
@@ -116,21 +111,40 @@ def fit_arrangement(
         names: names of the labels, in the order of the plan.
         spacing: voxel spacing in mm along each axis, half of which is the least standard deviation.
     """
+    known = [edge is not None for edge in spacing]
     counts = {name: sum(name in centers for centers in cases) for name in names}
     anchor = max(names, key=lambda name: counts[name])
-    labels = {}
-    for name in names:
-        both = [one for one in cases if name != anchor and name in one and anchor in one]
-        if len(both) >= MIN_ARRANGED:
-            offsets = np.array([np.subtract(one[name], one[anchor]) for one in both])
-            mean, sd = offsets.mean(axis=0), offsets.std(axis=0, ddof=1)
-            known = [edge is not None for edge in spacing]
-            labels[name] = Usual(
-                len(both),
-                tuple(float(m) if k else None for m, k in zip(mean, known, strict=True)),
-                tuple(
-                    max(float(s), edge / 2) if edge is not None else None
-                    for s, edge in zip(sd, spacing, strict=True)
-                ),
-            )
+    offsets = {
+        name: [np.subtract(one[name], one[anchor]) for one in cases if {name, anchor} <= one.keys()]
+        for name in names
+        if name != anchor
+    }
+    enough = {name: np.array(each) for name, each in offsets.items() if len(each) >= MIN_ARRANGED}
+    labels = {
+        name: Usual(
+            len(each),
+            tuple(float(m) if k else None for m, k in zip(each.mean(axis=0), known, strict=True)),
+            tuple(
+                max(float(s), edge / 2) if edge is not None else None
+                for s, edge in zip(each.std(axis=0, ddof=1), spacing, strict=True)
+            ),
+            reach_of(len(each), len(enough) * sum(known)),
+        )
+        for name, each in enough.items()
+    }
     return Arrangement(anchor, labels) if labels else None
+
+
+def reach_of(cases: int, tests: int) -> float:
+    """Return half of a prediction interval in standard deviations.
+
+    Args:
+        cases: number of cases that mean and standard deviation are from.
+        tests: number of offsets that are compared in a scan; together they are unusual with a
+            probability of `FALSE_ALARMS` at most.
+
+    >>> round(reach_of(20, 3), 2), round(reach_of(5, 3), 2)
+    (3.44, 6.85)
+    """
+    quantile = float(scipy.special.stdtrit(cases - 1, 1 - FALSE_ALARMS / 2 / tests))
+    return quantile * math.sqrt(1 + 1 / cases)

@@ -1,7 +1,8 @@
 """The usual places of labels in bundle.json: plain numbers, checked when they are read.
 
     "arrangement": {"anchor": "liver", "cases": 20, "labels": {"spleen": {"cases": 20, "mean":
-                    [-92.1, -31.0, 4.2], "sd": [9.8, 11.2, 8.1]}}, "flagged": {"none": [0, 20]}}
+                    [-92.1, -31.0, 4.2], "sd": [9.8, 11.2, 8.1], "reach": 3.44}},
+                    "flagged": {"none": [0, 20]}}
 
 ``flagged`` counts scans that a fit to other cases has flagged, and scans that it was compared with,
 by kind of degradation. Models of pictures, of a single label, and older ones have no such entry.
@@ -16,8 +17,15 @@ from typing import Any
 
 from segkit.errors import InputError
 from segkit.plans.plan import Plan
-from segkit.quality.arrangement import Arrangement, Centers, Offset, Usual, fit_arrangement
-from segkit.quality.fitting import AS_IT_IS
+from segkit.quality.arrangement import (
+    Arrangement,
+    Centers,
+    Offset,
+    Usual,
+    fit_arrangement,
+    reach_of,
+)
+from segkit.quality.features import AS_IT_IS
 from segkit.units import is_number, is_whole
 
 ARRANGEMENT_KEY = "arrangement"
@@ -68,7 +76,12 @@ def _flagged(
 
 def _entry(fitted: Arrangement, cases: int, flagged: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     labels = {
-        name: {"cases": usual.cases, "mean": _rounded(usual.mean), "sd": _rounded(usual.sd)}
+        name: {
+            "cases": usual.cases,
+            "mean": _rounded(usual.mean),
+            "sd": _rounded(usual.sd),
+            "reach": round(usual.reach, 4),
+        }
         for name, usual in fitted.labels.items()
     }
     content = {"anchor": fitted.anchor, "cases": cases, "labels": labels, "flagged": dict(flagged)}
@@ -90,9 +103,13 @@ def joint_arrangement(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {}
     parts = [arrangement_of(card) for card in cards]
     names = dict.fromkeys(name for part in parts if part for name in part.labels)
-    labels = {
-        name: _joined([part.labels[name] for part in parts if part and name in part.labels])
+    joined = [
+        (name, _joined([part.labels[name] for part in parts if part and name in part.labels]))
         for name in names
+    ]
+    tests = sum(value is not None for _, (_, mean, _) in joined for value in mean)
+    labels = {
+        name: Usual(count, mean, sd, reach_of(count, tests)) for name, (count, mean, sd) in joined
     }
     flagged: dict[str, list[int]] = {}
     for entry in entries:
@@ -103,11 +120,11 @@ def joint_arrangement(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return _entry(Arrangement(entries[0]["anchor"], labels), cases, flagged)
 
 
-def _joined(parts: Sequence[Usual]) -> Usual:
-    """Return mean and standard deviation over the cases of all parts.
+def _joined(parts: Sequence[Usual]) -> tuple[int, Offset, Offset]:
+    """Return number, mean and standard deviation over the cases of all parts.
 
-    >>> _joined([Usual(2, (1.0,), (1.0,)), Usual(2, (3.0,), (1.0,))])
-    Usual(cases=4, mean=(2.0,), sd=(1.4142135623730951,))
+    >>> _joined([Usual(2, (1.0,), (1.0,), 9.0), Usual(2, (3.0,), (1.0,), 9.0)])
+    (4, (2.0,), (1.4142135623730951,))
     """
     cases = sum(part.cases for part in parts)
     means: list[float | None] = []
@@ -126,7 +143,7 @@ def _joined(parts: Sequence[Usual]) -> Usual:
         squares = sum((n - 1) * sd**2 + n * (one - mean) ** 2 for n, one, sd in known)
         means.append(mean)
         deviations.append(math.sqrt(squares / (cases - 1)))
-    return Usual(cases, tuple(means), tuple(deviations))
+    return cases, tuple(means), tuple(deviations)
 
 
 def arrangement_of(card: Mapping[str, Any]) -> Arrangement | None:
@@ -139,7 +156,7 @@ def arrangement_of(card: Mapping[str, Any]) -> Arrangement | None:
     if entry is None:
         return None
     labels = {
-        name: Usual(label["cases"], tuple(label["mean"]), tuple(label["sd"]))
+        name: Usual(label["cases"], tuple(label["mean"]), tuple(label["sd"]), label["reach"])
         for name, label in entry["labels"].items()
     }
     return Arrangement(entry["anchor"], labels)
@@ -155,7 +172,7 @@ def check_arrangement(card: Mapping[str, Any], plan: Plan, where: Path) -> None:
         raise InputError(
             where,
             expected=f"{ARRANGEMENT_KEY} with an anchor, and for labels of the plan the number of "
-            "cases, the mean and a standard deviation above 0 along three axes",
+            "cases, a reach above 0, and mean and standard deviation above 0 along three axes",
             found=str(card[ARRANGEMENT_KEY])[:200],
             remedy="It was written by a newer segkit, or changed: update segkit, or copy the model"
             " again.",
@@ -186,6 +203,8 @@ def _are_counts(flagged: Any) -> bool:
 
 def _is_usual(label: Any) -> bool:
     if not isinstance(label, dict) or not is_whole(label.get("cases"), 2):
+        return False
+    if not is_number(label.get("reach")) or label["reach"] <= 0:
         return False
     mean, sd = label.get("mean"), label.get("sd")
     return (

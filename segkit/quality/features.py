@@ -20,6 +20,8 @@ from segkit.quality.measured_labels import MeasuredLabel, measure_labels, values
 from segkit.quality.soft_overlap import SoftOverlap
 from segkit.volume import Unit
 
+AS_IT_IS = "none"
+"""Degradation of a case as it is."""
 LOWEST, HIGHEST = 0.01, 0.9999
 """Limits of a soft Dice; its logit would be infinite at 0 and 1."""
 MOST_APART = 1000.0

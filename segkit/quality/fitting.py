@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from segkit.quality.expected_dice import ExpectedDice, Typical
-from segkit.quality.features import SIGNS, Features
+from segkit.quality.features import AS_IT_IS, SIGNS, Features
 
-AS_IT_IS = "none"
-"""Degradation of a case as it is."""
 RIDGE = 1.0
 """Penalty of the squared weights of standardized features."""
 DICE_LIMITS = 0.02, 0.98

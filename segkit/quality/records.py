@@ -7,7 +7,7 @@ from typing import Any
 
 from segkit.quality.entry import EXPECTED_KEY
 from segkit.quality.expected_dice import LabelQuality
-from segkit.quality.fitting import AS_IT_IS
+from segkit.quality.features import AS_IT_IS
 
 FEW_CASES = 10
 """Number of validation cases below which the record says that they are few."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segkit.quality.features import Features, logit
-from segkit.quality.fitting import AS_IT_IS, Example
+from segkit.quality.features import AS_IT_IS, Features, logit
+from segkit.quality.fitting import Example
 
 KINDS = ("noise", "blur", "orientation")
 

@@ -15,8 +15,8 @@ from segkit.quality.accuracy import (
     left_out,
     spearman,
 )
-from segkit.quality.features import Features, logit
-from segkit.quality.fitting import AS_IT_IS, Example, fit_expected_dice
+from segkit.quality.features import AS_IT_IS, Features, logit
+from segkit.quality.fitting import Example, fit_expected_dice
 from tests.quality.examples import KINDS, examples
 
 PERFECT = Features(logit(0.98), 0.0, 0.0, 0.0)

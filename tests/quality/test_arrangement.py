@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from segkit.errors import InputError
 from segkit.plans.plan import Plan
-from segkit.quality.arrangement import Arrangement, Usual, fit_arrangement
+from segkit.quality.arrangement import fit_arrangement
 from segkit.quality.arrangement_entry import (
     arrangement_entry,
     arrangement_of,
@@ -51,8 +51,10 @@ def test_by_hand() -> None:
         [{"a": (0, 0, 0), "b": (one, 5.0, 3.0)} for one in offsets], ["a", "b"], (1.0, 1.0, None)
     )
     assert found is not None
-    assert found.labels == {"b": Usual(5, (0.0, 5.0, None), (math.sqrt(2.5), 0.5, None))}
     reach = student.ppf(1 - 0.01 / 4, 4) * math.sqrt(1.2)
+    usual = found.labels["b"]
+    assert (usual.cases, usual.mean, usual.sd) == (5, (0, 5, None), (math.sqrt(2.5), 0.5, None))
+    assert usual.reach == pytest.approx(reach)
     expected = [-reach * math.sqrt(2.5), reach * math.sqrt(2.5), 5 - reach / 2, 5 + reach / 2]
     found_limits = [limit for _, *pair in found.limits("b") for limit in pair]
     assert found_limits == pytest.approx(expected)
@@ -118,9 +120,10 @@ def test_joined(plan_for_quality: Plan) -> None:
         {"anchor": "other"},
         {"labels": {}},
         {"labels": {"low": {}}},
-        {"labels": {"high": {"cases": 1, "mean": [1, 1, 1], "sd": [1, 1, 1]}}},
-        {"labels": {"high": {"cases": 9, "mean": [1, 1, 1], "sd": [1, 0, 1]}}},
-        {"labels": {"high": {"cases": 9, "mean": [1, None, 1], "sd": [1, 1, 1]}}},
+        {"labels": {"high": {"cases": 1, "mean": [1, 1, 1], "sd": [1, 1, 1], "reach": 3}}},
+        {"labels": {"high": {"cases": 9, "mean": [1, 1, 1], "sd": [1, 0, 1], "reach": 3}}},
+        {"labels": {"high": {"cases": 9, "mean": [1, None, 1], "sd": [1, 1, 1], "reach": 3}}},
+        {"labels": {"high": {"cases": 9, "mean": [1, 1, 1], "sd": [1, 1, 1], "reach": 0}}},
         {"flagged": {"none": [1]}},
         {"cases": None},
     ],
@@ -129,8 +132,3 @@ def test_something_else(plan_for_quality: Plan, change: dict[str, Any]) -> None:
     content = {**entry(plan_for_quality, 6)["arrangement"], **change}
     with pytest.raises(InputError, match="expected arrangement with an anchor"):
         check_arrangement({"arrangement": content}, plan_for_quality, Path("m"))
-
-
-def test_an_axis_of_slices_does_not_count() -> None:
-    usual = Usual(9, (0.0, None, None), (1.0, None, None))
-    assert Arrangement("a", {"b": usual}).tests == 1

@@ -205,4 +205,6 @@ def test_a_run_reports_the_weights_that_it_started_from(
     fit(config, plan_for_balls, balls, tmp_path, weights=model)
     report = json.loads((tmp_path / "weights.json").read_text())
     assert report["hash"] == model.hash
-    assert read_bundle(tmp_path).card["training"]["weights"] == report
+    card = read_bundle(tmp_path).card
+    assert card["training"]["weights"] | {"trained_on": report["trained_on"]} == report
+    assert report["trained_on"] == {"scans": [], "complete": False}  # the model says nothing

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.quality.fitting import AS_IT_IS
+from segkit.quality.features import AS_IT_IS
 from segkit.training.data.augment_intensity import add_noise_, blur
 
 NOISE = (0.5, 3.0)

@@ -20,8 +20,8 @@ from segkit.quality.accuracy import estimate_with_accuracy
 from segkit.quality.arrangement import Centers
 from segkit.quality.arrangement_entry import arrangement_entry
 from segkit.quality.entry import expected_dice_entry
-from segkit.quality.features import label_features, voxel_volume_of
-from segkit.quality.fitting import AS_IT_IS, Example
+from segkit.quality.features import AS_IT_IS, label_features, voxel_volume_of
+from segkit.quality.fitting import Example
 from segkit.quality.measured_labels import centers_of, measure_labels, values_of_labels
 from segkit.quality.soft_overlap import SoftOverlap
 from segkit.training.data.degraded_copies import copies

@@ -108,7 +108,7 @@ def test_places_are_those_of_the_patient(order: tuple[int, int, int], sign: int)
     stored = array.transpose(order)[::sign, ::sign, ::sign]
     labels = Volume(stored[None], affine)
     ras, axis_map = to_ras(labels)
-    usual = Usual(20, (0.0, -12.0, 0.0), (1.0, 1.0, 1.0))
+    usual = Usual(20, (0.0, -12.0, 0.0), (1.0, 1.0, 1.0), 3.4)
 
     def found(front: Arrangement) -> dict[str, str]:
         training = replace(model.training, labels={}) if model.training else None
@@ -127,8 +127,8 @@ def test_all_models_of_an_ensemble_must_agree_on_a_place() -> None:
     model = plan(front=ORGAN, back=ORGAN)
     array = np.zeros((9, 9, 9), np.uint8)
     array[1, 1, 1], array[1, 7, 1] = 1, 2
-    ahead = Arrangement("front", {"back": Usual(20, (0.0, 6.0, 0.0), (1.0, 1.0, 1.0))})
-    behind = Arrangement("front", {"back": Usual(20, (0.0, -6.0, 0.0), (1.0, 1.0, 1.0))})
+    ahead = Arrangement("front", {"back": Usual(20, (0.0, 6.0, 0.0), (1.0, 1.0, 1.0), 3.0)})
+    behind = Arrangement("front", {"back": Usual(20, (0.0, -6.0, 0.0), (1.0, 1.0, 1.0), 3.0)})
     assert model.training is not None
     training, grid = replace(model.training, labels={}), Volume(array[None], np.eye(4)).grid
 
