@@ -86,8 +86,8 @@ def cut_labels(measured: MeasuredDataset) -> Iterator[Problem]:
         yield Problem(
             case,
             "warning",
-            f"{first_few(labels)} ends in a flat face inside the scan, unlike in the other cases:"
-            " is a part of the label missing?",
+            f"a flat end inside the scan, unlike in the other cases: {first_few(labels)}. Is a part"
+            " of the label missing?",
         )
 
 

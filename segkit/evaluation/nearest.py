@@ -2,8 +2,8 @@
 
 Surfaces are thin and mostly close to each other, so only their voxels are looked at: first at all
 offsets of up to two voxels, then along the lines of the image in a growing radius, after the
-nearest voxel of the other mask in each line has been found once. What is farther is found in a k-d
-tree of the other mask, or by a distance transform of the whole box if it is much.
+nearest voxel of the other mask in each line has been found once. The rest is found in a k-d tree of
+the other mask, or by a distance transform of the whole box where it is many voxels.
 """
 
 from __future__ import annotations

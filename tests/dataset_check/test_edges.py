@@ -115,6 +115,17 @@ def test_a_fault_of_one_case(fault: str, tmp_path: Path) -> None:
     assert warnings_of(tmp_path, cases) == {check_name: {"c04"}}
 
 
+def test_where_a_label_is_cut_off(tmp_path: Path) -> None:
+    cases = phantom()
+    upper_half_missing(cases["c04"])
+    (problem,) = [each for each in found(tmp_path, cases) if each.check == "cut_label"]
+    assert problem.message.startswith(
+        "a flat end inside the scan, unlike in the other cases: spine"
+    )
+    assert "(top; " in problem.message
+    assert problem.file == "c04_l.nii"
+
+
 def test_exchanged_label_maps(tmp_path: Path) -> None:
     cases = phantom()
     one, other = cases["c02"], cases["c04"]

@@ -54,12 +54,19 @@ def calibration_config(
         prefixes = OF_DATA if is_recorded else OF_DATA + OF_FOLDS
         take_settings(config, stored, words, prefixes=prefixes, but=_paths(model, stored, words))
     if not config.dataset.path or not Path(config.dataset.path).exists():
-        there = f"{config.dataset.path} of its training is not there: " * bool(config.dataset.path)
         raise UsageError(
-            f"{there}give dataset=PATH, the dataset that {model.name} was trained on, or other "
-            "labeled cases"
+            f"{_what_is_missing(config, words)}: give dataset=PATH, the dataset that {model.name} "
+            "was trained on, or other labeled cases"
         )
     return config
+
+
+def _what_is_missing(config: TrainConfig, words: Sequence[str]) -> str:
+    if not config.dataset.path:
+        return "a model alone does not say where its dataset is"
+    if "dataset.path" in given_keys(words):
+        return f"there is no {config.dataset.path}"
+    return f"{config.dataset.path}, the dataset of the training, is not there"
 
 
 def _paths(model: Bundle, stored: TrainConfig, words: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_each_fold_measures_the_cases_that_it_held_out(
     [
         (["trainer.max_steps=3"], "a calibration trains nothing"),
         (["compute=ddp"], "a calibration runs in one process"),
-        (["dataset=nowhere"], "nowhere"),
+        (["dataset=nowhere"], "there is no nowhere: give dataset=PATH"),
         (["--cases", "2"], "--cases 2: must be a whole number of at least 3"),
         (["--minutes", "0"], "--minutes 0: must be a number above 0"),
         (["--minutes", "five"], "--minutes five: must be a number above 0"),
@@ -169,6 +170,18 @@ def test_wrong_words(
 ) -> None:
     assert main(["calibrate", str(trained), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_where_is_the_dataset(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = pack_bundle(run, tmp_path / "m.segkit")
+    assert main(["calibrate", str(file)]) == 2
+    assert "a model alone does not say where its dataset is" in capsys.readouterr().err
+    config = run / "config.yaml"
+    config.write_text(re.sub(r"(?m)^  path: .*$", "  path: moved", config.read_text(), count=1))
+    assert main(["calibrate", str(run)]) == 2
+    assert "moved, the dataset of the training, is not there" in capsys.readouterr().err
 
 
 def test_little_time(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
