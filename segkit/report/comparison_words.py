@@ -22,6 +22,10 @@ FINDINGS = {
     "too few": f"fewer than {FEW} cases or patients, which cannot reach p < {ALPHA}",
 }
 """Meaning of the findings that need an explanation."""
+UNTOLD = ("too few", "one cannot tell")
+"""Findings of metrics that have too few cases to show a difference."""
+NO_TEST = ("equal", "nothing to compare")
+"""Findings of metrics without any difference to test."""
 
 
 def headline(summary: Mapping[str, Any]) -> str:
@@ -111,10 +115,13 @@ def about_other_metrics(summary: Mapping[str, Any]) -> list[str]:
         for side, metrics in better.items()
         if metrics
     ]
+    findings = {entry["finding"].partition(":")[0] for entry in others}
+    if findings <= {*UNTOLD, *NO_TEST} and not findings <= {*NO_TEST}:
+        return ["There are too few cases to tell whether any of them differs."]
     found = (
         f"After the correction, {' and '.join(parts)}."
         if parts
-        else ("After the correction, none of them shows a difference.")
+        else "After the correction, none of them shows a difference."
     )
     verdict = "The verdict at the top rests on Dice alone; these metrics do not change it."
     if parts and main["finding"] not in ("A better", "B better"):
