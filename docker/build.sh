@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 flavour=${1:-cpu}
 test $# = 0 || shift
-ENGINE=${ENGINE:-$(docker info > /dev/null 2>&1 && echo docker || command -v podman buildah | head -n 1)}
+ENGINE=${ENGINE:-$(docker info > /dev/null 2>&1 && echo docker || command -v podman buildah | head -n 1 || true)}
 if test -z "$ENGINE"; then
     echo "expected docker, podman or buildah, found none of them" >&2
     exit 2
@@ -17,7 +17,7 @@ fi
 # The engine may be several words, such as: podman --root FOLDER.
 read -ra engine <<< "$ENGINE"
 words=(--build-arg "FLAVOUR=$flavour" --build-arg "VERSION=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' segkit/_version.py)")
-words+=(--build-arg "REVISION=$(git rev-parse HEAD 2> /dev/null || echo unknown)")
+words+=(--build-arg "REVISION=$(git describe --always --abbrev=40 --exclude '*' --dirty=-modified || echo unknown)")
 words+=(--build-arg "CREATED=$(date --utc +%Y-%m-%dT%H:%M:%SZ)")
 # Without these formats podman and buildah would leave the health check out.
 case ${engine[0]##*/} in podman | buildah) words+=(--format docker) ;; esac

@@ -47,5 +47,5 @@ without_network() {
 
 clean_up() {
     test "${RUN[0]}" = docker || "${RUN[@]}" unmount --all > /dev/null 2>&1 || true
-    rm -rf "$work"
+    rm -rf "$work" "${made_model:-$work}"
 }

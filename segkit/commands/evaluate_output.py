@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.commands.flags import Parser
@@ -50,9 +51,25 @@ def check_output(given: argparse.Namespace) -> None:
     if given.compare:
         names, record = COMPARISON_FILES, "comparison.json"
         inputs = {"a": given.compare[0], "b": given.predictions, "references": given.references}
+    _check_tables(given, names)
     check_report_folder(
-        given.output, names, record=record, inputs=inputs, overwrite=given.overwrite
+        given.output,
+        names,
+        record=record,
+        inputs=inputs,
+        if_recorded={GROUPS: "groups"},
+        overwrite=given.overwrite,
     )
+
+
+def _check_tables(given: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise a UsageError if a table that the user gives would be replaced by one of the report."""
+    written = {(given.output / name).resolve() for name in names}
+    for table in (given.groups, given.patients):
+        if table is not None and table.resolve() in written:
+            raise UsageError(
+                f"{table} would be replaced by the report. Give another folder with -o"
+            )
 
 
 def write_files(evaluation: Evaluation, folder: Path, options: ReportOptions) -> None:
@@ -64,4 +81,7 @@ def write_files(evaluation: Evaluation, folder: Path, options: ReportOptions) ->
     if "groups" in evaluation.summary:
         print(f"groups:  {write_groups(evaluation, folder)}")
     elif groups.exists():
-        log.warning("%s is of an earlier call, and is left as it is; --by group renews it", groups)
+        log.warning(
+            "%s is not of this call, and is left as it is; --by with --overwrite replaces it",
+            groups,
+        )

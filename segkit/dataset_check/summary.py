@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from segkit.dataset_check.check import SEVERITIES, Examined
 from segkit.dataset_check.problem import Problem
+from segkit.files.report_folder import WORKING_FOLDER
 
 
 def verdict(problems: Sequence[Problem]) -> str:
@@ -39,6 +41,7 @@ def summary(examined: Examined) -> dict[str, Any]:
     return {
         "dataset": dataset.name,
         "path": str(dataset.root),
+        WORKING_FOLDER: str(Path.cwd()),
         "cases": len(dataset.cases),
         "measured_cases": len(measured.cases),
         "channels": list(dataset.channels),

@@ -27,6 +27,7 @@ from segkit.evaluation.paired import PairedValue, compared_name, paired_values
 from segkit.evaluation.pairs import Pairs, find_pairs
 from segkit.evaluation.patients import patients_of_cases
 from segkit.evaluation.swapped_folders import SHOWN
+from segkit.files.report_folder import WORKING_FOLDER
 from segkit.io.segment_names import names_in
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ def compare(
         "a": str(a),
         "b": str(b),
         "references": str(references),
+        WORKING_FOLDER: str(Path.cwd()),
         "tolerance": tolerance_mm,
         "ignore": pairs[0].ignore,
         "unit": sorted({result.grid.unit for result in first}),

@@ -23,6 +23,7 @@ from segkit.evaluation.probability_maps import calibration_of, check_maps
 from segkit.evaluation.summary import Results, Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
 from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_numbers
+from segkit.files.report_folder import WORKING_FOLDER
 from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ def evaluate(
     units = sorted({result.grid.unit for result in measured})
     summary = summarize(results, [metric.key(unit) for unit in units for metric in wanted.metrics])
     summary["predictions"], summary["references"] = str(predictions), str(references)
+    summary[WORKING_FOLDER] = str(Path.cwd())
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = pairs.ignore
     summary["unit"] = units

@@ -8,6 +8,8 @@ from pathlib import Path
 from segkit.errors import InputError, UsageError, first_few
 from segkit.files.json_file import read_json
 
+WORKING_FOLDER = "working_folder"
+"""Key of the folder from which a record's relative paths count."""
 SHOWN = 3
 """Number of files that the message names."""
 
@@ -18,6 +20,7 @@ def check_report_folder(
     *,
     record: str,
     inputs: Mapping[str, str | Path],
+    if_recorded: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Check that a report may be written: its files do not exist, or are of the same call.
@@ -30,6 +33,7 @@ def check_report_folder(
         names: names of the files to write.
         record: name of the JSON file among them that records the inputs.
         inputs: key in that file and path of each input.
+        if_recorded: name of a file that only some calls write -> key that the record has then.
         overwrite: whether other files may be replaced.
 
     Raises:
@@ -38,7 +42,8 @@ def check_report_folder(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"-o {folder} is a file. Give a folder for the report")
     found = [name for name in names if (folder / name).exists()]
-    if overwrite or not found or _has_inputs(folder / record, inputs):
+    keys = [key for name, key in (if_recorded or {}).items() if name in found]
+    if overwrite or not found or _is_of(folder / record, inputs, keys):
         return
     raise UsageError(
         f"{folder} holds {first_few(found, SHOWN)} of another command or of other inputs. Choose"
@@ -46,13 +51,15 @@ def check_report_folder(
     )
 
 
-def _has_inputs(record: Path, inputs: Mapping[str, str | Path]) -> bool:
-    """Return whether a JSON file names these inputs."""
+def _is_of(record: Path, inputs: Mapping[str, str | Path], keys: Sequence[str]) -> bool:
+    """Return whether a JSON file names these inputs, and has these keys."""
     try:
         content = read_json(record)
     except InputError:  # there is none, or it is of something else
         return False
-    return all(
-        isinstance(content.get(key), str) and Path(content[key]).resolve() == Path(path).resolve()
+    start = Path(str(content.get(WORKING_FOLDER, "")))
+    return all(key in content for key in keys) and all(
+        isinstance(content.get(key), str)
+        and (start / content[key]).resolve() == Path(path).resolve()
         for key, path in inputs.items()
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from segkit._version import __version__
 from segkit.bundle.card import ModelCard
-from segkit.errors import UsageError
+from segkit.errors import UsageError, printable
 from segkit.files.atomic import write_text
 from segkit.inference.files.outputs import Job
 from segkit.inference.files.scan import Scan
@@ -95,7 +95,8 @@ def write_description(output: Path, dataset: Path, card: ModelCard) -> None:
 
 def write_beside(job: Job, dataset: Path, labels: dict[str, int]) -> None:
     """Write the table of the labels and the sidecar file of a label map."""
-    rows = [f"{value}\t{name}\n" for name, value in labels.items()]
+    # A tab or a line's end in a name would be another column or row.
+    rows = [f"{value}\t{printable(name)}\n" for name, value in labels.items()]
     write_text(_beside(job, ".tsv"), "".join(["index\tname\n", *rows]))
     sources = [f"bids:{LINK}:{path.relative_to(dataset).as_posix()}" for path in job.scan.images]
     text = f"Segmentation of {', '.join(labels)} by segkit; value 0 is background"

@@ -72,17 +72,19 @@ def write_check(
         command: words of the command that checks the dataset, for advice on the page.
     """
     folder = Path(folder)
+    # The record first, so that the same call may renew the files of one that was killed.
+    record = json.dumps(summary(examined), indent=2, ensure_ascii=False) + "\n"
+    write_text(folder / RECORD, record)
     found = quantities(examined.measured)
     figures = _figures(folder, found)
     texts = {
         "report.html": page(examined, pictures, figures, command),
         "problems.csv": _problems_csv(examined.problems),
         "measurements.csv": _measurements_csv(found),
-        "summary.json": json.dumps(summary(examined), indent=2, ensure_ascii=False) + "\n",
     }
     for name, text in texts.items():
         write_text(folder / name, text)
-    return [folder / name for name in texts]
+    return [folder / name for name in (*texts, RECORD)]
 
 
 def page(

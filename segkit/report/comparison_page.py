@@ -74,7 +74,10 @@ def write_comparison(
         page(comparison, options or ReportOptions()),
     )
     values, numbers, report = (folder / name for name in FILES)
-    for path, text in zip((values, numbers, report), texts, strict=True):
+    # The record first, so that the same call may renew the files of one that was killed.
+    for path, text in sorted(
+        zip((values, numbers, report), texts, strict=True), key=lambda pair: pair[0] != numbers
+    ):
         write_text(path, text)
     return values, numbers, report
 

@@ -22,6 +22,10 @@ FINDINGS = {
     "too few": f"fewer than {FEW} cases or patients, which cannot reach p < {ALPHA}",
 }
 """Meaning of the findings that need an explanation."""
+UNTOLD = ("too few", "one cannot tell")
+"""Findings of metrics that have too few cases to show a difference."""
+NO_TEST = ("equal", "nothing to compare")
+"""Findings of metrics without any difference to test."""
 
 
 def headline(summary: Mapping[str, Any]) -> str:
@@ -34,7 +38,7 @@ def headline(summary: Mapping[str, Any]) -> str:
         for entry in summary["results"]
         if entry["metric"] == MAIN_METRIC and entry["cases"] and entry["label"] != MEAN
     ]
-    about = f"mean over {len(labels)} labels" if main["label"] == MEAN else str(main["label"])
+    about = f"mean over {len(labels)} labels" if len(labels) > 1 else (labels or [main["label"]])[0]
     verdict = main["verdict"]
     return f"Dice, {about}: {verdict}."
 
@@ -111,10 +115,13 @@ def about_other_metrics(summary: Mapping[str, Any]) -> list[str]:
         for side, metrics in better.items()
         if metrics
     ]
+    findings = {entry["finding"].partition(":")[0] for entry in others}
+    if findings <= {*UNTOLD, *NO_TEST} and not findings <= {*NO_TEST}:
+        return ["There are too few cases to tell whether any of them differs."]
     found = (
         f"After the correction, {' and '.join(parts)}."
         if parts
-        else ("After the correction, none of them shows a difference.")
+        else "After the correction, none of them shows a difference."
     )
     verdict = "The verdict at the top rests on Dice alone; these metrics do not change it."
     if parts and main["finding"] not in ("A better", "B better"):

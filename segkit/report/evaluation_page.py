@@ -67,7 +67,8 @@ def write_evaluation(
         json.dumps(evaluation.summary, indent=2, ensure_ascii=False) + "\n",
         page(evaluation, options or ReportOptions()),
     )
-    for path, text in zip(paths, texts, strict=True):
+    # The record first, so that the same call may renew the files of one that was killed.
+    for path, text in sorted(zip(paths, texts, strict=True), key=lambda pair: pair[0] != means):
         write_text(path, text)
     return paths
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from segkit.cli import main
 from segkit.dataset.phantom import write_phantom
 from segkit.io import read_labels, write_image, write_labels
 from segkit.volume import Volume
+from tests.full_disk import full_after_one_file
 from tools.reference import files_without_row
 
 
@@ -285,3 +287,14 @@ def test_a_patient_in_two_folds_is_listed_with_the_other_problems(
     printed = capsys.readouterr().out
     assert "a patient is in 2 folds: 0 in fold 0, 1 in fold 1" in printed
     assert "P1" not in printed  # no name of a patient
+
+
+def test_a_check_that_ended_half_way_may_be_repeated(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ["check", str(dataset), "-o", str(tmp_path / "out")]
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", full_after_one_file())
+        assert main(call) == 3
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
+    assert main(call) == 0

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import segkit
 from segkit.cli import main
 from segkit.io import write_labels
 from segkit.volume import Volume
+from tests.full_disk import full_after_one_file
 
 SIDE = 10
 Capture = pytest.CaptureFixture[str]
@@ -108,9 +110,61 @@ def test_groups_of_an_earlier_call_are_said(capsys: Capture) -> None:
     Path("g.csv").write_text("case,group\n" + "".join(f"c{n},x\n" for n in range(8)))
     words = ["evaluate", "a", "r", "-o", "out"]
     assert main([*words, "--by", "group", "--groups", "g.csv"]) == 0
-    assert "earlier" not in capsys.readouterr().err
+    assert "left as it is" not in capsys.readouterr().err
     assert main(words) == 0
-    assert "groups.csv is of an earlier call, and is left as it is" in capsys.readouterr().err
+    assert "groups.csv is not of this call, and is left as it is" in capsys.readouterr().err
+
+
+def test_no_table_of_the_user_is_replaced(capsys: Capture) -> None:
+    words = ["evaluate", "a", "r", "-o", "out"]
+    assert main(words) == 0
+    table = Path("out/groups.csv")
+    table.write_text("case,group\n" + "".join(f"c{n},x\n" for n in range(8)))
+    before = table.read_text()
+    by_group = [*words, "--by", "group", "--groups"]
+    assert main([*by_group, "out/../out/groups.csv", "--overwrite"]) == 2
+    assert "groups.csv would be replaced by the report" in capsys.readouterr().err
+    Path("g.csv").write_text(before)
+    assert main([*by_group, "g.csv"]) == 2  # of something else, such as harmonize discover
+    assert table.read_text() == before
+    assert main([*by_group, "g.csv", "--overwrite"]) == 0
+    assert main([*by_group, "g.csv"]) == 0
+
+
+def test_inputs_are_told_apart_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Path.cwd()
+    kinds = (["a"], ["--compare", "a", "b"])
+    for number, words in enumerate(kinds):
+        out = str(here / f"out{number}")
+        assert main(["evaluate", *words, "r", "-o", out]) == 0
+        Path(f"site{number}").mkdir()
+        monkeypatch.chdir(here / f"site{number}")
+        for name in "abr":
+            shutil.copytree(here / name, name)
+        assert main(["evaluate", *words, "r", "-o", out]) == 2
+        there = [word if word.startswith("-") else str(here / word) for word in words]
+        assert main(["evaluate", *there, str(here / "r"), "-o", out]) == 0
+        monkeypatch.chdir(here)
+
+
+@pytest.mark.parametrize("words", [["a"], ["--compare", "a", "b"]])
+def test_a_call_that_ended_half_way_may_be_repeated(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ["evaluate", *words, "r", "-o", "out"]
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", full_after_one_file())
+        assert main(call) == 3
+    assert len(list(Path("out").iterdir())) == 1
+    assert main(call) == 0
+
+
+def test_a_single_case_shows_nothing_about_other_metrics(capsys: Capture) -> None:
+    files = [f"{name}/c0.nii.gz" for name in "abr"]
+    assert main(["evaluate", "--compare", *files]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "too few cases to tell whether any of them differs" in printed
+    assert "none of them shows a difference" not in printed
 
 
 def test_a_folder_with_itself_says_so(capsys: Capture) -> None:
@@ -140,6 +194,14 @@ def test_cases_of_one_only_are_counted(capsys: Capture) -> None:
         "neither": ["c9"],
     }
     assert main(["evaluate", "--compare", "a", "b", "r", "--allow-missing"]) == 0
+
+
+def test_a_label_that_no_label_map_has_is_said(capsys: Capture) -> None:
+    words = ["evaluate", "--compare", "a", "b", "r", "--labels", "liver=1,gone=7"]
+    assert main(words) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "in no case of A, B or the references, which are not compared: gone." in printed
+    assert "Dice, liver: b is better" in printed
 
 
 def test_missed_labels_and_false_positives_are_said(capsys: Capture) -> None:

@@ -6,6 +6,7 @@ derivatives are in the BIDS specification 1.11, "Derivatives: imaging data types
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -119,6 +120,15 @@ def test_two_models_in_one_folder(dataset: Path, here: Path, models: Path) -> No
     description = json.loads((here / "out" / "dataset_description.json").read_text())
     used = [entry["Description"].split()[1] for entry in description["GeneratedBy"]]
     assert sorted(used) == ["fixture", "other"]
+
+
+def test_names_of_labels_are_one_field_each(dataset: Path, here: Path, models: Path) -> None:
+    other = read_bundle(FROZEN)
+    plan = dataclasses.replace(other.plan, labels={"linke Hälfte": 5, "a\tb\nc": 300})
+    write_bundle(models / "odd", plan, {"name": "odd"}, {"0": other.state("0")})
+    assert main(["data set", "out", "participant", "-m", "odd", "--participant-label", "01"]) == 0
+    table = (here / "out" / "sub-01" / "anat" / "sub-01_seg-odd_dseg.tsv").read_text("utf-8")
+    assert table == "index\tname\n5\tlinke Hälfte\n300\ta\\u0009b\\u000ac\n"
 
 
 def test_one_of_several_fails(dataset: Path, here: Path, capsys: Any) -> None:
