@@ -21,7 +21,10 @@ def label_record(quality: LabelQuality | None) -> dict[str, Any]:
 
 
 def scan_record(
-    labels: Mapping[str, LabelQuality], cards: Sequence[Mapping[str, Any]]
+    labels: Mapping[str, LabelQuality],
+    cards: Sequence[Mapping[str, Any]],
+    *,
+    no_dice_because: str = "",
 ) -> dict[str, Any]:
     """Return the figures of a scan: means over its labels, and what they rest on.
 
@@ -30,6 +33,7 @@ def scan_record(
     Args:
         labels: expected Dice of each label that is written.
         cards: content of bundle.json of each model.
+        no_dice_because: why the Dice of this scan is not known.
 
     >>> labels = {"a": LabelQuality(0.75, 0.125), "b": LabelQuality(0.25, 0.375)}
     >>> usual = {"a": {"dice": 0.875}, "b": {"dice": 0.625}}
@@ -44,14 +48,15 @@ def scan_record(
     known = [name for name, one in labels.items() if one.dice is not None]
     usual = [card[EXPECTED_KEY]["labels"][name]["dice"] for card in cards for name in known]
     cases = sum(card[EXPECTED_KEY]["accuracy"]["cases"] for card in cards)
-    note = f"fitted to {cases} validation cases only; the errors are widened"
+    few = f"fitted to {cases} validation cases only; the errors are widened"
+    note = f"no estimate: {no_dice_because}" if no_dice_because else few * (cases < FEW_CASES)
     return {
         "expected_dice": {
             "mean": _mean(dice),
             "error": _mean(errors),
             "usual": _mean(usual),
             "cases": cases,
-            "note": note if cases < FEW_CASES else "",
+            "note": note,
         }
     }
 
