@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 flavour=${1:-cpu}
 test $# = 0 || shift
-ENGINE=${ENGINE:-$(docker info > /dev/null 2>&1 && echo docker || command -v podman buildah | head -n 1)}
+ENGINE=${ENGINE:-$(docker info > /dev/null 2>&1 && echo docker || command -v podman buildah | head -n 1 || true)}
 if test -z "$ENGINE"; then
     echo "expected docker, podman or buildah, found none of them" >&2
     exit 2
@@ -17,7 +17,7 @@ fi
 # The engine may be several words, such as: podman --root FOLDER.
 read -ra engine <<< "$ENGINE"
 words=(--build-arg "FLAVOUR=$flavour" --build-arg "VERSION=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' segkit/_version.py)")
-words+=(--build-arg "REVISION=$(git rev-parse HEAD 2> /dev/null || echo unknown)")
+words+=(--build-arg "REVISION=$(git describe --always --abbrev=40 --exclude '*' --dirty=-modified || echo unknown)")
 words+=(--build-arg "CREATED=$(date --utc +%Y-%m-%dT%H:%M:%SZ)")
 # Without these formats podman and buildah would leave the health check out.
 case ${engine[0]##*/} in podman | buildah) words+=(--format docker) ;; esac
@@ -31,16 +31,19 @@ image=${TAG:-segkit:$flavour}
 # XNAT reads its commands in a label, which only the finished image can write.
 in_image() {
     if test "${engine[0]##*/}" = buildah; then
-        local container
-        container=$("${engine[@]}" from "$image")
-        "${engine[@]}" run --isolation chroot "$container" -- segkit "$@"
+        # set -e does not hold in $( ): without "status" the label would be empty after an error.
+        local container status=0
+        container=$("${engine[@]}" from "$image") || return
+        "${engine[@]}" run --isolation chroot "$container" -- segkit "$@" || status=$?
         "${engine[@]}" rm "$container" > /dev/null
+        return "$status"
     else
         "${engine[@]}" run --rm --network none "$image" "$@"
     fi
 }
 empty=$(mktemp -d)
 trap 'rmdir "$empty"' EXIT
-words=(--label "org.nrg.commands=$(in_image descriptor xnat --image "$image")")
+commands=$(in_image descriptor xnat --image "$image")
+words=(--label "org.nrg.commands=$commands")
 case ${engine[0]##*/} in podman | buildah) words+=(--format docker) ;; esac
 "${engine[@]}" build "${words[@]}" -t "$image" -f - "$empty" <<< "FROM $image"

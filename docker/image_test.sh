@@ -12,7 +12,10 @@ main() {
     choose_engine
     trap clean_up EXIT
     cd "$root"
-    test -f docker/wheels/SHA256SUMS || PYTHON=$python docker/wheels.sh cpu
+    if test ! -f docker/wheels/SHA256SUMS || test -n "$(find docker -maxdepth 1 \
+        -name 'requirements*.txt' -newer docker/wheels/SHA256SUMS)"; then
+        PYTHON=$python docker/wheels.sh cpu
+    fi
     base
     model
     for tag in cpu again; do
@@ -46,7 +49,8 @@ model() {
         "$python" -c 'import sys; from pathlib import Path; from segkit.dataset.phantom import write_phantom; write_phantom(Path(sys.argv[1]), 4)' "$data"
     fi
     "$python" -m segkit train "dataset=$data" "run_dir=$work/run" "dataset.store=$work/prepared" trainer.max_steps=20
-    "$python" -m segkit export "$work/run" "docker/models/$MODEL"
+    made_model=$root/docker/models/$MODEL
+    "$python" -m segkit export "$work/run" "$made_model"
 }
 
 base() {

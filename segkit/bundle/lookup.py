@@ -48,6 +48,14 @@ def resolve_model(
     plain = str(name).removesuffix(SUFFIX)
     if plain in named:
         return named[plain]
+    for path in closed_folders(environment):
+        if plain == path.name.removesuffix(SUFFIX):
+            raise InputError(
+                path,
+                expected="a model that this user may open",
+                found="permission denied",
+                remedy="Change the permissions of the model.",
+            )
     near = get_close_matches(plain, named, n=2) or list(named)[:5]
     raise InputError(
         name,
@@ -62,11 +70,26 @@ def resolve_model(
 
 def named_models(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
     """Return the models in the folders of $SEGKIT_MODELS by name; the first of a name counts."""
+    return _search(environment)[0]
+
+
+def closed_folders(environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return what is in the folders of $SEGKIT_MODELS and may not be opened by this user."""
+    return _search(environment)[1]
+
+
+def _search(environment: Mapping[str, str]) -> tuple[dict[str, Path], list[Path]]:
     models: dict[str, Path] = {}
+    closed = []
     for folder in environment.get("SEGKIT_MODELS", DEFAULT_FOLDER).split(os.pathsep):
-        for path in models_in(Path(folder)) if folder and Path(folder).is_dir() else ():
-            models.setdefault(path.name.removesuffix(SUFFIX), path)
-    return models
+        # os.path.isdir is False, and no error, for a folder that is out of reach.
+        for path in _in_order(Path(folder)) if os.path.isdir(folder) else ():
+            try:
+                if _is_or_holds_model(path):
+                    models.setdefault(path.name.removesuffix(SUFFIX), path)
+            except PermissionError:
+                closed.append(path)
+    return models, closed
 
 
 def model_name(path: Path) -> str:
@@ -80,9 +103,15 @@ def model_name(path: Path) -> str:
 
 def models_in(folder: Path) -> Iterator[Path]:
     """Yield the models, and folders of models, directly inside ``folder``, in natural order."""
-    for path in sorted(_inside(folder), key=lambda path: natural_key(path.name)):
-        if is_model(path) or any(is_model(inner) for inner in _inside(path)):
-            yield path
+    yield from filter(_is_or_holds_model, _in_order(folder))
+
+
+def _in_order(folder: Path) -> list[Path]:
+    return sorted(_inside(folder), key=lambda path: natural_key(path.name))
+
+
+def _is_or_holds_model(path: Path) -> bool:
+    return is_model(path) or any(is_model(inner) for inner in _inside(path))
 
 
 def ensemble_paths(path: Path) -> list[Path]:
@@ -130,4 +159,4 @@ def _latest() -> Path:
 
 
 def _named_in(latest: Path) -> Path:
-    return latest.parent / latest.read_text(encoding="utf-8").strip()
+    return latest.parent / latest.read_text(encoding="utf-8", errors="replace").strip()

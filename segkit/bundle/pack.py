@@ -53,7 +53,8 @@ def update_card(bundle: Bundle, entries: Mapping[str, Any]) -> Bundle:
             remedy="Start again.",
         )
     if bundle.path.is_file():
-        pack_bundle(bundle.path, bundle.path, entries)
+        # A file that a link leads to is replaced, and not the link.
+        pack_bundle(bundle.path, bundle.path.resolve(), entries)
         return read_bundle(bundle.path)
     new = with_entries(now, entries)
     page = page_of(new, new.config, read_notes(new.path))

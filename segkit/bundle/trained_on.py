@@ -72,6 +72,24 @@ def scans_of(cases: Iterable[Case]) -> TrainedOn:
     return TrainedOn(frozenset(filter(None, hashes)), all(hashes))
 
 
+def scans_before(report: Mapping[str, Any]) -> TrainedOn | None:
+    """Return the scans that the weights of a run had seen when it began; None if they were random.
+
+    Args:
+        report: the report on what the run started from. One that an older version has written does
+            not name the scans: the run may be continued with this one.
+
+    >>> scans_before({"mask": {}}), scans_before({"rewind": "0a1b", "step": 0})
+    (None, None)
+    >>> scans_before({"copied": 12}).complete
+    False
+    """
+    if TRAINED_ON_KEY in report:
+        return TrainedOn.from_json(report[TRAINED_ON_KEY])
+    is_random = not report.keys() - {"mask"} or report.get("step") == 0
+    return None if is_random else UNKNOWN
+
+
 def trained_on(card: Mapping[str, Any], fold: str) -> TrainedOn | None:
     """Return the scans that the network of a fold was trained on; None if none are recorded.
 

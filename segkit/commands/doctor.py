@@ -17,7 +17,8 @@ def run(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     examined = examine(given.model, quick=given.quick)
     if given.json:
-        print(json.dumps(summary(examined), indent=2, ensure_ascii=False))
+        # ASCII: names of models may have bytes, or letters, that the terminal's encoding lacks.
+        print(json.dumps(summary(examined), indent=2))
     else:
         print(printable(as_text(examined), lines=True))
     return 0 if examined.can_predict else InputError.exit_code

@@ -72,7 +72,8 @@ CHECKS = (
         "intensities",
         "warning",
         "an image of which many voxels have its highest value, unlike in the other cases",
-        "Convert the scan again from the original, without a window and without 8 bits.",
+        "Convert the scan again from the original, without a window and without 8 bits. A picture"
+        " may be overexposed: look whether the labels can still be seen.",
         saturated_images,
         file="image",
     ),

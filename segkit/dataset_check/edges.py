@@ -39,6 +39,12 @@ PAIR_GAIN = 0.6
 """Least gain of two cases together by which they fit better with exchanged label maps."""
 USUAL = 2.0
 """Robust standard deviations below the median agreement up to which images fit as usual."""
+LEAST_USUAL = 0.5
+"""Least agreement that is usual, about a correlation of 0.46.
+
+Where images that fit may agree less, as with lesions that are darker in some cases and brighter in
+others, any image fits better if it is mirrored or exchanged often enough.
+"""
 WORST = 40
 """Largest number of cases, those that fit worst, whose label maps are tried on each other."""
 
@@ -145,7 +151,9 @@ class _Usual:
 
     def badly_fitting(self) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.uint16]]]:
         """Yield id, image and label indices of the cases that agree less than the median does."""
-        explained = set(odd_orders(self.measured)) if self.own else set()
+        if not self.is_clear():
+            return
+        explained = set(odd_orders(self.measured))
         for case, own in self.own.items():
             overview: Overview | None = self.measured.details[case].overview
             if overview is not None and own < self.median and case not in explained:
@@ -160,6 +168,10 @@ class _Usual:
         """Return the number of voxels of a whole scan along X, Y, Z."""
         overview = self.measured.details[case].overview
         return overview.shape if overview else None
+
+    def is_clear(self) -> bool:
+        """Return whether nearly all cases agree with the usual profiles, so that others are odd."""
+        return self.median - USUAL * self.spread >= LEAST_USUAL
 
     def is_usual(self, value: float) -> bool:
         """Return whether an agreement is about as good as in most cases."""

@@ -20,7 +20,12 @@ MIN_CASES = 5
 SOME = 0.2
 """Share of the other cases with gaps up to which gaps are unusual."""
 COMPACT = 2
-"""Median number of pieces up to which a label is compact."""
+"""Number of pieces up to which a label is compact."""
+MOSTLY = 80.0
+"""Percentile over the cases of the number of pieces that must not be larger.
+
+Lesions are often one or two, and two may lie one above the other.
+"""
 FLAT = 0.5
 """Least area of the last slice, as a share of the largest one, of a label that is cut off."""
 DEVIATIONS = 5.0
@@ -54,7 +59,7 @@ def empty_slices(measured: MeasuredDataset) -> Iterator[Problem]:
             count for count, each in zip(pieces, slices.values(), strict=True) if not each.gaps
         ]
         few = 0 < len(with_gaps) <= SOME * len(slices)
-        if few and np.median(whole) <= COMPACT:
+        if few and np.percentile(whole, MOSTLY) <= COMPACT:
             for case in with_gaps:
                 messages[case].append(_gap_text(name, slices[case].gaps))
     texts = {case: "; ".join(parts) for case, parts in messages.items()}
@@ -92,15 +97,30 @@ def cut_labels(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def absent_labels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning for each case that lacks a label that almost all of many cases have."""
+    """Yield a warning for each case that lacks labels that almost all of many cases have."""
+    labeled = [case for case in measured.cases if case.labels]
+    for case, names in usually_present(measured).items():
+        have = sum(names[0] in each.labels for each in labeled)
+        text = f"label {names[0]} is absent; {have} of {len(labeled)} cases have it"
+        if len(names) > 1:
+            text += f". Other labels are absent too: {first_few(names[1:])}"
+        yield Problem(case, "warning", text)
+
+
+def usually_present(measured: MeasuredDataset) -> dict[str, list[str]]:
+    """Return case id -> labels that it lacks and almost all of many cases have.
+
+    Cases that are not annotated everywhere are left out: the label may be in the other part.
+    """
+    lacking: dict[str, list[str]] = defaultdict(list)
     labeled = [case for case in measured.cases if case.labels]
     for name in measured.dataset.labels:
-        lacking = [case.id for case in labeled if name not in case.labels]
-        have = len(labeled) - len(lacking)
-        if len(labeled) >= MANY_CASES and lacking and have >= ALMOST_ALL * len(labeled):
-            for case in lacking:
-                text = f"label {name} is absent; {have} of {len(labeled)} cases have it"
-                yield Problem(case, "warning", text)
+        have = sum(name in case.labels for case in labeled)
+        if len(labeled) >= MANY_CASES and have >= ALMOST_ALL * len(labeled):
+            for case in labeled:
+                if name not in case.labels and not case.ignored:
+                    lacking[case.id].append(name)
+    return lacking
 
 
 def _slices(measured: MeasuredDataset, name: str) -> dict[str, LabelSlices]:

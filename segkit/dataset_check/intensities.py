@@ -45,6 +45,8 @@ NOT_SATURATED = 0.005
 """Largest usual share of a dataset whose images are not saturated; pictures often are."""
 USUALLY = 80.0
 """Percentile of that share over the cases that is the usual one."""
+MASK_VALUES = 2
+"""Largest number of values of a mask."""
 MIN_CASES_SATURATED = 5
 """Smallest number of cases for one of them to be saturated unlike the others."""
 
@@ -94,6 +96,11 @@ def saturated_images(measured: MeasuredDataset) -> Iterator[Problem]:
             for case in measured.cases
             if case.id in measured.details and name not in case.constant
         }
+        cause = (
+            "is it overexposed?"
+            if measured.unit == "px"
+            else "was it saved with a window or in 8 bits?"
+        )
         if scheme_of(name) == "ct" or len(shares) < MIN_CASES_SATURATED:
             continue
         if np.percentile([*shares.values()], USUALLY) > NOT_SATURATED:
@@ -102,13 +109,18 @@ def saturated_images(measured: MeasuredDataset) -> Iterator[Problem]:
             if share >= SATURATED:
                 messages[case] = (
                     f"{share:.0%} of the voxels of {name} have its highest value, where hardly any"
-                    " have it in most cases: was it saved with a window or in 8 bits?"
+                    f" have it in most cases: {cause}"
                 )
     yield from case_or_dataset_warnings(messages, measured)
 
 
 def _share_of_highest(values: ChannelValues, case: CaseFacts, channel: int) -> float:
-    """Return the share of the voxels of the content that have the highest value of the channel."""
+    """Return the share of the voxels of the content that have the highest value of the channel.
+
+    It is 0 for a mask in place of an image, such as the lesions of an earlier examination.
+    """
+    if len(np.unique(values.quantiles)) <= MASK_VALUES:
+        return 0.0
     return float(np.mean(values.quantiles >= case.channels[channel].highest))
 
 

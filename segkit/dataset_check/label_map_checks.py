@@ -49,7 +49,8 @@ LABEL_MAP_CHECKS = (
         "label maps",
         "warning",
         "less than half of the median volume, of a label that is alike in size in all cases",
-        "Look at the case in a viewer: is a part of the label missing, or is the patient unusual?",
+        "Look at the case in a viewer: is a part of the label missing, or outside of the scan, or"
+        " is the patient unusual?",
         small_labels,
         file="label",
     ),
@@ -58,7 +59,8 @@ LABEL_MAP_CHECKS = (
         "label maps",
         "warning",
         "a case without a label that 95 % of at least 20 cases have",
-        "Add the label, or keep the case if the patient really lacks the structure.",
+        "Add the label, or keep the case if the patient lacks the structure or the scan does not"
+        " show it.",
         absent_labels,
         file="label",
     ),

@@ -19,7 +19,10 @@ LISTED = 5
 LARGE = 0.25
 """Share of the largest slice that both slices beside a gap must have."""
 OVERLAP = 0.5
-"""Share of the smaller of these two slices that the other one must cover."""
+"""Share of the larger of these two slices that the other one must cover, over background.
+
+Two lesions one above the other overlap less.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def label_slices(
         box: the smallest box around its voxels.
         axis_map: map from the axes of the file, for positions in it.
     """
-    mask = np.isin(indices[box], classes)
+    mask, free = np.isin(indices[box], classes), indices[box] == 0
     ends: list[float] = []
     gaps = []
     for axis in range(3):
@@ -72,31 +75,42 @@ def label_slices(
                 ends.append(math.nan)
                 continue
             beside = tuple(span for other, span in enumerate(box) if other != axis)
-            free = np.moveaxis(indices, axis, 0)[behind][beside] == 0
-            ends.append(float(np.count_nonzero(planes[last] & free) / areas.max()))
-        empty = _empty_inside(planes, areas)
+            open_end = np.moveaxis(indices, axis, 0)[behind][beside] == 0
+            ends.append(float(np.count_nonzero(planes[last] & open_end) / areas.max()))
+        empty = _empty_inside(planes, np.moveaxis(free, axis, 0))
         if empty:
             where = _in_file(empty, axis, box[axis].start, axis_map, indices.shape[axis])
             gaps.append(Gaps(axis, len(empty), len(areas), where))
     return LabelSlices(tuple(ends), tuple(gaps))
 
 
-def _empty_inside(planes: NDArray[np.bool_], areas: NDArray[np.intp]) -> list[int]:
+def _empty_inside(planes: NDArray[np.bool_], free: NDArray[np.bool_]) -> list[int]:
     """Return the empty planes between two large ones that overlap, as of one structure.
+
+    Planes that hold another label there, or are not annotated, are not empty.
+
+    Args:
+        planes: the label.
+        free: the background.
 
     >>> planes = np.ones((5, 4, 4), bool)
     >>> planes[[1, 3]] = False
-    >>> _empty_inside(planes, planes.sum(axis=(1, 2)))
+    >>> _empty_inside(planes, ~planes)
     [1, 3]
     """
+    areas = np.count_nonzero(planes, axis=(1, 2))
     present = np.flatnonzero(areas)
     found: list[int] = []
     for before, after in pairwise(present.tolist()):
-        smaller = min(areas[before], areas[after])
+        smaller, larger = sorted((areas[before], areas[after]))
         if after - before == 1 or smaller < LARGE * areas.max():
             continue
-        if np.count_nonzero(planes[before] & planes[after]) >= OVERLAP * smaller:
-            found += range(before + 1, after)
+        both = planes[before] & planes[after]
+        found += [
+            plane
+            for plane in range(before + 1, after)
+            if np.count_nonzero(both & free[plane]) >= OVERLAP * larger
+        ]
     return found
 
 

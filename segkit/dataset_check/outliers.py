@@ -17,7 +17,7 @@ import numpy as np
 
 from segkit.dataset_check.geometry import unusual_spacing
 from segkit.dataset_check.groups import OUTSIDE, groups_of_scans, is_calibrated, number_text
-from segkit.dataset_check.incomplete_labels import ALIKE, absent_labels, cut_labels, empty_slices
+from segkit.dataset_check.incomplete_labels import ALIKE, cut_labels, empty_slices, usually_present
 from segkit.dataset_check.label_orders import robust_spread
 from segkit.dataset_check.problem import Compare, MeasuredDataset, Problem
 from segkit.fingerprint.label_facts import Point
@@ -123,7 +123,7 @@ def odd_volume(measured: MeasuredDataset) -> Iterator[Problem]:
     A label that is cut off or small, or that almost all cases have, has a warning already.
     """
     cut = _named(measured, cut_labels, empty_slices, small_labels)
-    reported = {(problem.case, problem.message) for problem in measured.problems_of(absent_labels)}
+    reported = usually_present(measured)
     yield from (problem for problem in _notes(measured, "volume") if problem.case not in cut)
     labeled = [case for case in measured.cases if case.labels]
     if len(labeled) < MIN_CASES:
@@ -134,20 +134,22 @@ def odd_volume(measured: MeasuredDataset) -> Iterator[Problem]:
             for case in lacking:
                 others = len(labeled) - len(lacking)
                 text = f"label {name} is absent; {others} of {len(labeled)} cases have it"
-                if (case, text) not in reported:
+                if name not in reported.get(case, ()):
                     yield Problem(case, "note", text)
 
 
 def small_labels(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning for each volume that is far too small, of labels that are alike in size.
 
-    Labels that are cut off or lack slices have a warning already.
+    Labels that are cut off or lack slices have a warning already. Where a part of the scan is not
+    annotated, a volume says nothing.
     """
-    cut = _named(measured, cut_labels, empty_slices)
+    left_out = _named(measured, cut_labels, empty_slices)
+    left_out |= {case.id for case in measured.cases if case.ignored}
     for quantity in quantities(measured, "volume"):
         spread = robust_spread(np.array([*quantity.logarithms.values()]))
         for case, deviation in quantity.deviations().items():
-            if deviation < -DEVIATIONS and spread <= ALIKE and case not in cut:
+            if deviation < -DEVIATIONS and spread <= ALIKE and case not in left_out:
                 yield Problem(case, "warning", deviation_text(quantity, case, deviation))
 
 

@@ -57,7 +57,7 @@ def facts(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> Fac
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}",
         processor=cpu,
-        threads=int(threads) if threads.isdigit() and int(threads) else cpu.allowed,
+        threads=int(threads) if threads.isdecimal() and int(threads) else cpu.allowed,
         memory=memory(root),
         driver=driver(root),
         shared_memory=folder(shared) if shared.is_dir() else None,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from segkit.doctor.facts import Facts
 from segkit.doctor.problem import Problem
 from segkit.machine.account import NAMING
+from segkit.machine.memory import Memory
 from segkit.units import size_text
 
 LEAST_MEMORY = 400 << 20
@@ -37,6 +38,12 @@ def memory_problems(facts: Facts) -> Iterator[Problem]:
         if limited
         else "Close other programs, or use a machine with more memory.",
     )
+
+
+def is_filled(memory: Memory) -> bool:
+    """Return whether memory would suffice if programs did not use it at the moment."""
+    sizes = (memory.total, memory.limit.limit if memory.limit else None)
+    return all(size is None or size >= LEAST_MEMORY for size in sizes)
 
 
 def address_problems(facts: Facts) -> Iterator[Problem]:

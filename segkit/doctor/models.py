@@ -8,7 +8,13 @@ from pathlib import Path
 
 from segkit.bundle.archive import member_size, read_member
 from segkit.bundle.card import ModelCard, open_card
-from segkit.bundle.lookup import LATEST, ensemble_paths, named_models, resolve_model
+from segkit.bundle.lookup import (
+    LATEST,
+    closed_folders,
+    ensemble_paths,
+    named_models,
+    resolve_model,
+)
 from segkit.bundle.private_paths import last_part
 from segkit.doctor.private_text import without_folders
 from segkit.doctor.problem import Problem
@@ -50,7 +56,19 @@ def found_models(
     found = [] if default is None else [default]
     others = wanted or list(named_models(environment))
     found += [_named(name, environment) for name in others if not default or name != default.name]
-    return [_examined(model, hashed=hashed) for model in found]
+    closed = [] if wanted else [_closed(path.name) for path in closed_folders(environment)]
+    return [_examined(model, hashed=hashed) for model in found] + closed
+
+
+def _closed(name: str) -> FoundModel:
+    """Return something in a folder of models that this user may not open: perhaps a model."""
+    found = FoundModel(printable(name), False, None, False, (), False, None)
+    return replace(found, problem=replace(_refused(found.name), severity="warning"))
+
+
+def _refused(name: str, found: str = "permission denied") -> Problem:
+    remedy = "Change its permissions, if it is a model that this user needs."
+    return Problem("error", "model", f"model {name}", "files that can be read", found, remedy)
 
 
 def _default(environment: Mapping[str, str]) -> FoundModel | None:
@@ -62,19 +80,20 @@ def _default(environment: Mapping[str, str]) -> FoundModel | None:
             return None
         except InputError:  # the newest run was removed
             pass
+        except OSError:  # the folder of the runs is closed, which is a problem of its own
+            return None
     return _named(name, environment, is_default=True)
 
 
 def _named(name: str, environment: Mapping[str, str], *, is_default: bool = False) -> FoundModel:
     shown = name if name == str(LATEST) else last_part(name)
-    found = FoundModel(printable(shown), shown == name, None, is_default, (), False, None)
+    # A name that starts with a dash, or is shown in another way than it is typed, needs a folder.
+    is_named = printable(shown) == name and not name.startswith("-")
+    found = FoundModel(printable(shown), is_named, None, is_default, (), False, None)
     try:
         return replace(found, path=resolve_model(name, environment))
-    except SegkitError as error:
-        problem = model_problem(found.name, error)
-        if name == str(LATEST):  # a run that was removed stops a prediction without -m only
-            problem = replace(problem, severity="warning")
-        return replace(found, problem=problem)
+    except (SegkitError, OSError) as error:
+        return unusable(found, error)
 
 
 def _examined(model: FoundModel, *, hashed: bool) -> FoundModel:
@@ -84,8 +103,8 @@ def _examined(model: FoundModel, *, hashed: bool) -> FoundModel:
         cards = tuple(open_card(member) for member in ensemble_paths(model.path))
         for card in cards:
             _check_weights(card, hashed=hashed)
-    except SegkitError as error:
-        return replace(model, problem=model_problem(model.name, error))
+    except (SegkitError, OSError) as error:
+        return unusable(model, error)
     return replace(model, cards=cards, are_hashed=hashed)
 
 
@@ -107,8 +126,21 @@ def _check_weights(card: ModelCard, *, hashed: bool) -> None:
             )
 
 
-def model_problem(name: str, error: SegkitError) -> Problem:
+def unusable(model: FoundModel, error: SegkitError | OSError) -> FoundModel:
+    """Return a model with the problem that an error about it means.
+
+    It is a warning for the newest run: a training that has not finished has no model yet, and only
+    a prediction without -m needs it.
+    """
+    problem = model_problem(model.name, error)
+    is_newest = model.is_default and model.name == str(LATEST)
+    return replace(model, problem=replace(problem, severity="warning") if is_newest else problem)
+
+
+def model_problem(name: str, error: SegkitError | OSError) -> Problem:
     """Return the problem that an error about a model means, without the folders in its message."""
+    if isinstance(error, OSError):
+        return _refused(name, (error.strerror or str(error)).lower())
     if isinstance(error, InputError):
         file = printable(last_part(error.where))
         where = f"model {name}" if file in (name, "") else f"model {name}, {file}"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from segkit.doctor.models import FoundModel, model_problem
+from segkit.doctor.models import FoundModel, unusable
 from segkit.doctor.problem import Problem
 from segkit.errors import SegkitError
 from segkit.inference.loading import read_models
@@ -38,8 +38,8 @@ def _tried(model: FoundModel, device: str, free: int | None) -> tuple[FoundModel
         return model, None
     try:
         cost = scan_cost(read_models(model.path), device=device)
-    except SegkitError as error:
-        return replace(model, problem=model_problem(model.name, error)), None
+    except (SegkitError, OSError) as error:
+        return unusable(model, error), None
     if free is not None and cost.least_memory > free:
         return replace(model, problem=memory_problem(model.name, cost, free)), cost
     return model, cost

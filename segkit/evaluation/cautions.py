@@ -48,12 +48,26 @@ def cautions(
         same,
         _unpaired(cases),
         _other_labels(*results),
+        _absent(results),
         *_never_predicted(results),
         *_one_sided(results),
         *_left_out(rows),
         caution_about_patients(cases.both, patients),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _absent(results: tuple[Results, ...]) -> str:
+    """Return which labels have no row, because no label map has them."""
+    found = [each for part in results for labels in part.values() for each in labels.items()]
+    present = {label for label, result in found if result.presence != "neither"}
+    absent = [label for label in dict.fromkeys(label for label, _ in found) if label not in present]
+    if not absent:
+        return ""
+    return (
+        "Labels in no case of A, B or the references, which are not compared:"
+        f" {first_few(absent, SHOWN)}."
+    )
 
 
 def _unpaired(cases: Cases) -> str:

@@ -6,6 +6,7 @@ import base64
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from segkit.dataset_check.check import Examined
 from segkit.dataset_check.oddness import OddCase, rank_cases
@@ -48,10 +49,20 @@ def case_link(case: str) -> str:
     """Return a link to the card of a case as HTML.
 
     >>> case_link("a&b")
-    '<a href="#case-a&amp;b">a&amp;b</a>'
+    '<a href="#case-a%26b">a&amp;b</a>'
     """
-    name = html.escape(case)
-    return f'<a href="#case-{name}">{name}</a>'
+    return f'<a href="#{card_id(case)}">{html.escape(case)}</a>'
+
+
+def card_id(case: str) -> str:
+    """Return the id of the card of a case, which means the same in an address.
+
+    Browsers escape spaces in a link, and take "%41" for "A".
+
+    >>> card_id("a b%41")
+    'case-a%20b%2541'
+    """
+    return f"case-{quote(case, safe='')}"
 
 
 def linked(problem: Problem, own: str = "") -> str:
@@ -128,6 +139,7 @@ def _card(case: OddCase, pictures: Pictures, *, shown: bool) -> str:
     why = f"<ul>{problems}</ul>" if problems else "<p>No problem of this case.</p>"
     farthest = f"Farthest from the others: {case.farthest}." if case.farthest else ""
     return (
-        f'<div class="card" id="case-{name}"><h3>{name}</h3>{image}{paragraph(remark)}{why}'
+        f'<div class="card" id="{card_id(case.case)}"><h3>{name}</h3>{image}'
+        f"{paragraph(remark)}{why}"
         f"{paragraph(farthest)}</div>"
     )

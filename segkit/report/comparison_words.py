@@ -38,7 +38,7 @@ def headline(summary: Mapping[str, Any]) -> str:
         for entry in summary["results"]
         if entry["metric"] == MAIN_METRIC and entry["cases"] and entry["label"] != MEAN
     ]
-    about = f"mean over {len(labels)} labels" if main["label"] == MEAN else str(main["label"])
+    about = f"mean over {len(labels)} labels" if len(labels) > 1 else (labels or [main["label"]])[0]
     verdict = main["verdict"]
     return f"Dice, {about}: {verdict}."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -135,3 +136,15 @@ def test_the_quick_form_imports_no_torch(private: Path) -> None:
         " sys.exit(code or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_json_of_names_with_odd_bytes_and_letters(private: Path) -> None:
+    """An error in the encoding of the terminal, or bytes that are no UTF-8, would break readers."""
+    models = private / "models"
+    (models / "liver").rename(models / "leb\u00e9r <b>")
+    shutil.copytree(FROZEN, models / os.fsdecode(b"n\xff"))
+    words = [sys.executable, "-m", "segkit", "doctor", "--quick", "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, env=environment, capture_output=True, check=True)
+    names = [model["name"] for model in json.loads(done.stdout.decode("utf-8"))["models"]]
+    assert names == ["leb\u00e9r <b>", os.fsdecode(b"n\xff")]

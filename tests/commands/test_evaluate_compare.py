@@ -196,6 +196,14 @@ def test_cases_of_one_only_are_counted(capsys: Capture) -> None:
     assert main(["evaluate", "--compare", "a", "b", "r", "--allow-missing"]) == 0
 
 
+def test_a_label_that_no_label_map_has_is_said(capsys: Capture) -> None:
+    words = ["evaluate", "--compare", "a", "b", "r", "--labels", "liver=1,gone=7"]
+    assert main(words) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "in no case of A, B or the references, which are not compared: gone." in printed
+    assert "Dice, liver: b is better" in printed
+
+
 def test_missed_labels_and_false_positives_are_said(capsys: Capture) -> None:
     for number in range(8):  # the spleen is in four references; B finds it in none, A in all
         spleen = 20 if number < 4 else 0

@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from segkit.dataset_check.intensities import ct_values, unnamed_ct
+from segkit.dataset_check.case_details import CaseDetails
+from segkit.dataset_check.intensities import ct_values, saturated_images, unnamed_ct
 from segkit.fingerprint.case_facts import CaseFacts
+from segkit.harmonization.values import PROBABILITIES, ChannelValues
 
 from .conftest import facts, label
 
@@ -139,3 +142,23 @@ def test_sound_ct(measured: Callable) -> None:
     assert list(ct_values(measured(scans(*ends), channel="CT"))) == []
     assert list(ct_values(measured(scans(SCAN, (-160, 240)), channel="CT"))) == []
     assert list(ct_values(measured(scans((0, 4095)), channel="MR"))) == []
+
+
+def test_a_channel_that_is_a_mask_is_not_saturated(measured: Callable) -> None:
+    """A mask of lesions is empty in most cases, and all of a lesion has its highest value."""
+    cases = scans(*[(0, 1)] * 10)
+    details = {case.id: CaseDetails(values=(values(0, 1, 1e-4),)) for case in cases}
+    details[cases[4].id] = CaseDetails(values=(values(0, 1, 0.05),))
+    dataset = replace(measured(cases), details=details)
+    assert list(saturated_images(dataset)) == []
+    details[cases[4].id] = CaseDetails(values=(values(0, 1, 0.05, some=0.5),))
+    (problem,) = saturated_images(dataset)
+    assert problem.message.endswith("was it saved with a window or in 8 bits?")
+    (problem,) = saturated_images(replace(dataset, unit="px"))
+    assert problem.message.endswith("is it overexposed?")
+
+
+def values(low: float, high: float, share: float, *, some: float = 0.0) -> ChannelValues:
+    """Return the values of a channel of which a share is high, and half ``some``."""
+    quantiles = np.where(1 - share < PROBABILITIES, high, np.where(PROBABILITIES > 0.5, some, low))
+    return ChannelValues(quantiles, float(quantiles.mean()), float(quantiles.std()))

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from segkit.doctor.command import device_that_works, suggested_command
-from segkit.doctor.examine import MACHINE_CHECKS
+from segkit.doctor.examine import MACHINE_CHECKS, _machine_problems
 from segkit.doctor.facts import Facts, facts
 from segkit.doctor.gpu_checks import driver_problems
 from segkit.doctor.import_checks import gpu_problems, import_problems
 from segkit.doctor.imports import Imports
-from segkit.doctor.machine_checks import LEAST_MEMORY
+from segkit.doctor.machine_checks import LEAST_MEMORY, is_filled
 from segkit.doctor.models import FoundModel
 from segkit.doctor.package_checks import package_problems
 from segkit.doctor.packages import MODULES, Packages, TorchBuild, packages
 from segkit.doctor.problem import Problem
 from segkit.machine.account import Account
+from segkit.machine.cgroup import MemoryLimit
 from segkit.machine.folders import Folder
 from segkit.machine.gpu import Driver
 from segkit.machine.memory import Memory
@@ -334,3 +335,24 @@ def test_the_command_has_only_flags_that_help() -> None:
     folders = {**SOUND.folders, "current": CLOSED}
     limited = replace(SOUND, processor=replace(CPU, quota=2.0), folders=folders)
     assert suggested_command(limited, []) == "segkit predict SCAN -o OUT -m MODEL --threads 2"
+
+
+def test_memory_that_is_filled_for_now() -> None:
+    """The health check of a container that computes does not fail because of that."""
+    limit = MemoryLimit(4 * GIB, 4 * GIB)
+    assert is_filled(Memory(16 * GIB, 8 * GIB, 0, limit))
+    assert not is_filled(Memory(16 * GIB, 8 * GIB, 0, MemoryLimit(LEAST_MEMORY - 1, 0)))
+
+
+@pytest.mark.parametrize(("quick", "severity"), [(True, "warning"), (False, "error")])
+def test_filled_memory_is_a_warning_of_the_quick_form(*, quick: bool, severity: str) -> None:
+    here = replace(SOUND, memory=Memory(16 * GIB, GIB // 8, 0, None))
+    installed = Packages({}, {}, TorchBuild("2.13.0+cpu", ""))
+    (problem,) = _machine_problems(here, installed, quick=quick)
+    assert (problem.name, problem.severity) == ("memory", severity)
+
+
+def test_threads_of_another_script(tmp_path: Path) -> None:
+    """A digit that is no number must not stop the command."""
+    here = facts(tmp_path, {"OMP_NUM_THREADS": "\u00b2"})
+    assert here.threads == here.processor.allowed

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from segkit.bundle.lookup import named_models, resolve_model
 from segkit.bundle.pack import pack_bundle
 from segkit.doctor.models import FoundModel, found_models, model_problems
+from segkit.errors import InputError
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 
@@ -93,3 +98,60 @@ def test_none_and_a_run_that_was_removed(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "runs" / "latest").write_text("gone\n")
     (warning,) = model_problems(found_models((), {}, hashed=True))
     assert (warning.severity, warning.where) == ("warning", "model runs/latest, gone")
+
+
+@pytest.mark.parametrize("content", [b"r1\n", b"", b"\xff\xfe", b"\0\0\0"])
+def test_the_newest_run_has_no_model_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """Otherwise the health check of a container that trains would fail."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "r1").mkdir(parents=True)
+    (tmp_path / "runs" / "latest").write_bytes(content)
+    (warning,) = model_problems(found_models((), {}, hashed=False))
+    assert warning.severity == "warning"
+
+
+@pytest.mark.parametrize("name", ["-x", "a\nb"])
+def test_a_name_that_cannot_be_typed_is_not_suggested(tmp_path: Path, name: str) -> None:
+    copied(tmp_path / name)
+    (found,) = found_models((), {"SEGKIT_MODELS": str(tmp_path)}, hashed=False)
+    assert (found.problem, found.is_named) == (None, False)
+
+
+@pytest.fixture
+def stranger() -> Iterator[Path]:
+    """A folder that others may read, in a process that may not do everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        is_root = os.geteuid() == 0
+        yield Path(folder)
+        if is_root:
+            os.seteuid(0)
+        for path in Path(folder).iterdir():
+            path.chmod(0o755)
+
+
+def test_models_and_folders_that_may_not_be_opened(stranger: Path) -> None:
+    for name in ("open", "closed"):
+        copied(stranger / name)
+    copied(stranger / "out of reach" / "models" / "liver")
+    for name in ("closed", "out of reach"):
+        (stranger / name).chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(54321)
+    folders = f"{stranger}/out of reach/models{os.pathsep}{stranger}"
+    environment = {"SEGKIT_MODELS": folders}
+    assert list(named_models(environment)) == ["open"]
+    found = found_models((), environment, hashed=False)
+    assert [(model.name, bool(model.problem)) for model in found] == [
+        ("open", False),
+        ("closed", True),
+        ("out of reach", True),
+    ]
+    warning, _ = model_problems(found)
+    assert (warning.severity, warning.found) == ("warning", "permission denied")
+    with pytest.raises(InputError, match="a model that this user may open, found permission"):
+        resolve_model("closed", environment)
+    (given,) = found_models([f"{stranger}/closed"], environment, hashed=False)
+    assert text_of(given).startswith("model closed: expected files that can be read, found perm")

@@ -7,6 +7,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import nibabel
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset_check import examine
-from segkit.report.check_cards import Pictures
+from segkit.report.check_cards import Pictures, card_id, case_link
 from segkit.report.check_page import write_check
 from segkit.report.check_thumbnails import Thumbnails
 
@@ -125,6 +126,14 @@ def card(page: str, case: str) -> str:
     return page.partition(f'<div class="card" id="case-{case}">')[2].partition('<div class="card"')[
         0
     ]
+
+
+@pytest.mark.parametrize("case", ["a b", "a%20b", "100%", "<x>", 'q"#1', "Größe"])
+def test_a_link_leads_to_the_card_as_a_browser_reads_it(case: str) -> None:
+    """Browsers first seek the id as it is written, and only then without its escapes."""
+    address = case_link(case).split('"')[1]
+    assert quote(address, safe="#%/:;?@!$&'()*+,=") == address  # nothing that a browser escapes
+    assert card_id(case) == address.removeprefix("#")
 
 
 def test_copies_link_to_each_other(faulty: str) -> None:

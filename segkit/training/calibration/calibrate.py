@@ -26,6 +26,7 @@ from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError, UsageError
 from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.identical_images import copies_of, with_voxels_hashes
+from segkit.machine.folders import folder
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.planning.groups import patients_of
 from segkit.planning.plan_dataset import fitting_plan, open_dataset
@@ -80,7 +81,7 @@ class Network:
 
 def calibrate(
     model: str, *words: str, wanted: Wanted = Wanted()
-) -> list[tuple[Bundle, FittedQuality]]:
+) -> Iterator[tuple[Bundle, FittedQuality]]:
     """Fit expected Dice and temperatures of each model of an ensemble, and write them into it.
 
     Args:
@@ -89,18 +90,16 @@ def calibrate(
             not given are those of the training, and so is its path if the model is in its run.
         wanted: what is to be measured.
 
-    Returns:
-        The models, and what was fitted to each of them.
+    Yields:
+        Each model when it is written, and what was fitted to it.
 
     Raises:
         UsageError: an override that makes no sense, or the model of an unfinished training.
         InputError: a model or dataset that cannot be used, or too few cases that the model was not
             trained on.
     """
-    return [
-        _calibrate_one(read_bundle(path), words, wanted)
-        for path in ensemble_paths(resolve_model(model))
-    ]
+    for path in ensemble_paths(resolve_model(model)):
+        yield _calibrate_one(read_bundle(path), words, wanted)
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,7 @@ def _calibrate_one(
         raise UsageError(
             f"the training in {run} is unfinished: continue it with --resume, then calibrate"
         )
+    _check_writable(model)
     stored = settings_of_training(model)
     config = calibration_config(model, stored, words)
     with store_of(config, run) as store:
@@ -138,6 +138,23 @@ def _calibrate_one(
     if run is not None and len(model.folds) == 1:
         write_examples(run, fitted.examples)
     return updated, fitted
+
+
+def _check_writable(model: Bundle) -> None:
+    """Check that the model can be written, before cases are measured for minutes.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    place = model.path.resolve()
+    problem = folder(place if place.is_dir() else place.parent).problem
+    if problem:
+        raise InputError(
+            model.path,
+            expected="a model that can be written to",
+            found=problem,
+            remedy="Copy it to a folder that can be written to, and calibrate the copy.",
+        )
 
 
 def _dataset(model: Bundle, config: TrainConfig, store: Path) -> tuple[Dataset, Plan]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from segkit.bundle.bundle import write_bundle
-from segkit.bundle.trained_on import TRAINED_ON_KEY, TrainedOn, scans_of
+from segkit.bundle.trained_on import TRAINED_ON_KEY, scans_before, scans_of
 from segkit.config.schema import TrainConfig
 from segkit.dataset.split import Split
 from segkit.networks.mask_file import MaskFile
@@ -107,8 +107,8 @@ class BundleWriter:
     def _trained_on(self) -> dict[str, Any]:
         """Return the scans that the weights have seen; nothing if no hash is known."""
         seen = scans_of(self.split.training)
-        if TRAINED_ON_KEY in (self.initial_weights or {}):
-            seen |= TrainedOn.from_json((self.initial_weights or {})[TRAINED_ON_KEY])
+        earlier = scans_before(self.initial_weights or {})
+        seen = seen if earlier is None else seen | earlier
         return {TRAINED_ON_KEY: {str(self.config.fold): seen.to_json()}} if seen.scans else {}
 
     def _agreement(self, module: SegmentationModule) -> dict[str, Any]:

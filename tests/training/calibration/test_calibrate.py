@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from segkit.bundle.bundle import read_bundle, write_bundle
-from segkit.bundle.pack import pack_bundle
+from segkit.bundle.pack import pack_bundle, update_card
 from segkit.cli import main
 from segkit.dataset.layouts import read_dataset
 from segkit.fingerprint.case_facts import CaseFacts
@@ -193,6 +193,46 @@ def test_little_time(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "found 1 that were measured, with a label in 1 of them. Nothing was changed" in error
     assert card(run) == before
     assert not (run / "expected_dice.csv").exists()
+
+
+def test_a_link_to_a_file(run: Path, tmp_path: Path) -> None:
+    file = pack_bundle(run, tmp_path / "m.segkit")
+    link = tmp_path / "latest.segkit"
+    link.symlink_to(file.name)
+    update_card(read_bundle(link), {"license": "CC0"})
+    assert link.is_symlink()
+    assert card(file)["license"] == "CC0"
+
+
+def test_a_model_that_cannot_be_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said before anything is read or measured."""
+    resource = pytest.importorskip("resource", reason="needs a limit on the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        assert main(["calibrate", str(run)]) == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (
+        "expected a model that can be written to, found file too large" in capsys.readouterr().err
+    )
+
+
+def test_one_of_several_models_fails(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was fitted to the others before, and written, is printed."""
+    folder = tmp_path / "models"
+    for name in "ab":
+        shutil.copytree(run / "bundle", folder / name)
+    content = json.loads((run / "bundle" / "bundle.json").read_text())
+    content["trained_on"] = {"0": {"scans": [], "complete": True}}
+    content["trained_on"]["0"]["scans"] = [case.voxels_hash[:12] for case in measured(data)]
+    (folder / "b" / "bundle.json").write_text(json.dumps(content))
+    assert main(["calibrate", str(folder), str(data), "--cases", "3"]) == 3
+    found = capsys.readouterr()
+    assert "fitted to 3 validation cases" in found.out
+    assert "found 0 of the 8 cases" in found.err
 
 
 def test_an_unfinished_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
