@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from memory_held import largest_array
+from tests.memory_held import largest_array
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.check import examine

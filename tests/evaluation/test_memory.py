@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memory_held import largest_array
+from tests.memory_held import largest_array
 
 from segkit.evaluation.compare import compare
 from segkit.evaluation.evaluate import evaluate, measure_pairs
