@@ -81,7 +81,9 @@ class ScanPredictor:
             scan = prepare_scan(given, self.plan)
         if self.strict:
             refuse_unknown_group(scan.parts.harmonization, where)
-        self._log_scan(scan, where)
+        self._log(scan.warnings, where)
+        if self.quiet:  # the box depends on the group
+            warn_of_group(scan.parts.harmonization, where)
         box = scan_box = None
         if self.locator:
             with stopwatch.stage("locate"):
@@ -164,12 +166,6 @@ class ScanPredictor:
         self._log([f"{label}: {text}" for label, text in unusual.items()], where)
         return unusual
 
-    def _log_scan(self, scan: PreparedScan, where: Path) -> None:
-        self._log(scan.warnings, where)
-        if self.quiet and scan.parts.harmonization:  # the box depends on the group
-            for warning in scan.parts.harmonization.warnings:
-                log.warning("%s: %s", where, warning)
-
     def _log(self, warnings: Iterable[str], where: Path) -> None:
         if not self.quiet:
             for warning in warnings:
@@ -222,6 +218,12 @@ def expected_dice(
     )
     voxels = dict(zip(plan.labels, overlap.voxels.astype(int).tolist(), strict=True))
     return expected(estimators, features, plan, voxels)
+
+
+def warn_of_group(harmonization: ScanHarmonization | None, where: Path) -> None:
+    """Log what is unusual about the group of a scan."""
+    for warning in harmonization.warnings if harmonization else ():
+        log.warning("%s: %s", where, warning)
 
 
 def refuse_unknown_group(harmonization: ScanHarmonization | None, where: Path) -> None:
