@@ -104,17 +104,23 @@ def arrangement_text(entry: Mapping[str, Any]) -> str:
 
     >>> flagged = {"none": [1, 20], "orientation": [19, 20]}
     >>> labels = {"tail": {}}
-    >>> arrangement_text({"anchor": "head", "cases": 20, "labels": labels, "flagged": flagged})
-    'of tail from head, over 20 validation cases; flagged 1 of 20 left out, orientation 19 of 20'
+    >>> entry = {"anchor": "head", "cases": 20, "labels": labels, "flagged": flagged}
+    >>> for part in arrangement_text(entry).split("; "):
+    ...     print(part)
+    where tail lies from head, fitted to 20 validation cases
+    unusual in 1 of 20 scans left out of the fit
+    and of degraded copies of these: orientation 19 of 20
     """
     counts = {
         kind: f"{found} of {compared}" for kind, (found, compared) in entry["flagged"].items()
     }
-    own = counts.pop(AS_IT_IS, "none")
-    degraded = "".join(f", {kind} {count}" for kind, count in counts.items())
+    own = counts.pop(AS_IT_IS, "")
+    copies = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     return (
-        f"of {', '.join(entry['labels'])} from {entry['anchor']}, over {entry['cases']} validation "
-        f"cases; flagged {own} left out{degraded}"
+        f"where {', '.join(entry['labels'])} {'lies' if len(entry['labels']) == 1 else 'lie'} from "
+        f"{entry['anchor']}, fitted to {entry['cases']} validation cases"
+        + (f"; unusual in {own} scans left out of the fit" if own else "; not tested on others")
+        + (f"; and of degraded copies of these: {copies}" if copies else "")
     )
 
 
