@@ -82,7 +82,7 @@ FLAVOUR ?= cpu
 MODEL ?=
 
 image:
-	docker/build.sh $(FLAVOUR) --build-arg MODEL=$(MODEL)
+	docker/build.sh $(FLAVOUR) --build-arg MODEL='$(MODEL)'
 
 # Ten minutes show the way; 60 on a GPU make a good model. The license of the data, which its
 # dataset.json states, is in the card of the model: segkit info docker/models/hippocampus.segkit.

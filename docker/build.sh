@@ -31,16 +31,19 @@ image=${TAG:-segkit:$flavour}
 # XNAT reads its commands in a label, which only the finished image can write.
 in_image() {
     if test "${engine[0]##*/}" = buildah; then
-        local container
-        container=$("${engine[@]}" from "$image")
-        "${engine[@]}" run --isolation chroot "$container" -- segkit "$@"
+        # set -e does not hold in $( ): without "status" the label would be empty after an error.
+        local container status=0
+        container=$("${engine[@]}" from "$image") || return
+        "${engine[@]}" run --isolation chroot "$container" -- segkit "$@" || status=$?
         "${engine[@]}" rm "$container" > /dev/null
+        return "$status"
     else
         "${engine[@]}" run --rm --network none "$image" "$@"
     fi
 }
 empty=$(mktemp -d)
 trap 'rmdir "$empty"' EXIT
-words=(--label "org.nrg.commands=$(in_image descriptor xnat --image "$image")")
+commands=$(in_image descriptor xnat --image "$image")
+words=(--label "org.nrg.commands=$commands")
 case ${engine[0]##*/} in podman | buildah) words+=(--format docker) ;; esac
 "${engine[@]}" build "${words[@]}" -t "$image" -f - "$empty" <<< "FROM $image"

@@ -11,11 +11,24 @@ without_tests() {
     find "$site" -type d -name tests -prune -exec rm -rf {} +
 }
 
+check_wheels() {
+    (
+        cd "$1"
+        sha256sum --quiet --strict --check SHA256SUMS
+        # pip would take another file, such as one of PyTorch, whose hash is in no lock file.
+        added=$(find . -maxdepth 1 -type f ! -name SHA256SUMS ! -name .gitignore -printf '%f\n' \
+            | grep -vxFf <(sed 's/^[^ ]* [ *]//' SHA256SUMS) || true)
+        test -z "$added" && return
+        echo "docker/wheels: expected the files of SHA256SUMS only, found $added" >&2
+        exit 3
+    )
+}
+
 packages() {
     local torch=(--extra-index-url "$TORCH_INDEX")
     if compgen -G '/wheels/*.whl' > /dev/null; then
         echo "installing from docker/wheels, without a network"
-        (cd /wheels && sha256sum --quiet --check SHA256SUMS)
+        check_wheels /wheels
         export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
     fi
     test -z "${PIP_NO_INDEX:-}" && test "$FLAVOUR" = cpu || torch=()
@@ -55,4 +68,4 @@ model() {
     /opt/segkit/bin/segkit info "/opt/segkit/models/$MODEL"
 }
 
-"$1"
+"$@"

@@ -16,5 +16,7 @@ esac
 download --require-hashes -r requirements-build.txt
 download --require-hashes -r requirements.txt
 cd wheels
-sha256sum -- *.whl *.tar.gz > SHA256SUMS
+# Renamed at the end, because a list that was cut short would pass for a whole one.
+sha256sum -- *.whl *.tar.gz > .SHA256SUMS
+mv .SHA256SUMS SHA256SUMS
 du -sh . | sed 's/\t.*/ of wheels in docker\/wheels/'

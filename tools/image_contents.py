@@ -11,7 +11,9 @@ import subprocess
 import sys
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from platform import freedesktop_os_release
 from typing import Any
+from urllib.parse import quote
 
 from licenses import stated_license
 
@@ -69,14 +71,15 @@ def python_bom(prefix: Path) -> dict[str, Any]:
 
 
 def add_debian(bom: dict[str, Any], packages: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return the document with the packages of Debian as components."""
+    """Return the document with the packages of Debian, or of a system made of it, as components."""
+    system = freedesktop_os_release()["ID"]
     added = [
         {
             "type": "library",
             "bom-ref": f"deb:{name}",
             "name": name,
             "version": version,
-            "purl": f"pkg:deb/debian/{name}@{version}",
+            "purl": f"pkg:deb/{system}/{quote(name, safe='')}@{quote(version, safe='')}",
         }
         for name, version in packages
     ]

@@ -47,5 +47,8 @@ without_network() {
 
 clean_up() {
     test "${RUN[0]}" = docker || "${RUN[@]}" unmount --all > /dev/null 2>&1 || true
-    rm -rf "$work" "${made_model:-$work}"
+    # What podman stored without root belongs to users of its own, and what is mounted stays.
+    local remove=(rm -rf --one-file-system)
+    test "${RUN[0]}" = docker || test "$(id -u)" = 0 || remove=(podman unshare "${remove[@]}")
+    "${remove[@]}" "$work" "${made_model:-$work}"
 }

@@ -6,11 +6,13 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.case_details import CaseDetails, case_details
 from segkit.dataset_check.checks import BY_NAME, CHECKS
+from segkit.dataset_check.header_suspects import scan_headers
 from segkit.dataset_check.problem import MeasuredDataset, Problem, Severity, dataset_warning
 from segkit.dataset_check.reading import reading_problems
 from segkit.errors import InputError
@@ -67,6 +69,7 @@ def examine(
     problems: list[Problem] = []
     measured: list[MeasuredCase] = []
     details: dict[str, CaseDetails] = {}
+    headers = cache(partial(scan_headers, dataset))  # read only if a case has an error
     for number, case in enumerate(dataset.cases):
         voxels: CaseVoxels | None = None
         try:
@@ -75,7 +78,7 @@ def examine(
             details[case.id] = case_details(voxels, one.facts, case, dataset)
         except InputError as error:
             unreadable = Problem(case.id, "error", str(error), "unreadable")
-            problems += reading_problems(case, dataset) or [unreadable]
+            problems += reading_problems(case, dataset, headers()) or [unreadable]
             voxels = None
         else:
             measured.append(one)

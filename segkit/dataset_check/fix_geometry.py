@@ -8,8 +8,7 @@ stored in another order. No voxel is interpolated. All other files are copied as
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,15 +17,16 @@ import numpy as np
 
 from segkit.dataset.case_files import case_labels
 from segkit.dataset.dataset import Case, Dataset
-from segkit.dataset_check.header_faults import grid_difference, voxel_for_voxel
+from segkit.dataset_check.header_faults import grid_difference
+from segkit.dataset_check.header_suspects import ScanHeaders, Suspect, judge, scan_headers
 from segkit.dataset_check.problem import Problem
-from segkit.errors import InputError, SegkitError, UsageError, first_few
+from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path
 from segkit.io import open_source, read_labels, write_labels
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.segment_names import names_in
 from segkit.progress import CaseProgress
-from segkit.volume import Grid, Volume
+from segkit.volume import Volume
 
 DESCRIPTIONS = ("dataset.json", "dataset.yaml", "dataset.yml", "*.csv")
 """Files beside the scans that describe a dataset."""
@@ -37,11 +37,24 @@ CORRECTS = (
     " scan, stored in another order or cropped."
 )
 NEVER_CORRECTS = (
-    "It never changes a label map of another shape, spacing or direction, one that is a voxel or"
+    "It never gives a label map the header of a scan that is suspect itself: one that says nothing,"
+    " or that differs from those of the other scans while that of the label map agrees with them;"
+    " nor where it cannot be told which of the two is wrong."
+    " It never changes a label map of another shape, spacing or direction, one that is a voxel or"
     " more away, one with the header of another case, files whose segments have names (.seg.nrrd),"
     " DICOM, and scans. No voxel is interpolated, and the original is never written to: what cannot"
     " be corrected is copied as it is, with the reason."
 )
+
+REMEDIES: dict[Suspect, str] = {
+    "label map": "Find the pair that belongs together, or resample the label map yourself.",
+    "pair": "Find the pair that belongs together, or resample the label map yourself.",
+    "scan": "Export the scan again, or correct its header, and leave the label map as it is.",
+    "unknown": "Which of the two headers is wrong cannot be told: compare both with the original"
+    " scan, and correct the wrong one yourself; resample a label map that was drawn on another scan"
+    " of the patient.",
+}
+"""Advice for each verdict by which a label map is left as it is."""
 
 State = Literal["unchanged", "corrected", "refused"]
 
@@ -74,9 +87,9 @@ def write_fixed_copy(
     check_place(dataset, out)
     _check_files(dataset)
     corrections = []
-    grids = _scan_grids(dataset)
+    headers = scan_headers(dataset)
     for number, case in enumerate(dataset.cases):
-        corrections.append(_write_case(case, dataset, out, grids))
+        corrections.append(_write_case(case, dataset, out, headers))
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
     # Last, so that an interrupted copy does not look like a complete dataset.
@@ -137,17 +150,7 @@ def _descriptions(root: Path) -> Iterator[Path]:
     return (path for pattern in DESCRIPTIONS for path in sorted(root.glob(pattern)))
 
 
-def _scan_grids(dataset: Dataset) -> dict[str, Grid]:
-    """Return the grid of the scan of each case by its header; DICOM folders are left out."""
-    grids = {}
-    for case in dataset.cases:
-        with suppress(SegkitError):
-            if not case.images[0].is_dir():
-                grids[case.id] = open_source(case.images[0]).grid
-    return grids
-
-
-def _write_case(case: Case, dataset: Dataset, out: Path, grids: Mapping[str, Grid]) -> Correction:
+def _write_case(case: Case, dataset: Dataset, out: Path, headers: ScanHeaders) -> Correction:
     """Copy the files of a case, and correct its label map where that is certain."""
     for path in {*case.files, *case.images} - {case.label}:
         _copy(path, out / path.relative_to(dataset.root))
@@ -155,7 +158,7 @@ def _write_case(case: Case, dataset: Dataset, out: Path, grids: Mapping[str, Gri
         return Correction(case.id, "unchanged", "")
     target = out / case.label.relative_to(dataset.root)
     try:
-        text = _correct(case, target, grids)
+        text = _correct(case, target, headers)
     except (InputError, UsageError) as error:
         _copy(case.label, target)
         return Correction(case.id, "refused", f"copied as it is: {error}")
@@ -165,7 +168,7 @@ def _write_case(case: Case, dataset: Dataset, out: Path, grids: Mapping[str, Gri
     return Correction(case.id, "unchanged", "")
 
 
-def _correct(case: Case, target: Path, grids: Mapping[str, Grid]) -> str:
+def _correct(case: Case, target: Path, headers: ScanHeaders) -> str:
     """Write the corrected label map of a case and return what was changed; "" if it is right.
 
     Raises:
@@ -184,18 +187,20 @@ def _correct(case: Case, target: Path, grids: Mapping[str, Grid]) -> str:
         return ""
     if names_in(label):
         raise _refused(label, "segments with names, which a new header could lose")
-    certain = voxel_for_voxel(scan, stored)
     try:
         labels = case_labels(label, image, scan)
         text = "its voxels are stored in the order and with the header of the scan"
     except InputError as error:
         if error.kind != "grid":
             raise
-        _check_owner(case, stored, grids)
-        if not certain:
-            raise _refused(label, grid_difference(scan, stored)) from error
+        verdict = judge(case, scan, stored, headers)
+        if not verdict.certain:
+            why = verdict.why
+            if verdict.suspect == "unknown":
+                why = f"{grid_difference(scan, stored)}; {why}"
+            raise _refused(label, why, REMEDIES[verdict.suspect]) from error
         labels = Volume(read_labels(label).array, scan.affine, scan.unit)
-        text = f"it has the header of the scan: {certain}"
+        text = f"it has the header of the scan: {verdict.certain}"
     write_labels(target, labels, like=image)
     written = read_labels(target)
     if not written.grid.matches(scan) or not np.array_equal(written.array, labels.array):
@@ -204,19 +209,12 @@ def _correct(case: Case, target: Path, grids: Mapping[str, Grid]) -> str:
     return text
 
 
-def _check_owner(case: Case, stored: Grid, grids: Mapping[str, Grid]) -> None:
-    """Raise an InputError if the header of a label map is that of the scan of another case."""
-    owners = [name for name, grid in grids.items() if name != case.id and grid.matches(stored)]
-    if owners and case.label is not None:
-        raise _refused(case.label, f"the header of the scan of {first_few(owners)}")
-
-
-def _refused(label: Path, found: str) -> InputError:
+def _refused(label: Path, found: str, remedy: str = REMEDIES["label map"]) -> InputError:
     return InputError(
         label,
         expected="a label map of the shape of its scan, of which only the header is wrong",
         found=found,
-        remedy="Find the pair that belongs together, or resample the label map yourself.",
+        remedy=remedy,
     )
 
 

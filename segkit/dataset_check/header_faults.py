@@ -25,18 +25,18 @@ def voxel_for_voxel(scan: Grid, label: Grid) -> str:
     """
     if scan.shape != label.shape or "px" in (scan.unit, label.unit):
         return ""
-    if _says_nothing(label):
+    if is_default(label):
         return "its header says nothing (voxels of 1 mm from 0)"
     if Grid(label.shape, LPS_TO_RAS @ label.affine).matches(scan):
         return "its header has the signs of X and Y exchanged (LPS for RAS)"
-    if not label.affine[:3, 3].any() and _nearly_equal(scan, _at_origin_of(scan, label)):
+    if not label.affine[:3, 3].any() and nearly_equal(scan, _at_origin_of(scan, label)):
         return "its header has no position (0, 0, 0)"
-    if _nearly_equal(scan, label):
+    if nearly_equal(scan, label):
         return f"it is off by less than a voxel ({grid_difference(scan, label)})"
     return ""
 
 
-def _says_nothing(label: Grid) -> bool:
+def is_default(label: Grid) -> bool:
     """Return whether a header is what libraries write by default, in RAS or in LPS."""
     defaults = (np.eye(4), LPS_TO_RAS)
     return any(np.array_equal(label.affine, default) for default in defaults)
@@ -48,7 +48,7 @@ def _at_origin_of(scan: Grid, label: Grid) -> Grid:
     return Grid(label.shape, affine)
 
 
-def _nearly_equal(scan: Grid, label: Grid) -> bool:
+def nearly_equal(scan: Grid, label: Grid) -> bool:
     """Return whether two grids of one shape are less than a voxel of the scan apart everywhere.
 
     A label map that is farther away may be right where it is: drawn on another scan of the patient,
@@ -56,8 +56,7 @@ def _nearly_equal(scan: Grid, label: Grid) -> bool:
     """
     if not np.allclose(scan.spacing, label.spacing, rtol=SAME_SPACING):
         return False
-    one, other = (grid.affine[:3, :3] / grid.spacing for grid in (scan, label))
-    if (one * other).sum(axis=0).min() < SAME_DIRECTION:
+    if smallest_cosine(scan, label) < SAME_DIRECTION:
         return False
     apart = (label.corners() - scan.corners()).T
     return bool(np.abs(np.linalg.solve(scan.affine[:3, :3], apart)).max() < 1)
@@ -89,6 +88,10 @@ def grid_difference(scan: Grid, label: Grid) -> str:
 
 def _angle(scan: Grid, label: Grid) -> float:
     """Return the largest angle in degrees between corresponding voxel axes of two grids."""
-    one, other = (grid.affine[:3, :3] / grid.spacing for grid in (scan, label))
-    cosines = np.clip((one * other).sum(axis=0), -1, 1)
-    return math.degrees(float(np.arccos(cosines).max()))
+    return math.degrees(math.acos(smallest_cosine(scan, label)))
+
+
+def smallest_cosine(one: Grid, other: Grid) -> float:
+    """Return the smallest cosine between corresponding voxel axes of two grids."""
+    axes, others = (grid.affine[:3, :3] / grid.spacing for grid in (one, other))
+    return float(np.clip((axes * others).sum(axis=0), -1, 1).min())

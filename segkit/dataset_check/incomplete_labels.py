@@ -17,6 +17,8 @@ from segkit.errors import first_few
 
 MIN_CASES = 5
 """Smallest number of cases with a label for one of them to be unusual."""
+CUT_CASES = 10
+"""The same for ends: the spread of the area of six ends is rough in fewer cases."""
 SOME = 0.2
 """Share of the other cases with gaps up to which gaps are unusual."""
 COMPACT = 2
@@ -71,7 +73,7 @@ def cut_labels(measured: MeasuredDataset) -> Iterator[Problem]:
     found: dict[str, list[str]] = defaultdict(list)
     for name in measured.dataset.labels:
         slices = _slices(measured, name)
-        if len(slices) < MIN_CASES:
+        if len(slices) < CUT_CASES:
             continue
         volumes = {
             case.id: case.labels[name].volume for case in measured.cases if case.id in slices

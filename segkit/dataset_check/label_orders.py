@@ -114,18 +114,24 @@ def _explained(labels: _Labels, names: Sequence[str], sides: Sequence[Pair]) -> 
     axes = tuple(int(axis) for axis in np.flatnonzero(2 * per_axis > clear_per_axis))
     mirrored = [total - 2 * per_axis[axis] + clear_per_axis[axis] for axis in range(3)]
     pairs = [(int(one), int(other)) for one, other in np.argwhere(wrong.any(axis=2))]
-    left = {
-        pair: int(labels.exchanged(pair).clear_and_wrong()[1].sum()) for pair in [*pairs, *sides]
-    }
-    best = min(left, key=lambda pair: left[pair])
-    exchanged = left[best] < min(mirrored) and left[best] <= REMAINING * total
-    if exchanged and (axes or total - left[best] >= RESTORED):
+    # An exchange leaves the orders of all other labels: with many labels, most need no trial.
+    own = wrong.sum(axis=(0, 2)) + wrong.sum(axis=(1, 2))
+    tried = [
+        (one, other)
+        for one, other in [*pairs, *sides]
+        if total - own[one] - own[other] <= min(mirrored)
+    ]
+    left = {pair: int(labels.exchanged(pair).clear_and_wrong()[1].sum()) for pair in tried}
+    best = min(left, key=lambda pair: left[pair], default=(0, 0))
+    least = left.get(best, total + 1)
+    exchanged = least < min(mirrored) and least <= REMAINING * total
+    if exchanged and (axes or total - least >= RESTORED):
         return OddOrder(axes, [(names[best[0]], names[best[1]])], exchanged=True, certain=True)
     if not axes:
         return None
     reversed_pairs = np.argwhere(wrong[:, :, axes[0]])
     named = [(names[int(one)], names[int(other)]) for one, other in reversed_pairs]
-    return OddOrder(axes, named, exchanged=False, certain=bool(min(mirrored) < left[best]))
+    return OddOrder(axes, named, exchanged=False, certain=bool(min(mirrored) < least))
 
 
 def _positions(measured: MeasuredDataset, names: Sequence[str]) -> tuple[NDArray[np.float64], ...]:

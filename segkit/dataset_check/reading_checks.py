@@ -36,6 +36,15 @@ READING_CHECKS = (
         file="label",
     ),
     Check(
+        "scan_header",
+        "geometry",
+        "error",
+        "a scan whose header is suspect, and not that of its label map, where the two disagree",
+        "Export the scan again, or correct its header, and leave the label map as it is. No header"
+        " is copied from such a scan onto its label map.",
+        file="image",
+    ),
+    Check(
         "not_finite",
         "intensities",
         "error",

@@ -222,7 +222,8 @@ def _outside_scan(where: str | Path, what: str, lost: int) -> InputError:
     )
 
 
-def _header_grids(path: Path) -> dict[str, Grid]:
+def header_grids(path: Path) -> dict[str, Grid]:
+    """Return the grid of a NIfTI file by each way to read its header; {} for other formats."""
     if suffix_of(path) not in NIFTI or not path.is_file():
         return {}
     grids: dict[str, Grid] = module_of(suffix_of(path)).header_grids(path)
@@ -235,8 +236,8 @@ def _common_reading(file_grid: Grid, scan_grid: Grid, path: Path, scan: Path | N
     The answer is "" if no combination does. ``file_grid`` is the grid that segkit reads from the
     file ``path``, and ``scan_grid`` the grid that it reads from the scan.
     """
-    file_grids = {"": file_grid} | _header_grids(path)
-    scan_grids = {"": scan_grid} | ({} if scan is None else _header_grids(scan))
+    file_grids = {"": file_grid} | header_grids(path)
+    scan_grids = {"": scan_grid} | ({} if scan is None else header_grids(scan))
     for file_transform, one in file_grids.items():
         for scan_transform, other in scan_grids.items():
             if one.matches(other):
@@ -259,7 +260,7 @@ def _disagreement(*paths: str | Path | None) -> str:
     """Describe which of these NIfTI files have a qform and an sform that differ."""
     sentences = []
     for path in (Path(path) for path in paths if path is not None):
-        grids = _header_grids(path)
+        grids = header_grids(path)
         if {"sform", "qform"} <= grids.keys() and not grids["sform"].matches(grids["qform"]):
             distance = grids["sform"].distance(grids["qform"])
             sentences.append(f"qform and sform of {path.name} are {distance:.3g} mm apart")

@@ -51,7 +51,6 @@ def without_position() -> np.ndarray:
     ("affine", "said"),
     [
         (np.eye(4), "its header says nothing"),
-        (np.diag([-1.0, -1, 1, 1]) @ AFFINE, "signs of X and Y exchanged"),
         (np.diag([-1.0, -1, 1, 1]), "its header says nothing"),
         (moved(by=1), "it is off by less than a voxel (origin 1 mm off"),
         (without_position(), "its header has no position"),
@@ -73,6 +72,104 @@ def test_a_wrong_header_is_replaced(
     assert {path: path.read_bytes() for path in before} == before
     errors = [each for each in check(read_dataset(tmp_path / "copy")) if each.severity == "error"]
     assert errors == []
+
+
+def with_others(dataset: Dataset, affine: np.ndarray, *, count: int = 3) -> Dataset:
+    """Add cases with this affine, each at another position, whose headers agree."""
+    for number in range(count):
+        shifted = affine.copy()
+        shifted[:3, 3] += 50 + 10 * number
+        scan = VOXELS.astype(np.int16) + 1 + number
+        nibabel.save(nibabel.Nifti1Image(scan, shifted), dataset.root / f"images/other{number}.nii")
+        nibabel.save(
+            nibabel.Nifti1Image(LABELS, shifted), dataset.root / f"labels/other{number}.nii"
+        )
+    return read_dataset(dataset.root)
+
+
+def grid_errors(dataset: Dataset) -> list[Any]:
+    return [each for each in check(dataset) if each.check in ("label_grid", "scan_header")]
+
+
+EXCHANGED = np.diag([-1.0, -1, 1, 1]) @ AFFINE
+
+
+def test_exchanged_signs_are_corrected_if_the_scan_is_like_the_others(
+    pair: Callable, tmp_path: Path
+) -> None:
+    dataset = with_others(pair(LABELS, EXCHANGED), AFFINE)
+    (error,) = grid_errors(dataset)
+    assert (error.check, error.file) == ("label_grid", "labels/a.nii")
+    assert "seems to be wrong (its header has the signs of X and Y exchanged)" in error.message
+    done, *_ = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "corrected"
+    assert "signs of X and Y exchanged" in done.text
+    np.testing.assert_allclose(nibabel.load(tmp_path / "copy/labels/a.nii").affine, AFFINE)
+
+
+@pytest.mark.parametrize(
+    ("usual", "what"),
+    [
+        (EXCHANGED, "the signs or the order of its axes and the direction of its axes"),
+        (AFFINE @ np.diag([2.0, 2, 2, 1]), "voxel size"),
+    ],
+)
+def test_the_header_of_an_odd_scan_is_not_copied(
+    pair: Callable, tmp_path: Path, usual: np.ndarray, what: str
+) -> None:
+    dataset = with_others(pair(LABELS, usual), usual)
+    (error,) = grid_errors(dataset)
+    assert (error.check, error.file) == ("scan_header", "images/a.nii")
+    why = (
+        f"the header of the scan differs from those of the other 3 scans in {what}, and that of its"
+        " label map agrees with them"
+    )
+    assert error.message.startswith(f"{why} (labels/a.nii). [")
+    assert "leave the label map as it is" in error.remedy
+    done, *_ = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "refused"
+    assert f"found {why}. Export the scan again, or correct its header" in done.text
+    assert (tmp_path / "copy/labels/a.nii").read_bytes() == (
+        dataset.root / "labels/a.nii"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("count", [0, 3])
+@pytest.mark.parametrize("code", [0, 1])  # no form at all, and the identity
+def test_the_header_of_a_scan_that_says_nothing_is_not_copied(
+    pair: Callable, tmp_path: Path, count: int, code: int
+) -> None:
+    dataset = with_others(pair(LABELS, AFFINE), AFFINE, count=count)
+    scan = nibabel.Nifti1Image(VOXELS.astype(np.int16), np.eye(4))
+    scan.set_sform(np.eye(4), code)
+    scan.set_qform(np.eye(4), code)
+    nibabel.save(scan, dataset.root / "images/a.nii")
+    (error,) = grid_errors(dataset)
+    assert (error.check, error.file) == ("scan_header", "images/a.nii")
+    assert "the header of the scan says nothing about position and orientation" in error.message
+    done, *_ = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "refused"
+    np.testing.assert_allclose(nibabel.load(tmp_path / "copy/labels/a.nii").affine, AFFINE)
+
+
+@pytest.mark.parametrize(
+    ("others", "count", "why"),
+    [
+        (AFFINE, 0, "there are too few other scans to compare the headers with"),
+        (np.diag([-2.0, 1.2, 1.1, 1]), 3, "compared with the other 3 scans, neither is the odd"),
+    ],
+)
+def test_what_cannot_be_told_is_said_and_not_corrected(
+    pair: Callable, tmp_path: Path, others: np.ndarray, count: int, why: str
+) -> None:
+    dataset = with_others(pair(LABELS, EXCHANGED), others, count=count)
+    (error,) = grid_errors(dataset)
+    assert error.check == "label_grid"
+    assert f"Which of the two headers is wrong cannot be told: {why}" in error.message
+    assert error.message.endswith("--fix-geometry leaves it as it is.")
+    done, *_ = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "refused"
+    assert "Which of the two headers is wrong cannot be told" in done.text
 
 
 def test_a_label_map_stored_in_another_order_is_turned(pair: Callable, tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from memory_held import largest_array
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.check import examine
 from segkit.io import write_image, write_labels
 from segkit.volume import Volume
+from tests.memory_held import largest_array
 
 
 def test_measurements_hold_no_array_of_the_size_of_a_scan(tmp_path: Path) -> None:

@@ -22,7 +22,16 @@ INCOMPLETE = ("the following arguments are required", "expected one argument")
 """Problems of a code span that names a verb and one flag only."""
 OTHERS = {"--user", "--build-arg", "-R", "-rs", "-n", "--no-deps", "--all", "--check"}
 """Flags of other programs, and of the scripts in tools/."""
-DOCKER = {"--rm", "--tmpfs", "--userns", "--gpus", "--device", "--shm-size", "--stop-timeout"}
+DOCKER = {
+    "--rm",
+    "--tmpfs",
+    "--userns",
+    "--gpus",
+    "--device",
+    "--shm-size",
+    "--stop-timeout",
+    "--no-healthcheck",
+}
 DOCKER |= {"--network", "--cpus", "--memory"}
 SBATCH = {"--partition", "--time", "--gpus-per-node", "--cpus-per-task", "--mem"}
 OWN_PARTS = {"network=plain", "trainer.loss=focal"}

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import os
+import platform
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +59,55 @@ def test_packages_of_cuda_are_apart() -> None:
     assert OF_CUDA.match("nvidia-cudnn-cu13==9")
     assert OF_CUDA.match("torch==2.13.0")
     assert not OF_CUDA.match("torchmetrics==1")
+
+
+def checked(wheels: Path) -> subprocess.CompletedProcess[str]:
+    """Let the build check a folder of wheels."""
+    words = ["bash", str(ROOT / "docker" / "install.sh"), "check_wheels", str(wheels)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_build_takes_only_wheels_whose_hash_was_written_down(tmp_path: Path) -> None:
+    """PyTorch has no hash in the lock: another wheel of it would be installed."""
+    (tmp_path / "a-1.whl").write_bytes(b"a")
+    digest = hashlib.sha256(b"a").hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  a-1.whl\n")
+    assert checked(tmp_path).returncode == 0
+    (tmp_path / "torch-2.whl").write_bytes(b"b")
+    done = checked(tmp_path)
+    assert done.returncode == 3
+    assert "expected the files of SHA256SUMS only, found torch-2.whl" in done.stderr
+    (tmp_path / "torch-2.whl").unlink()
+    (tmp_path / "a-1.whl").write_bytes(b"c")
+    assert checked(tmp_path).returncode == 1
+
+
+ENGINE = """#!/bin/sh
+echo "$1" >> "$0.log"
+case $1 in from) echo container ;; run) exit 7 ;; esac
+"""
+"""An engine whose container fails."""
+
+
+def test_a_descriptor_that_fails_stops_the_build(tmp_path: Path) -> None:
+    """Otherwise the label of XNAT would be empty, and the build would seem to be complete."""
+    engine = tmp_path / "buildah"
+    engine.write_text(ENGINE)
+    engine.chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "docker" / "build.sh", "cpu"],
+        env={**os.environ, "ENGINE": str(engine)},
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 7
+    assert Path(f"{engine}.log").read_text().split() == ["build", "from", "run", "rm"]
+
+
+def test_packages_of_the_system_in_the_bill_of_materials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scanner of vulnerabilities finds a package by its purl, in which + and : are encoded."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    contents = importlib.import_module("image_contents")
+    (added,) = contents.add_debian({}, [("libstdc++6", "1:14.2-19")])["components"]
+    system = platform.freedesktop_os_release()["ID"]
+    assert added["purl"] == f"pkg:deb/{system}/libstdc%2B%2B6@1%3A14.2-19"

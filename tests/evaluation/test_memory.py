@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memory_held import largest_array
 
 from segkit.evaluation.compare import compare
 from segkit.evaluation.evaluate import evaluate, measure_pairs
@@ -14,6 +13,7 @@ from segkit.evaluation.extras import checked_extras
 from segkit.evaluation.pairs import find_pairs
 from segkit.io import write_labels
 from segkit.volume import Volume
+from tests.memory_held import largest_array
 
 VOXELS = 40**3
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.config.compose import load
-from segkit.config.run_file import config_from_dict
-from segkit.studies.pruning.setup import _table_of_groups
+from segkit.training.model_settings import settings_of_training
 from segkit.training.outputs.run_folder import write_start
 
-FROZEN = Path(__file__).parents[2] / "data" / "bundle_v1"
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 
 
 def test_the_table_of_groups_is_found_where_the_run_names_it(tmp_path: Path) -> None:
@@ -20,8 +19,10 @@ def test_the_table_of_groups_is_found_where_the_run_names_it(tmp_path: Path) -> 
     settings = {"dataset": {"groups": str(table)}, "folds_by": "group", "format_version": 1}
     states = {"0": frozen.state("0")}
     model = write_bundle(tmp_path / "bundle", frozen.plan, {"name": "m"}, states, settings)
-    stored = config_from_dict(model.config, model.path)
-    assert stored.dataset.groups == "sites.csv"
-    assert _table_of_groups(model, stored) == str(table)
+    of_run = settings_of_training(model)
+    assert of_run is not None
+    assert of_run.dataset.groups == str(table)
     (tmp_path / "config.yaml").unlink()
-    assert _table_of_groups(model, stored) == "sites.csv"
+    stored = settings_of_training(model)
+    assert stored is not None
+    assert stored.dataset.groups == "sites.csv"
