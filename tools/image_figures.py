@@ -26,6 +26,8 @@ IMAGE = os.environ["SEGKIT_IMAGE"]
 MODEL = Path(os.environ["SEGKIT_IMAGE_MODEL"])
 ENGINE = os.environ["SEGKIT_ENGINE"].split()
 RUN = [*ENGINE, "run", "--rm", *os.environ["SEGKIT_RUN_FLAGS"].split(), "--network=none"]
+# Threads of the computation: as many inside as outside.
+RUN += ["--env", "OMP_NUM_THREADS"] if "OMP_NUM_THREADS" in os.environ else []
 TIMED = 'TIMEFORMAT="%R %U %S"; time "$@" > /dev/null'
 """Bash: run a command; the last line of the standard error is its wall, user and system time."""
 

@@ -65,6 +65,19 @@ def smallest_agreement(cards: Sequence[Mapping[str, Any]]) -> float | None:
     return min(min(values) for values in dice) if all(dice) else None
 
 
+def agreement_text(entry: Mapping[str, Any]) -> str:
+    """Return the agreement in words.
+
+    >>> agreement_text({"dice": {"liver": 0.99942}, "cases": 3})
+    'agreement of label maps with those in float32, not quality: Dice liver 0.99942, over 3 cases'
+    """
+    dice = ", ".join(f"{name} {value:.6g}" for name, value in entry["dice"].items())
+    return (
+        f"agreement of label maps with those in float32, not quality: Dice {dice or 'unknown'}, "
+        f"over {entry['cases']} {'case' if entry['cases'] == 1 else 'cases'}"
+    )
+
+
 def joint_agreement(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the agreement of an ensemble for its card: for each label the smallest of all models.
 

@@ -15,8 +15,10 @@ from segkit.bundle.card_text import card_text
 from segkit.bundle.lookup import SUFFIX, ensemble_paths, is_model, resolve_model
 from segkit.bundle.notes import read_notes
 from segkit.bundle.overlap_dice import OVERLAP_KEY, choose_overlap
+from segkit.bundle.precision_agreement import AGREEMENT_KEY
 from segkit.commands.flags import Parser
 from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
+from segkit.commands.info_words import WORDS
 from segkit.errors import InputError, printable
 from segkit.files.names import CARD, READABLE, listed, suffix_of
 from segkit.io import open_source
@@ -28,7 +30,6 @@ from segkit.preprocessing.orient_and_crop import to_ras
 from segkit.quality.arrangement_entry import ARRANGEMENT_KEY
 from segkit.quality.calibration import CALIBRATION_KEY
 from segkit.quality.entry import EXPECTED_KEY
-from segkit.quality.records import accuracy_text, arrangement_text, calibration_text
 from segkit.report.tables import text_table
 from segkit.volume import Volume
 
@@ -132,7 +133,7 @@ FROM_CARD = (
     "metrics",
     "needs",
     "postprocessing",
-    "bfloat16",
+    AGREEMENT_KEY,
     "calibrated_on",
 )
 """Keys of bundle.json that are shown as they are."""
@@ -218,19 +219,10 @@ def _text(facts: Mapping[str, Any]) -> str:
     if facts["kind"] in (CROSS_VALIDATION, SWEEP) or "cells" in facts:
         return study_text(facts)
     shown = {key: value for key, value in facts.items() if key not in ON_CARD}
-    if isinstance(shown.get("channels"), Mapping):
+    if isinstance(shown.get("channels"), Mapping):  # a scan has a number of channels
         schemes = shown["channels"].items()
         shown["channels"] = [f"{name} (normalization {scheme})" for name, scheme in schemes]
-    if isinstance(shown.get("overlap"), Mapping):
-        shown["overlap"] = "{auto:g} with predict --overlap auto: {reason}".format_map(
-            shown["overlap"]
-        )
-    if EXPECTED_KEY in shown:
-        shown[EXPECTED_KEY] = accuracy_text(shown[EXPECTED_KEY])
-    if CALIBRATION_KEY in shown:
-        shown[CALIBRATION_KEY] = calibration_text(shown[CALIBRATION_KEY])
-    if ARRANGEMENT_KEY in shown:
-        shown[ARRANGEMENT_KEY] = arrangement_text(shown[ARRANGEMENT_KEY])
+    shown |= {key: text(shown[key]) for key, text in WORDS.items() if key in shown}
     lines = [
         f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
         for key, value in shown.items()

@@ -26,7 +26,7 @@ from segkit.plans.ranges import DataRanges
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.harmonization import ScanHarmonization
 from segkit.preprocessing.orient_and_crop import SliceShifts, without_tilt
-from segkit.preprocessing.scan_checks import comparable_labels, scan_warnings
+from segkit.preprocessing.scan_checks import comparable_labels, no_estimate_because, scan_warnings
 from segkit.quality.arrangement import Arrangement
 from segkit.quality.expected_dice import ExpectedDice, LabelQuality, expected
 from segkit.quality.features import label_features
@@ -45,6 +45,8 @@ class PreparedScan:
     parts: ScanParts
     warnings: list[str]
     """Sentences on what is unusual about the scan."""
+    unlike: str
+    """Why validation cases say nothing about the result; empty where they may."""
     training: DataRanges | None
     """Ranges that the labels of the result are compared with; None where they cannot be."""
 
@@ -80,9 +82,8 @@ class ScanPredictor:
         if self.strict:
             refuse_unknown_group(scan.parts.harmonization, where)
         self._log(scan.warnings, where)
-        if self.quiet and scan.parts.harmonization:  # the box depends on the group
-            for warning in scan.parts.harmonization.warnings:
-                log.warning("%s: %s", where, warning)
+        if self.quiet:  # the box depends on the group
+            warn_of_group(scan.parts.harmonization, where)
         box = scan_box = None
         if self.locator:
             with stopwatch.stage("locate"):
@@ -111,6 +112,7 @@ class ScanPredictor:
             scan_warnings=tuple(scan.warnings),
             label_warnings=label_warnings,
             expected_dice=quality,
+            no_dice_because=scan.unlike if quality else "",
             temperatures=wanted.temperatures,
             harmonization=scan.parts.harmonization,
         )
@@ -190,7 +192,8 @@ def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
     )
     of_group = parts.harmonization.warnings if parts.harmonization else ()
     warnings = [*given.other_modality.values(), *unusual, *of_group]
-    return PreparedScan(upright, tilt, parts, warnings, comparable_labels(parts.grid, plan))
+    unlike = no_estimate_because(parts.normalizers, plan.training, given.other_modality)
+    return PreparedScan(upright, tilt, parts, warnings, unlike, comparable_labels(parts.grid, plan))
 
 
 def expected_dice(
@@ -198,11 +201,14 @@ def expected_dice(
 ) -> dict[str, LabelQuality]:
     """Return the expected Dice of each label before the model's postprocessing.
 
-    It is empty where the overlap with the probabilities was not added up.
+    It is empty where the overlap with the probabilities was not added up, and of no label known
+    where validation cases say nothing about the scan.
     """
     overlap = scored.soft_overlap
     if overlap is None:
         return {}
+    if scan.unlike:
+        return dict.fromkeys(plan.labels, LabelQuality(None, None))
     features = label_features(
         overlap,
         scan.parts.inverse.view(scored.arrays["labels"][0]),
@@ -212,6 +218,12 @@ def expected_dice(
     )
     voxels = dict(zip(plan.labels, overlap.voxels.astype(int).tolist(), strict=True))
     return expected(estimators, features, plan, voxels)
+
+
+def warn_of_group(harmonization: ScanHarmonization | None, where: Path) -> None:
+    """Log what is unusual about the group of a scan."""
+    for warning in harmonization.warnings if harmonization else ():
+        log.warning("%s: %s", where, warning)
 
 
 def refuse_unknown_group(harmonization: ScanHarmonization | None, where: Path) -> None:

@@ -71,6 +71,8 @@ class Prediction:
     """Sentence on each label that differs much from the training data, by name."""
     expected_dice: Mapping[str, LabelQuality] = field(default_factory=dict)
     """Expected Dice of each label, by name; empty if it is not wanted, or the model has none."""
+    no_dice_because: str = ""
+    """Why a wanted Dice cannot be expected of this scan; empty if it can."""
     temperatures: Temperatures = None
     """Temperature of each channel of ``probabilities`` that calibrated them and the uncertainty."""
     harmonization: ScanHarmonization | None = None

@@ -25,7 +25,9 @@ from segkit.volume import Grid, Volume
 THICK = 1.5
 """Ratio of slice thickness to pixel spacing above which the slice axis of a scan is clear."""
 EDGES_APART = 3.0
-"""Factor beyond which a voxel spacing is unusually large or small."""
+"""Factor from the median beyond which a voxel spacing is odd in a dataset."""
+EDGES_UNTESTED = 1.5
+"""Factor from the range of the training beyond which a spacing of a scan is unusual."""
 SIZES_APART = 2.0
 """Factor beyond which the field of view is unusually large or small."""
 TRAINING = "the training data"
@@ -111,6 +113,25 @@ def scan_warnings(
     return [warning for warning in warnings if warning]
 
 
+def no_estimate_because(
+    measured: Sequence[Normalizer],
+    training: DataRanges | None,
+    other_modality: Collection[str] = (),
+) -> str:
+    """Return why validation cases say nothing about the result of a scan; "" where they may.
+
+    The arguments are those of `scan_warnings`.
+    """
+    if all(channel.lowest == channel.highest for channel in measured):
+        return "the scan has no contrast"
+    ranges = training.channels if training else ()
+    for channel, scans in zip_longest(measured, ranges[: len(measured)]):
+        name = channel.channel.name
+        if name in other_modality or _other_kind_warning(channel, scans):
+            return f"channel {name} is unlike the scans of the training"
+    return ""
+
+
 def comparable_labels(grid: Grid, plan: Plan) -> DataRanges | None:
     """Return the training data's ranges if labels of a scan can be compared with them, or None.
 
@@ -175,17 +196,13 @@ def _values(
 
 
 def edges_warning(
-    spacing: Sequence[float],
-    usual: Sequence[Range],
-    axes: Sequence[int],
-    unit: str,
-    *,
-    source: str = TRAINING,
+    spacing: Sequence[float], usual: Sequence[Range], axes: Sequence[int], unit: str
 ) -> str | None:
     """Return a warning if the voxel spacing is far from the usual along one of ``axes``."""
-    if not any(is_far(spacing[axis], usual[axis], EDGES_APART) for axis in axes):
+    if not any(is_far(spacing[axis], usual[axis], EDGES_UNTESTED) for axis in axes):
         return None
-    return f"voxels of {_times(spacing)} {unit}; {source} have {_ranges(usual)} {unit}"
+    had = f"{TRAINING} have {_ranges(usual)} {unit}"
+    return f"voxels of {_times(spacing)} {unit}; {had}: check the voxel size of the scan"
 
 
 def size_warning(
@@ -232,20 +249,30 @@ def values_warning(
         scans: ranges of the channel in the training data.
         corner: value of the channel in a corner of the scan.
     """
-    channel = measured.channel
-    if channel.scheme == "ct":
-        reference = Reference(TRAINING, (channel.lower, channel.upper), scans)
-        # Unlike the statistics of the scan, the ranges of the training data include the constant
-        # border that is cropped.
-        lowest = measured.lowest if corner is None else min(measured.lowest, corner)
-        warning = ct_warning(measured.lowest, measured.highest, reference)
-        return warning or air_warning(lowest, measured.highest, reference)
-    if channel.scheme == "zscore":
-        reference = Reference(TRAINING, scans=scans)
-        return other_modality_warning(
-            measured.lowest, measured.highest, reference, whole=True, noise=measured.noise
-        )
+    warning = _other_kind_warning(measured, scans)
+    if warning or measured.channel.scheme != "ct":
+        return warning
+    # Unlike the statistics of the scan, the ranges of the training data include the constant
+    # border that is cropped.
+    lowest = measured.lowest if corner is None else min(measured.lowest, corner)
+    return air_warning(lowest, measured.highest, _reference(measured, scans))
+
+
+def _other_kind_warning(measured: Normalizer, scans: ChannelRange | None) -> str | None:
+    """Return a warning if the values are of another scale or modality, or None."""
+    low, high = measured.lowest, measured.highest
+    reference = _reference(measured, scans)
+    if measured.channel.scheme == "ct":
+        return ct_warning(low, high, reference)
+    if measured.channel.scheme == "zscore":
+        return other_modality_warning(low, high, reference, whole=True, noise=measured.noise)
     return None
+
+
+def _reference(measured: Normalizer, scans: ChannelRange | None) -> Reference:
+    channel = measured.channel
+    labeled = (channel.lower, channel.upper) if channel.scheme == "ct" else None
+    return Reference(TRAINING, labeled, scans)
 
 
 def _ranges(ranges: Sequence[Range]) -> str:

@@ -21,7 +21,10 @@ def label_record(quality: LabelQuality | None) -> dict[str, Any]:
 
 
 def scan_record(
-    labels: Mapping[str, LabelQuality], cards: Sequence[Mapping[str, Any]]
+    labels: Mapping[str, LabelQuality],
+    cards: Sequence[Mapping[str, Any]],
+    *,
+    no_dice_because: str = "",
 ) -> dict[str, Any]:
     """Return the figures of a scan: means over its labels, and what they rest on.
 
@@ -30,6 +33,7 @@ def scan_record(
     Args:
         labels: expected Dice of each label that is written.
         cards: content of bundle.json of each model.
+        no_dice_because: why the Dice of this scan is not known.
 
     >>> labels = {"a": LabelQuality(0.75, 0.125), "b": LabelQuality(0.25, 0.375)}
     >>> usual = {"a": {"dice": 0.875}, "b": {"dice": 0.625}}
@@ -44,14 +48,15 @@ def scan_record(
     known = [name for name, one in labels.items() if one.dice is not None]
     usual = [card[EXPECTED_KEY]["labels"][name]["dice"] for card in cards for name in known]
     cases = sum(card[EXPECTED_KEY]["accuracy"]["cases"] for card in cards)
-    note = f"fitted to {cases} validation cases only; the errors are widened"
+    few = f"fitted to {cases} validation cases only; the errors are widened"
+    note = f"no estimate: {no_dice_because}" if no_dice_because else few * (cases < FEW_CASES)
     return {
         "expected_dice": {
             "mean": _mean(dice),
             "error": _mean(errors),
             "usual": _mean(usual),
             "cases": cases,
-            "note": note if cases < FEW_CASES else "",
+            "note": note,
         }
     }
 
@@ -99,17 +104,23 @@ def arrangement_text(entry: Mapping[str, Any]) -> str:
 
     >>> flagged = {"none": [1, 20], "orientation": [19, 20]}
     >>> labels = {"tail": {}}
-    >>> arrangement_text({"anchor": "head", "cases": 20, "labels": labels, "flagged": flagged})
-    'of tail from head, over 20 validation cases; flagged 1 of 20 left out, orientation 19 of 20'
+    >>> entry = {"anchor": "head", "cases": 20, "labels": labels, "flagged": flagged}
+    >>> for part in arrangement_text(entry).split("; "):
+    ...     print(part)
+    where tail lies from head, fitted to 20 validation cases
+    unusual in 1 of 20 scans left out of the fit
+    and of degraded copies of these: orientation 19 of 20
     """
     counts = {
         kind: f"{found} of {compared}" for kind, (found, compared) in entry["flagged"].items()
     }
-    own = counts.pop(AS_IT_IS, "none")
-    degraded = "".join(f", {kind} {count}" for kind, count in counts.items())
+    own = counts.pop(AS_IT_IS, "")
+    copies = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     return (
-        f"of {', '.join(entry['labels'])} from {entry['anchor']}, over {entry['cases']} validation "
-        f"cases; flagged {own} left out{degraded}"
+        f"where {', '.join(entry['labels'])} {'lies' if len(entry['labels']) == 1 else 'lie'} from "
+        f"{entry['anchor']}, fitted to {entry['cases']} validation cases"
+        + (f"; unusual in {own} scans left out of the fit" if own else "; not tested on others")
+        + (f"; and of degraded copies of these: {copies}" if copies else "")
     )
 
 

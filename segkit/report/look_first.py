@@ -45,6 +45,8 @@ class ScanToLook:
     """Message of a scan that could not be predicted."""
     dice: float | None = None
     """Expected Dice, mean over labels; None where it is not known."""
+    note: str = ""
+    """Why it is not known, if that can be said."""
     error: float | None = None
     """Mean absolute error of such an expected Dice."""
     usual: float | None = None
@@ -129,7 +131,7 @@ def _summary(scans: Sequence[ScanToLook], first: Sequence[ScanToLook]) -> str:
     failed = sum(bool(scan.failure) for scan in first)
     flagged = sum(bool(scan.flags) for scan in first)
     worse = sum(scan.is_worse for scan in first)
-    unknown = sum(scan.dice is None and not scan.failure for scan in scans)
+    unknown = sum(scan.dice is None and not scan.is_first for scan in scans)
     without = f"{unknown} have no expected Dice, so nothing orders them. " if unknown else ""
     stand_out = (
         f"{len(first)} of {len(scans)} scans should be looked at: {failed} could not be predicted, "
@@ -231,7 +233,7 @@ def _dice_text(scan: ScanToLook) -> str:
     if scan.failure:
         return "could not be predicted"
     if scan.dice is None:
-        return "no expected Dice"
+        return scan.note or "no expected Dice"
     text = f"expected Dice {scan.dice:.2f}"
     text += f", give or take {scan.error:.2f}" if scan.error is not None else ""
     text += f" (validation cases: {scan.usual:.2f})" if scan.usual is not None else ""
@@ -245,7 +247,7 @@ def _short_dice(scan: ScanToLook) -> str:
     '0.50 \N{PLUS-MINUS SIGN} 0.12 (usual 0.90)'
     """
     if scan.dice is None:
-        return ""
+        return scan.note
     text = f"{scan.dice:.2f}"
     text += f" \N{PLUS-MINUS SIGN} {scan.error:.2f}" if scan.error is not None else ""
     return text + (f" (usual {scan.usual:.2f})" if scan.usual is not None else "")

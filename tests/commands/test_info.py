@@ -34,6 +34,22 @@ def test_model(capsys: pytest.CaptureFixture[str], what: Path) -> None:
     )
 
 
+def test_agreement_and_folds_do_not_read_as_quality(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(FROZEN, tmp_path / "model")
+    card = json.loads((folder / "bundle.json").read_text())
+    card["bfloat16"] = {"dice": {"bright": 0.99942}, "cases": 3}
+    (folder / "bundle.json").write_text(json.dumps(card))
+    assert main(["info", str(folder)]) == 0
+    out = capsys.readouterr().out
+    agreement = "agreement of label maps with those in float32, not quality: Dice bright 0.99942"
+    assert f"bfloat16     {agreement}, over 3 cases\n" in out
+    assert "folds        one network, of fold 0\n" in out
+    assert "mirror_axes  " in out
+    assert facts(capsys, folder)["folds"] == ["0"]
+
+
 def test_plan_lists_every_norm(capsys: pytest.CaptureFixture[str]) -> None:
     first = facts(capsys, FROZEN / "plan.json")["norms"][0]
     assert first == {

@@ -77,6 +77,19 @@ def test_stats_have_the_expected_dice(here: Path, capsys: pytest.CaptureFixture[
     assert "to fit it" not in log
 
 
+def test_a_scan_without_contrast_has_no_expected_dice(here: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.full((20, 18, 3), 7, np.int16), np.eye(4)), "scans/c.nii")
+    assert main(["predict", "scans", "-o", "out", "--stats", "-m", "model"]) == 0
+    found = record("out/c.json")
+    assert {label["expected_dice"] for label in found["labels"].values()} == {None}
+    reason = "no estimate: the scan has no contrast"
+    assert (found["expected_dice"]["mean"], found["expected_dice"]["note"]) == (None, reason)
+    page = Path("out/look_first.html").read_text()
+    assert f"<b>c</b> {reason}<br>" in page
+    assert f'<td data-title="expected Dice">{reason}</td>' in page
+    assert record("out/a.json")["expected_dice"]["mean"] is not None
+
+
 def test_an_older_model_writes_what_it_wrote(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

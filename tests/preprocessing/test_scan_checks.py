@@ -13,7 +13,7 @@ from segkit.plans.plan import ChannelPlan, Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import ChannelRange, DataRanges
 from segkit.preprocessing.chain import prepare_parts
-from segkit.preprocessing.scan_checks import scan_warnings
+from segkit.preprocessing.scan_checks import no_estimate_because, scan_warnings
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[1] / "data" / "plan_v1.json"
@@ -105,13 +105,17 @@ def ramp(low: float, high: float, shape: Shape = (50, 50, 50)) -> Any:
 
 def test_a_scan_like_the_training_data() -> None:
     assert compared(ramp(0, 5000), (1, 1, 1), data_ranges()) == []
-    assert compared(ramp(0, 1, (60, 20, 30)), (0.9, 2.5, 1.2), data_ranges()) == []
+    assert compared(ramp(0, 1, (60, 20, 30)), (0.9, 1.5, 1.2), data_ranges()) == []
 
 
 def test_voxels_and_field_of_view_far_from_the_training() -> None:
     assert compared(ramp(0, 9, (50, 50, 10)), (1, 1, 5), data_ranges()) == [
-        "voxels of 1 x 1 x 5 mm; the training data have 1 x 1 x 1 mm"
+        "voxels of 1 x 1 x 5 mm; the training data have 1 x 1 x 1 mm: check the voxel size of the"
+        " scan"
     ]
+    for edge in (2.0, 0.6):
+        (warning,) = compared(ramp(0, 9, (round(50 / edge),) * 3), (edge,) * 3, data_ranges())
+        assert "check the voxel size" in warning
     assert compared(ramp(0, 9, (50, 50, 19)), (1, 1, 1), data_ranges()) == [
         "the field of view is 50 x 50 x 19 mm; the training data have 40 to 60 x 40 to 60 x 40 to"
         " 60 mm"
@@ -150,6 +154,19 @@ def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
     assert compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its) == []
     (warning,) = compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its)
     assert "but the training data have no value below 0" in warning
+
+
+def unlike(array: Any, *, other: tuple[str, ...] = (), low: float = 0.0) -> str:
+    parts = prepare_parts(Volume(array, np.eye(4)), plan())
+    return no_estimate_because(parts.normalizers, data_ranges(low=(low, low)), other)
+
+
+def test_scans_of_which_validation_cases_say_nothing() -> None:
+    assert unlike(ramp(0, 900)) == ""
+    assert unlike(ramp(5, 5)) == "the scan has no contrast"
+    assert unlike(ramp(-1024, 3071)) == "channel MR is unlike the scans of the training"
+    assert unlike(ramp(-1024, 3071), low=-1024.0) == ""
+    assert unlike(ramp(0, 900), other=("MR",)) == "channel MR is unlike the scans of the training"
 
 
 def organs() -> Plan:

@@ -91,6 +91,7 @@ def _scan(folder: Path, case: str, outcome: Mapping[str, Any]) -> ScanToLook:
     return ScanToLook(
         case,
         dice=whole.get("mean"),
+        note=str(whole.get("note") or "") if whole.get("mean") is None else "",
         error=whole.get("error"),
         usual=whole.get("usual"),
         lowest=None if lowest is None else (lowest, dice[lowest]),

@@ -29,6 +29,8 @@ MORE_PIECES = 10
 """Difference from the largest number in training that an unusual number must have as well."""
 ALWAYS_IN = 10
 """Number of training cases from which a label that all of them have should be in a scan."""
+CAUSES = "is the scan turned, cut off, or of another contrast?"
+"""Question after a label in an unusual place."""
 COUNTED_VOXELS = 1 << 24
 """Size of a label's bounding box in voxels up to which components are always counted.
 
@@ -91,7 +93,7 @@ def _misplaced(
     if not found:
         return {}
     return {
-        name: f"{text}; is the orientation of the scan right?"
+        name: f"{text}; {CAUSES}"
         for name, text in found[0].items()
         if all(name in one for one in found)
     }

@@ -67,7 +67,8 @@ def prediction_record(
         record["group"] = prediction.harmonization.group
     record["scan_warnings"] = list(prediction.scan_warnings)
     kept = {name: label for name, label in prediction.expected_dice.items() if name in figures}
-    record |= scan_record(kept, [model.card for model in predictor.bundles])
+    cards = [model.card for model in predictor.bundles]
+    record |= scan_record(kept, cards, no_dice_because=prediction.no_dice_because)
     if prediction.temperatures:
         record["temperatures"] = list(prediction.temperatures)
     record["labels"] = dict(figures)

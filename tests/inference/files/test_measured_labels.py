@@ -121,6 +121,7 @@ def test_places_are_those_of_the_patient(order: tuple[int, int, int], sign: int)
     other = replace(usual, mean=(0.0, 12.0, 0.0))
     text = found(Arrangement("front", {"back": other}))["back"]
     assert text.startswith("its center is 12 mm posterior of that of front, usually 8.")
+    assert text.endswith("; is the scan turned, cut off, or of another contrast?")
 
 
 def test_all_models_of_an_ensemble_must_agree_on_a_place() -> None:
