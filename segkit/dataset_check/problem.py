@@ -63,10 +63,10 @@ class Problem:
     """The file to look at, relative to the folder of the dataset; "" for several or none."""
     remedy: str = ""
     """Advice for all problems of the check; the message may say more."""
-    correctable: bool = False
-    """Whether `--fix-geometry` may correct it."""
     cases: tuple[str, ...] = ()
     """Ids of the cases that a problem of the dataset is about, such as copies; () for all."""
+    correctable: bool = False
+    """True if a copy by --fix-geometry may be without it."""
 
 
 Compare = Callable[[MeasuredDataset], Iterator[Problem]]
