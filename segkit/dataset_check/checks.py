@@ -183,7 +183,7 @@ CHECKS = (
         "outliers",
         "note",
         "a voxel spacing far from that of the other cases",
-        "Look whether the scan is of the same protocol.",
+        "Look whether the scan is of the same protocol: is the spacing in the header right?",
         odd_spacing,
         file="image",
     ),
@@ -192,7 +192,8 @@ CHECKS = (
         "outliers",
         "note",
         "a field of view far from that of the other cases",
-        "Look whether the scan shows the same part of the body.",
+        "Look whether the scan shows the same part of the body: is the spacing in the header"
+        " right?",
         odd_size,
         file="image",
     ),
@@ -210,7 +211,8 @@ CHECKS = (
         "outliers",
         "note",
         "a label volume far from that of the other cases, or a label that only this case lacks",
-        "Look at the case: is it incomplete, or is the patient unusual?",
+        "Look at the case: is it incomplete, is the patient unusual, or the spacing in the header"
+        " wrong?",
         odd_volume,
         file="label",
     ),

@@ -41,9 +41,9 @@ NEVER_CORRECTS = (
     " or that differs from those of the other scans while that of the label map agrees with them;"
     " nor where it cannot be told which of the two is wrong."
     " It never changes a label map of another shape, spacing or direction, one that is a voxel or"
-    " more away, one with the header of another case, files whose segments have names (.seg.nrrd),"
-    " DICOM, and scans. No voxel is interpolated, and the original is never written to: what cannot"
-    " be corrected is copied as it is, with the reason."
+    " more away, one with the header of another case, headers without voxel sizes (0 mm), files"
+    " whose segments have names (.seg.nrrd), DICOM, and scans. No voxel is interpolated, and the"
+    " original is never written to: what cannot be corrected is copied as it is, with the reason."
 )
 
 REMEDIES: dict[Suspect, str] = {

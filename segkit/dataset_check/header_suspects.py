@@ -101,6 +101,8 @@ def _blank(case: Case, scan: Grid, label: Grid, headers: ScanHeaders) -> Verdict
         return None
     if not scan_is_blank:
         certain = voxel_for_voxel(scan, label)
+        if not certain and np.allclose(scan.spacing, label.spacing, rtol=SAME_SPACING):
+            certain = "its header has no position and orientation (both form codes are 0)"
         return Verdict("label map", certain or grid_difference(scan, label), certain)
     others = headers.grids.keys() - {case.id}
     if others and len(headers.blank & others) >= MOST * len(others):

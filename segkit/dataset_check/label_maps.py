@@ -206,7 +206,8 @@ def _labels(count: int) -> str:
 def other_headers(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a note for each label map that segkit places exactly, but other programs may not."""
     messages = {case: each.header for case, each in measured.details.items() if each.header}
-    yield from (
-        Problem(problem.case, "note", problem.message)
-        for problem in case_or_dataset_warnings(messages, measured)
-    )
+    named = {case.id for case in measured.dataset.cases if str(case.label).endswith(".seg.nrrd")}
+    correctable = messages.keys() - named  # a new header could lose the names of segments
+    for problem in case_or_dataset_warnings(messages, measured):
+        can = problem.case in correctable if problem.case else bool(correctable)
+        yield Problem(problem.case, "note", problem.message, correctable=can)

@@ -65,6 +65,8 @@ class Problem:
     """Advice for all problems of the check; the message may say more."""
     cases: tuple[str, ...] = ()
     """Ids of the cases that a problem of the dataset is about, such as copies; () for all."""
+    correctable: bool = False
+    """True if a copy by --fix-geometry may be without it."""
 
 
 Compare = Callable[[MeasuredDataset], Iterator[Problem]]

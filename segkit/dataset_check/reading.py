@@ -100,4 +100,5 @@ def _grid_problem(
         reason = verdict.certain.partition(" (")[0]
         fix = f"Only its header seems to be wrong ({reason}): --fix-geometry may correct it."
     text = " ".join(part for part in (message, f"[{difference}]", why, fix) if part)
-    return Problem(case.id, "error", text, "label_grid", "label")
+    correctable = bool(verdict.certain)
+    return Problem(case.id, "error", text, "label_grid", "label", correctable=correctable)

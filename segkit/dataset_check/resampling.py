@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.dataset.dataset import Case, Dataset
-from segkit.dataset_check.geometry import edges_text
+from segkit.dataset_check.geometry import edges_text, unusual_spacing
 from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.fingerprint.case_facts import CaseFacts, read_indices
 from segkit.fingerprint.label_facts import LabelFacts
@@ -62,7 +62,8 @@ def labels_lost_by_resampling(measured: MeasuredDataset) -> Iterator[Problem]:
 def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem]:
     """Yield a warning for each label that loses more than half of its volume by resampling.
 
-    Only label maps in which a label is thin compared with ``spacing`` are read again.
+    Only label maps in which a label is thin compared with ``spacing`` are read again. Cases whose
+    voxel spacing is far from the median, which have their own warning, are left out.
 
     Args:
         measured: the dataset and the facts of its cases.
@@ -70,7 +71,10 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
     """
     cases = {case.id: case for case in measured.dataset.cases}
     losses: dict[str, list[_Loss]] = defaultdict(list)
-    thicknesses = [(_min_thickness(facts, spacing), facts) for facts in measured.cases]
+    # A header in meters would be the reason for voxels of micrometers in all cases.
+    odd = {problem.case for problem in measured.problems_of(unusual_spacing)}
+    usual = [facts for facts in measured.cases if facts.id not in odd]
+    thicknesses = [(_min_thickness(facts, spacing), facts) for facts in usual]
     at_risk = [
         facts for thickness, facts in sorted(thicknesses, key=itemgetter(0)) if thickness < AT_RISK
     ]
@@ -85,9 +89,11 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
             before = facts.labels[name].volume
             if after < KEPT * before:
                 losses[name].append(_Loss(facts, before, after))
-    examined = f"{len(measured.cases)} cases"
+    examined = f"{len(usual)} cases"
     if len(at_risk) > MAX_CASES:
         examined = f"the {MAX_CASES} cases with the thinnest labels"
+    if odd:
+        examined += f" ({len(odd)} of unusual voxel spacing left out)"
     for name, losses_of_label in losses.items():
         yield dataset_warning(_message(name, losses_of_label, spacing, measured.unit, examined))
 

@@ -123,7 +123,7 @@ def _problem_list(problems: Sequence[Problem], command: Sequence[str]) -> list[s
             own = list(of_check)
             parts.append(f"<h3>{html.escape(name)}: {html.escape(BY_NAME[name].finds)}</h3>")
             parts.append(f"<p><b>What to do:</b> {html.escape(own[0].remedy)}</p>")
-            if "--fix-geometry" in own[0].remedy:
+            if any(problem.correctable for problem in own):
                 parts.append(_fix_geometry(command))
             parts.append(f"<ul>{''.join(map(_problem_item, own))}</ul>")
     return parts

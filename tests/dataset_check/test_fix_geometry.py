@@ -208,12 +208,48 @@ def test_other_differences_are_refused_and_copied_as_they_are(
     assert (tmp_path / "copy/labels/a.nii").read_bytes() == original
 
 
+def without_forms(dataset: Dataset, edges: tuple[float, ...]) -> Dataset:
+    """Save the label map with these voxel sizes and both form codes 0."""
+    path = dataset.root / "labels/a.nii"
+    content = bytearray(path.read_bytes())
+    content[80:92] = np.array(edges, "<f4").tobytes()  # pixdim[1:4]
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    path.write_bytes(content)
+    return dataset
+
+
+def test_a_header_of_voxel_sizes_alone_is_replaced(pair: Callable, tmp_path: Path) -> None:
+    dataset = without_forms(pair(LABELS, AFFINE), (1.1, 1.2, 2))
+    (error,) = grid_errors(dataset)
+    assert error.correctable
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "corrected"
+    assert "no position and orientation (both form codes are 0)" in done.text
+    copy = nibabel.load(tmp_path / "copy/labels/a.nii")
+    np.testing.assert_array_equal(np.asarray(copy.dataobj), LABELS)
+    np.testing.assert_allclose(copy.affine, AFFINE)
+
+
+def test_a_header_without_voxel_sizes_is_refused_as_documented(
+    pair: Callable, tmp_path: Path
+) -> None:
+    dataset = without_forms(pair(LABELS, AFFINE), (0, 0, 0))
+    (error,) = [each for each in check(dataset) if each.severity == "error"]
+    assert (error.check, error.correctable) == ("unreadable", False)
+    assert "given the header of that scan, with FSL by 'fslcpgeom SCAN" in error.message
+    (done,) = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "refused"
+
+
 @pytest.mark.parametrize("by", [1, 30])  # less than a voxel away, and farther
 def test_exchanged_label_maps_are_refused(pair: Callable, tmp_path: Path, by: int) -> None:
     dataset = pair(LABELS, moved(by=by))
     other = dataset.root / "images/b.nii"
     nibabel.save(nibabel.Nifti1Image(VOXELS.astype(np.int16), moved(by=by)), other)
     nibabel.save(nibabel.Nifti1Image(LABELS, AFFINE), dataset.root / "labels/b.nii")
+    errors = grid_errors(read_dataset(dataset.root))
+    assert "It has the header of the scan of b. --fix-geometry leaves it" in errors[0].message
+    assert not any(error.correctable for error in errors)
     done = write_fixed_copy(read_dataset(dataset.root), tmp_path / "copy")
     assert [each.state for each in done] == ["refused", "refused"]
     assert "found the header of the scan of b" in done[0].text

@@ -13,14 +13,15 @@ from segkit.dataset_check.resampling import lost_labels, planned_spacing
 from segkit.fingerprint.case_facts import measure_case
 
 
-def written(folder: Path, name: str, thickness: int) -> Case:
-    """Write 16 x 16 x 16 voxels of 1 mm with a label of 4 x 4 x ``thickness`` voxels."""
+def written(folder: Path, name: str, thickness: int, edge: float = 1.0) -> Case:
+    """Write 16 x 16 x 16 voxels of ``edge`` mm with a label of 4 x 4 x ``thickness`` voxels."""
     labels = np.zeros((16, 16, 16), np.uint8)
     labels[4:8, 4:8, 6 : 6 + thickness] = 1
     case = Case(name, (folder / f"{name}.nii",), folder / f"{name}_seg.nii")
+    affine = np.diag([edge, edge, edge, 1])
     noise = np.random.default_rng(0).normal(size=labels.shape).astype(np.float32)
-    nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), case.images[0])
-    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), case.label)
+    nibabel.save(nibabel.Nifti1Image(noise, affine), case.images[0])
+    nibabel.save(nibabel.Nifti1Image(labels, affine), case.label)
     return case
 
 
@@ -40,6 +41,17 @@ def test_a_label_that_resampling_erases(tmp_path: Path) -> None:
         " 0 of 2 cases (such as thin: 0.016 ml become 0 ml). Finer voxels keep it:"
         " plan.spacing=[1,1,1]"
     )
+
+
+def test_a_case_in_meters_asks_for_no_voxels_of_micrometers(tmp_path: Path) -> None:
+    cases = [written(tmp_path, f"thick{number}", 8) for number in range(2)]
+    meters = written(tmp_path, "meters", 8, edge=0.001)
+    assert list(lost_labels(measured(*cases, meters), (1.0, 1.0, 1.0))) == []
+    (problem,) = lost_labels(
+        measured(*cases, written(tmp_path, "thin", 1), meters), (1.0, 1.0, 8.0)
+    )
+    assert "of 3 cases (1 of unusual voxel spacing left out) (such as thin" in problem.message
+    assert problem.message.endswith("plan.spacing=[1,1,1]")
 
 
 def test_labels_that_survive(tmp_path: Path) -> None:

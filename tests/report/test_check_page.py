@@ -181,6 +181,22 @@ def test_beside_errors_of_grids_stands_what_can_be_corrected(faulty: str) -> Non
     assert "--fix-geometry leaves it as it is." in card(faulty, "far")
 
 
+def test_the_command_stands_only_where_it_corrects_something(tmp_path: Path) -> None:
+    for part, place in (("images", 0), ("labels", 30)):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        affine = np.diag([2.0, 2, 2, 1])
+        affine[2, 3] = place
+        voxels = np.arange(64, dtype=np.uint8).reshape(4, 4, 4) % 2
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "data" / part / "a.nii")
+    (tmp_path / "data/dataset.yaml").write_text("channels: [MR]\nlabels: {organ: 1}")
+    dataset = read_dataset(tmp_path / "data")
+    thumbnails = Thumbnails(dataset)
+    examined = examine(dataset, see=thumbnails.draw)
+    assert [each.check for each in examined.problems][:1] == ["label_grid"]
+    write_check(examined, tmp_path / "out", Pictures(thumbnails.of_case, thumbnails.remarks))
+    assert "<pre>" not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+
+
 def test_no_card_and_no_problem_is_cut_in_print(faulty: str) -> None:
     style = faulty.partition("<style>")[2].partition("<h1>")[0]
     assert "@page { size: A4;" in style

@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.geometry import checked_affine, unusable_affine, warn_once
+from segkit.io.geometry import checked_affine, warn_once
 from segkit.io.gzip_stream import first_bytes
 from segkit.volume import Grid, Shape
 
@@ -129,7 +129,13 @@ def _check_edges(path: Path, header: Any) -> None:
     missing = any(edge == 0 and size > 1 for edge, size in zip(edges, sizes, strict=True))
     if missing and int(header["sform_code"]) <= 0:
         text = " x ".join(f"{edge:.3g}" for edge in edges)
-        raise unusable_affine(path, f"voxel edges of {text} mm")
+        raise InputError(
+            path,
+            expected="a header that gives the size of the voxels",
+            found=f"voxel edges of {text} mm: it says nothing about size, position and orientation",
+            remedy="Export the original scan again. A label map that was drawn on a scan can be"
+            " given the header of that scan, with FSL by 'fslcpgeom SCAN LABEL_MAP'.",
+        )
 
 
 def grid_of(path: Path, header: Any) -> Grid:

@@ -249,7 +249,8 @@ def test_file_cut_after_it_was_opened(tmp_path: Path) -> None:
         ({"vox_offset": 0}, r"voxels that begin inside the header \(vox_offset 0\)"),
         (
             {"sform_code": 0, "qform_code": 0, "pixdim": [1, 0, 0, 0, 1, 1, 1, 1]},
-            "voxel edges of 0 x 0 x 0 mm",
+            "expected a header that gives the size of the voxels, found voxel edges of 0 x 0 x 0"
+            " mm: it says nothing about size, position and orientation. Export the original scan",
         ),
         (
             {"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 2, 0, 1, 1, 1, 1]},
