@@ -109,6 +109,7 @@ def look_first_page(scans: Sequence[ScanToLook], accuracy: str) -> str:
             f"<h1>{TITLE}</h1>",
             paragraph(_summary(scans, first)),
             paragraph(_order(ordered)),
+            paragraph(_alike(rest)),
             paragraph(accuracy),
             paragraph(_signs(scans)),
             _table(ordered),
@@ -165,7 +166,26 @@ def _signs(scans: Sequence[ScanToLook]) -> str:
         return ""
     return (
         "Expected Dice: the mean over the labels, \N{PLUS-MINUS SIGN} the mean absolute error of "
-        "such estimates. Usual: the mean Dice of the same labels in validation cases."
+        "such estimates, copies that were degraded among them, and widened if the validation cases "
+        "are few: so it is mostly wider than that of scans as they are. Usual: the mean Dice of the same "
+        "labels in validation cases."
+    )
+
+
+def _alike(rest: Sequence[ScanToLook]) -> str:
+    """Return how many other scans are as good as the best, by their errors; "" if none are.
+
+    >>> _alike([ScanToLook("a", dice=0.5, error=0.1), ScanToLook("b", dice=0.75, error=0.1)])
+    ''
+    """
+    known = [(scan.dice, scan.error or 0.0) for scan in rest if scan.dice is not None]
+    best = max((dice for dice, _ in known), default=0.0)
+    alike = sum(best - dice <= error for dice, error in known)
+    if alike < 2:
+        return ""
+    return (
+        f"{alike} scans without a warning have an expected Dice within the error of the highest: "
+        "they are not distinguishable, and their order says nothing."
     )
 
 

@@ -66,6 +66,15 @@ def test_a_table_of_all_scans_comes_first_in_the_order_that_the_page_states() ->
     assert "<th>scan</th><th>why to look at it</th></tr>" in only_why
 
 
+def test_scans_within_the_error_are_said_to_be_not_distinguishable() -> None:
+    page = look_first_page(SCANS, "")
+    said = "2 scans without a warning have an expected Dice within the error of the highest"
+    assert f"{said}: they are not distinguishable" in page
+    assert "mostly wider than that of scans as they are" in page
+    apart = [ScanToLook("a", dice=0.5, error=0.1), ScanToLook("b", dice=0.7, error=0.1)]
+    assert "not distinguishable" not in look_first_page(apart, "")
+
+
 def test_paper_has_small_cards_in_three_columns() -> None:
     page = look_first_page(SCANS, "")
     print_rules = page.split("@media print")[-1]
