@@ -70,7 +70,15 @@ class UsageError(SegkitError):
 
 
 class SeveralSeries(UsageError):
-    """A DICOM folder or file has several series, and none was chosen; the message lists them."""
+    """A DICOM folder or file has several series, and none was chosen; the message lists them.
+
+    Attributes:
+        found: the part of the message before the advice for a command line.
+    """
+
+    def __init__(self, found: str, advice: str) -> None:
+        self.found = found
+        super().__init__(f"{found}; {advice}")
 
 
 class InputError(SegkitError):

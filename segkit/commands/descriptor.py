@@ -13,7 +13,7 @@ from segkit.commands.flags import Parser
 from segkit.errors import UsageError
 from segkit.platforms.catalogue import DESCRIPTORS
 from segkit.platforms.facts import OWN_SHARE, Facts
-from segkit.platforms.grand_challenge import relative_path, slugs_of
+from segkit.platforms.grand_challenge import OUTPUT_PATH, relative_path, slugs_of
 from segkit.units import parse_size, size_text
 
 LEAST_MEMORY = 2_000_000_000
@@ -121,7 +121,9 @@ def _parser() -> Parser:
 def _add_algorithm(parser: Parser) -> None:
     group = parser.add_argument_group("grand-challenge")
     group.add_argument(
-        "--output-path", metavar="PATH", help="relative path of the output socket, images/SLUG"
+        "--output-path",
+        metavar="PATH",
+        help=f"relative path of the output socket, images/SLUG (default: {OUTPUT_PATH})",
     )
     group.add_argument(
         "--socket",

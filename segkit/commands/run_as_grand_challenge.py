@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segkit.commands.platform_run import add_folders, chosen_model, platform_parser, segment
+from segkit.errors import InputError, SeveralSeries
 from segkit.inference.files.outputs import Job
+from segkit.io.dicom.series.image_groups import MixedImages
 from segkit.platforms.grand_challenge import (
     INPUT,
     MODEL,
@@ -51,11 +53,24 @@ def run(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     slugs = slugs_of(given.socket)
     place = given.output / relative_path(given.output_path)
-    return segment(
-        given,
-        chosen_model(given.model, given.model_folder),
-        lambda channels, _: [job(given.input, place, channels, slugs)],
-        _describe,
+    model = chosen_model(given.model, given.model_folder)
+    try:
+        return segment(
+            given, model, lambda channels, _: [job(given.input, place, channels, slugs)], _describe
+        )
+    except SeveralSeries as error:
+        raise _not_one_series(given.input, error.found) from None
+    except MixedImages as error:
+        raise _not_one_series(given.input, f"{error.where}: {error.found}") from None
+
+
+def _not_one_series(folder: Path, found: str) -> InputError:
+    """Return an error without the advice for a command line, which a job does not have."""
+    return InputError(
+        folder,
+        expected="one series that forms one volume in each DICOM input of the job",
+        found=found,
+        remedy="Start the job again with the images of one volume only.",
     )
 
 

@@ -91,6 +91,20 @@ def test_dicom(
     check_labels(here / "out/images/segmentation/output.mha", folder / "images" / "ct-dicom")
 
 
+def test_several_series_in_one_input(
+    dicom: Any, models: Path, inputs: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usual advice, --series, is of predict."""
+    place = inputs(entry("ct-dicom", "DICOM Image Set")) / "images" / "ct-dicom"
+    for uid in ("1.2.3.1", "1.2.3.2"):
+        dicom.series(place / uid, voxels(), axes=AXES, SeriesInstanceUID=uid)
+    assert start("segkit run-as grand-challenge --input in --output out") == 3
+    message = capsys.readouterr().err
+    assert "in: expected one series that forms one volume in each DICOM input of the job" in message
+    assert "ct-dicom: 2 series, 2 of them volumes. Start the job again" in message
+    assert "--series" not in message
+
+
 def test_several_images(
     here: Path, models: Path, inputs: Callable[..., Path], write_scan: Write, check_labels: Any
 ) -> None:

@@ -66,8 +66,8 @@ def _open_one(path: Path, study: Sequence[Series], choice: str | None) -> DicomS
         f"{count} of them volumes" if count else "none of them a volume of several slices"
     )
     raise SeveralSeries(
-        f"{path}: {len(study)} series{of_studies}, {volumes_text}; "
-        f"choose by --series, such as --series 1, or --series all for each:{_listed(study)}"
+        f"{path}: {len(study)} series{of_studies}, {volumes_text}",
+        f"choose by --series, such as --series 1, or --series all for each:{_listed(study)}",
     )
 
 
