@@ -90,7 +90,8 @@ def judge(case: Case, scan: Grid, label: Grid, headers: ScanHeaders) -> Verdict:
         return pair if owners else Verdict("label map", grid_difference(scan, label), certain)
     if owners and 2 * len(owners) < len(others):
         return pair
-    verdict = _blank(case, scan, label, headers) or _compared(scan, label, [*others.values()])
+    telling = [grid for name, grid in others.items() if name not in headers.blank]
+    verdict = _blank(case, scan, label, headers) or _compared(scan, label, telling)
     return pair if owners and verdict.suspect != "scan" else verdict
 
 
@@ -128,9 +129,11 @@ def _compared(scan: Grid, label: Grid, others: Sequence[Grid]) -> Verdict:
     label_is_odd = [name for name, like in FEATURES.items() if _odd(label, scan, others, like)]
     if scan_is_odd and not label_is_odd:
         what = " and ".join(scan_is_odd)
+        all_alike = all(FEATURES[name](label, others) == 1 for name in scan_is_odd)
+        those = "those of" if all_alike else "nearly all of those of"
         return Verdict(
             "scan",
-            f"the header of the scan differs from those of the other {len(others)} scans in"
+            f"the header of the scan differs from {those} the other {len(others)} scans in"
             f" {what}, and that of its label map agrees with them",
         )
     if label_is_odd and not scan_is_odd:

@@ -134,6 +134,15 @@ def test_the_header_of_an_odd_scan_is_not_copied(
     ).read_bytes()
 
 
+def test_scans_that_say_nothing_are_not_compared_with(pair: Callable, tmp_path: Path) -> None:
+    dataset = with_others(pair(LABELS, EXCHANGED), AFFINE)
+    for name in ("images/other0.nii", "labels/other0.nii"):
+        array = np.asarray(nibabel.load(dataset.root / name).dataobj)
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), dataset.root / name)
+    done, *_ = write_fixed_copy(dataset, tmp_path / "copy")
+    assert done.state == "corrected"
+
+
 @pytest.mark.parametrize("count", [0, 3])
 @pytest.mark.parametrize("code", [0, 1])  # no form at all, and the identity
 def test_the_header_of_a_scan_that_says_nothing_is_not_copied(
