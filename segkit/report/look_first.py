@@ -167,8 +167,8 @@ def _signs(scans: Sequence[ScanToLook]) -> str:
     return (
         "Expected Dice: the mean over the labels, \N{PLUS-MINUS SIGN} the mean absolute error of "
         "such estimates, copies that were degraded among them, and widened if the validation cases "
-        "are few: so it is mostly wider than that of scans as they are. Usual: the mean Dice of the same "
-        "labels in validation cases."
+        "are few: so it is mostly wider than that of scans as they are. Usual: the mean "
+        "Dice of the same labels in validation cases."
     )
 
 
