@@ -51,12 +51,16 @@ def main() -> None:
         words = ["predict", "-o", "/tmp/segkit-figures", "--overwrite"]
         outside = [sys.executable, "-m", "segkit", *words, str(scans), "-m", str(MODEL)]
         inside = ["segkit", *words, "/input", "-m", MODEL.stem]
-        ratio = show("segkit predict, two scans", inside, outside, f"{scans}:/input:ro")
-    print(f"predict in the image takes {ratio:.2f} of the time outside; the target is {TARGET}")
+        times = show("segkit predict, two scans", inside, outside, f"{scans}:/input:ro")
+    clock, cores = (times[0][part] / times[1][part] for part in range(2))
+    print(
+        f"predict in the image takes {clock:.2f} of the time outside ({cores:.2f} of that of all"
+        f" cores); the target is {TARGET}"
+    )
 
 
-def show(name: str, inside: Sequence[str], outside: Sequence[str], mount: str = "") -> float:
-    """Print the medians of a command in both places and return the ratio of the clock's."""
+def show(name: str, inside: Sequence[str], outside: Sequence[str], mount: str = "") -> list[Time]:
+    """Print and return the medians of a command, inside and outside."""
     volumes = ["-v", mount] if mount else []
     start = [*RUN, *volumes, "--entrypoint", "bash", IMAGE, "-c", TIMED, "-", *inside]
     pairs = [(timed(start), timed(["bash", "-c", TIMED, "-", *outside])) for _ in range(TURNS)]
@@ -70,7 +74,7 @@ def show(name: str, inside: Sequence[str], outside: Sequence[str], mount: str = 
         f" outside {medians[1].wall:.2f} s ({medians[1].cores:.2f} s);"
         f" inside with the start of the container {whole.wall:.2f} s"
     )
-    return medians[0].wall / medians[1].wall
+    return medians
 
 
 def timed(words: Sequence[str]) -> Time:

@@ -26,8 +26,7 @@ def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning for each case whose voxel spacing is far from the median of all cases."""
     if not measured.cases:
         return
-    x, y, z = (float(edge) for edge in np.median([case.spacing for case in measured.cases], axis=0))
-    usual = (x, y, z)
+    usual = _usual_spacing(measured)
     for case in measured.cases:
         edges = zip(case.spacing, usual, strict=True)
         if any(is_far(edge, (median, median), EDGES_APART) for edge, median in edges):
@@ -35,6 +34,14 @@ def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
                 f"voxels of {edges_text(case.spacing)} where the median is {edges_text(usual)}"
             )
             yield Problem(case.id, "warning", message + _unit_hint(case.spacing, usual))
+
+
+def in_other_units(measured: MeasuredDataset) -> set[str]:
+    """Return the cases whose voxel spacing differs from the median by one of `UNIT_HINTS`."""
+    if not measured.cases:
+        return set()
+    usual = _usual_spacing(measured)
+    return {case.id for case in measured.cases if _unit_hint(case.spacing, usual)}
 
 
 def tiny_voxels(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -55,6 +62,11 @@ def edges_text(edges: Sequence[float | None]) -> str:
     '0.5 x 0.5 x as they are'
     """
     return " x ".join("as they are" if edge is None else f"{edge:.3g}" for edge in edges)
+
+
+def _usual_spacing(measured: MeasuredDataset) -> Point:
+    x, y, z = (float(edge) for edge in np.median([case.spacing for case in measured.cases], axis=0))
+    return x, y, z
 
 
 def _unit_hint(edges: Point, usual: Point) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.dataset.dataset import Case, Dataset
-from segkit.dataset_check.geometry import edges_text, unusual_spacing
+from segkit.dataset_check.geometry import edges_text, in_other_units
 from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.fingerprint.case_facts import CaseFacts, read_indices
 from segkit.fingerprint.label_facts import LabelFacts
@@ -63,7 +63,7 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
     """Yield a warning for each label that loses more than half of its volume by resampling.
 
     Only label maps in which a label is thin compared with ``spacing`` are read again. Cases whose
-    voxel spacing is far from the median, which have their own warning, are left out.
+    header seems to be in another unit, which have their own warning, are left out.
 
     Args:
         measured: the dataset and the facts of its cases.
@@ -72,7 +72,7 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
     cases = {case.id: case for case in measured.dataset.cases}
     losses: dict[str, list[_Loss]] = defaultdict(list)
     # A header in meters would be the reason for voxels of micrometers in all cases.
-    odd = {problem.case for problem in measured.problems_of(unusual_spacing)}
+    odd = in_other_units(measured)
     usual = [facts for facts in measured.cases if facts.id not in odd]
     thicknesses = [(_min_thickness(facts, spacing), facts) for facts in usual]
     at_risk = [
@@ -93,7 +93,7 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
     if len(at_risk) > MAX_CASES:
         examined = f"the {MAX_CASES} cases with the thinnest labels"
     if odd:
-        examined += f" ({len(odd)} of unusual voxel spacing left out)"
+        examined += f" ({len(odd)} that may be in another unit left out)"
     for name, losses_of_label in losses.items():
         yield dataset_warning(_message(name, losses_of_label, spacing, measured.unit, examined))
 

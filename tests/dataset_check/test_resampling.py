@@ -50,7 +50,7 @@ def test_a_case_in_meters_asks_for_no_voxels_of_micrometers(tmp_path: Path) -> N
     (problem,) = lost_labels(
         measured(*cases, written(tmp_path, "thin", 1), meters), (1.0, 1.0, 8.0)
     )
-    assert "of 3 cases (1 of unusual voxel spacing left out) (such as thin" in problem.message
+    assert "of 3 cases (1 that may be in another unit left out) (such as thin" in problem.message
     assert problem.message.endswith("plan.spacing=[1,1,1]")
 
 

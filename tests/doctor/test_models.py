@@ -113,8 +113,12 @@ def test_the_newest_run_has_no_model_until_it_ends(
 
 
 @pytest.mark.parametrize("name", ["-x", "a\nb"])
-def test_a_name_that_cannot_be_typed_is_not_suggested(tmp_path: Path, name: str) -> None:
+def test_a_name_that_cannot_be_typed_is_not_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     copied(tmp_path / name)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # away from runs/latest of other tests
     (found,) = found_models((), {"SEGKIT_MODELS": str(tmp_path)}, hashed=False)
     assert (found.problem, found.is_named) == (None, False)
 
