@@ -8,6 +8,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 flavour=${1:-cpu}
+case $flavour in
+    cpu | cuda) ;;
+    -h | --help) sed -n '2,7s/^# //p' "docker/${0##*/}"; exit ;;
+    *) echo "expected cpu or cuda, found '$flavour'" >&2; exit 2 ;;
+esac
 test $# = 0 || shift
 ENGINE=${ENGINE:-$(docker info > /dev/null 2>&1 && echo docker || command -v podman buildah | head -n 1 || true)}
 if test -z "$ENGINE"; then

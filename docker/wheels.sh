@@ -6,6 +6,12 @@ set -euo pipefail
 cd "$(dirname "$0")"
 flavour=${1:-cpu}
 index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+# What is here already goes into the list again only if its old list has it.
+if compgen -G "wheels/*.whl" > /dev/null; then
+    (cd wheels && test -f SHA256SUMS && sha256sum --quiet --check SHA256SUMS \
+        && diff <(sed 's/^[^ ]* *//' SHA256SUMS | sort) <(ls -- *.whl *.tar.gz 2> /dev/null | sort)) \
+        || { echo "docker/wheels: expected the files of SHA256SUMS only; empty the folder first" >&2; exit 3; }
+fi
 download() { "${PYTHON:-python3}" -m pip download --quiet --no-deps --dest wheels "$@"; }
 
 case $flavour in

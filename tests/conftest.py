@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -187,3 +188,16 @@ class WrittenDicom:
 def dicom() -> WrittenDicom:
     """dicom.series(folder, voxels, ...) and dicom.file(path, pixels, ...) write DICOM."""
     return WrittenDicom(pytest.importorskip("pydicom", reason="the extra [dicom] is not installed"))
+
+
+@pytest.fixture
+def stranger() -> Iterator[Path]:
+    """A folder that others may read, in a process that may not do everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        is_root = os.geteuid() == 0
+        yield Path(folder)
+        if is_root:
+            os.seteuid(0)
+        for path in Path(folder).iterdir():
+            path.chmod(0o755)

@@ -159,6 +159,8 @@ def _read_file(bundle: Path, name: str, limit: int) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise _missing(path) from error
+    except PermissionError as error:
+        raise _closed(path) from error
     except OSError as error:
         raise InputError(
             path, expected="a file to read", found=str(error), remedy=_REMEDY
@@ -202,6 +204,8 @@ def _read_zipped(bundle: Path, name: str, limit: int) -> bytes:
 
 
 def _no_zip(bundle: Path, error: Exception) -> InputError:
+    if isinstance(error, PermissionError):
+        return _closed(bundle)
     return InputError(bundle, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY)
 
 
@@ -231,4 +235,13 @@ def _missing(path: Path) -> InputError:
 def _too_large(path: Path, limit: int, size: int) -> InputError:
     return InputError(
         path, expected=f"at most {size_text(limit)}", found=size_text(size), remedy=_REMEDY
+    )
+
+
+def _closed(path: Path) -> InputError:
+    return InputError(
+        path,
+        expected="a file that this user may read",
+        found="permission denied",
+        remedy="Change the permissions of the model.",
     )

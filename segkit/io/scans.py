@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -32,11 +33,25 @@ def open_source(path: str | Path) -> VolumeSource:
         UsageError: there are several DICOM series, or the extra that reads DICOM is not installed.
     """
     path = Path(path)
+    _check_permission(path)
     if is_dicom(path):
         return open_dicom(path)
     check_readable(path)
     source: VolumeSource = module_of(suffix_of(path)).open_scan(path)
     return source
+
+
+def _check_permission(path: Path) -> None:
+    """Refuse a file that may not be read before a reader calls it damaged."""
+    mode = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)
+    by_effective_user = os.access in os.supports_effective_ids
+    if os.path.exists(path) and not os.access(path, mode, effective_ids=by_effective_user):
+        raise InputError(
+            path,
+            expected="a scan that this user may read",
+            found="permission denied",
+            remedy="Change its permissions, or run segkit as its owner.",
+        )
 
 
 def is_slide(path: str | Path) -> bool:

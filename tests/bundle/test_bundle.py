@@ -370,3 +370,14 @@ def test_an_exported_model_names_no_folder_of_its_maker(folder: Path, tmp_path: 
     }
     assert packed.hash == read_bundle(folder).hash
     assert packed.networks()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_model_that_may_not_be_read_is_not_called_damaged(stranger: Path, packed: bool) -> None:
+    model = Path(shutil.copytree(FROZEN, stranger / "model"))
+    closed = pack_bundle(model, stranger / "m.segkit") if packed else model / "bundle.json"
+    closed.chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(54321)
+    with pytest.raises(InputError, match="a file that this user may read, found permission denied"):
+        read_bundle(closed if packed else model)

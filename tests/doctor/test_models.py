@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,19 +119,6 @@ def test_a_name_that_cannot_be_typed_is_not_suggested(
     monkeypatch.chdir(tmp_path / "here")  # away from runs/latest of other tests
     (found,) = found_models((), {"SEGKIT_MODELS": str(tmp_path)}, hashed=False)
     assert (found.problem, found.is_named) == (None, False)
-
-
-@pytest.fixture
-def stranger() -> Iterator[Path]:
-    """A folder that others may read, in a process that may not do everything."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        is_root = os.geteuid() == 0
-        yield Path(folder)
-        if is_root:
-            os.seteuid(0)
-        for path in Path(folder).iterdir():
-            path.chmod(0o755)
 
 
 def test_models_and_folders_that_may_not_be_opened(stranger: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,17 @@ def test_libraries_are_imported_with_the_first_file() -> None:
     heavy = {"nibabel", "SimpleITK", "PIL", "torch", "hydra"}
     code = f"import sys, segkit.io; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz", "scan.mha", "scan.nrrd", "series"])
+def test_a_scan_that_may_not_be_read_is_not_called_damaged(stranger: Path, name: str) -> None:
+    path = stranger / name
+    if name == "series":
+        path.mkdir()
+    else:
+        write_image(path, Volume(np.zeros((1, 2, 3, 4), np.int16), np.eye(4)))
+    path.chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(54321)
+    with pytest.raises(InputError, match="a scan that this user may read, found permission denied"):
+        read_volume(path)
