@@ -1,12 +1,15 @@
 """Measure check, evaluate and compare on many cases: time beside MONAI's metrics, and memory.
 
     python benchmarks/large_datasets.py FOLDER [--shape 512 512 300] [--cases 10 30] [--monai 3]
+        [--bodies 100000] [--commands check evaluate compare]
 
-Writes cases into FOLDER, as many as the last number of ``--cases`` (150 MB each of 512 x 512 x 300
-voxels); files that are there are kept. A case is a scan with noise of 18 HU, a label map of eight
-organs of random places and outlines, and two predictions: the label map moved by one voxel in half
-of the blocks of 16 x 16 x 16 voxels, once and twice. For each number of cases the commands run to
-the end, each with its page:
+Writes cases into FOLDER, as many as the last number of ``--cases`` (40 MB each of 512 x 512 x 300
+voxels); files that are there are kept. A case is a scan with noise of 18 HU in the body and none
+outside, as of a masked scan; a label map of eight organs of random places and outlines; and two
+predictions: the label map moved by one voxel in half of the blocks of 16 x 16 x 16 voxels, once and
+twice. Of more than ``--bodies`` cases, the others repeat their label maps, and their scans but for
+the noise of the first slice. For each number of cases the commands run to the end, each with its
+page:
 
     segkit check DATASET -o OUT
     segkit evaluate PREDICTIONS DATASET -o OUT
@@ -34,19 +37,21 @@ from statistics import median
 import numpy as np
 import torch
 from ct_phantom import EXTENT
+from isal import igzip
 from metrics import Pair, monai_all, moved
 from numpy.typing import NDArray
 from processes import Run, resident_memory, run_measured
 from scipy import ndimage
 
 from segkit.files.atomic import write_text
-from segkit.io import read_labels, write_image, write_labels
-from segkit.volume import Volume
+from segkit.io import read_labels, write_labels
+from segkit.volume import Grid, Volume, nifti_header
 
+COMMANDS = ("check", "evaluate", "compare")
 ORGANS = 8
 NOISE = 18.0
 TISSUE, AIR = 40.0, -1000.0
-Shape = tuple[int, ...]
+Shape = tuple[int, int, int]
 
 
 def main() -> None:
@@ -54,16 +59,17 @@ def main() -> None:
     given = _parser().parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    shape = tuple(given.shape)
+    shape: Shape = tuple(given.shape)
+    out = given.folder / f"out_{'_'.join(given.commands)}"
     monai: list[float] = []
     print("| command | cases | s of CPU per case | s per case | MONAI | ratio | MiB | page MB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for cases in given.cases:
         for number in range(cases):
-            _write_case(given.folder, number, shape)
+            _write_case(given.folder, number, shape, given.bodies)
         _describe(given.folder, cases)
-        for name, arguments in _commands(given.folder).items():
-            run, page = _run([*arguments, "-o", str(given.folder / "out")], given.folder / "out")
+        for name in given.commands:
+            run, page = _run([*_commands(given.folder)[name], "-o", str(out)], out)
             if len(monai) < given.monai:
                 monai.append(_monai(given.folder, len(monai)))
             cpu, theirs = run.cpu / cases, median(monai or [math.nan])
@@ -124,31 +130,52 @@ def _noise(shape: Shape) -> NDArray[np.int16]:
     return planes.ravel()
 
 
-def _write_case(folder: Path, number: int, shape: Shape) -> None:
+def _write_case(folder: Path, number: int, shape: Shape, bodies: int) -> None:
     """Write the four files of a case, unless it is there."""
-    name = _name(number)
+    name, body = _name(number), _name(number % bodies)
     if (folder / "second" / name).exists():
         return
     random = np.random.default_rng(number)
+    scan, others = folder / "imagesTr" / name, folder / "other_slices" / body
+    if number >= bodies:
+        _write_scan(scan, _first_slice(random, shape), shape, others.read_bytes())
+        for part in ("labelsTr", "first", "second"):
+            shutil.copy(folder / part / body, folder / part / name)
+        return
     image, labels = _scan(random, _noise(shape), shape)
-    affine = np.diag([*np.divide(EXTENT, shape), 1.0])
-    write_image(folder / "imagesTr" / name, Volume(image[None], affine))
-    write_labels(folder / "labelsTr" / name, Volume(labels[None], affine))
+    others.parent.mkdir(parents=True, exist_ok=True)
+    others.write_bytes(igzip.compress(image[..., 1:].tobytes(order="F"), 1))
+    _write_scan(scan, image[..., :1], shape, others.read_bytes())
+    write_labels(folder / "labelsTr" / name, Volume(labels[None], _affine(shape)))
     for part in ("first", "second"):
         labels = moved(labels)
-        write_labels(folder / part / name, Volume(labels[None], affine))
+        write_labels(folder / part / name, Volume(labels[None], _affine(shape)))
+
+
+def _write_scan(path: Path, first: NDArray[np.int16], shape: Shape, others: bytes) -> None:
+    """Write a scan of a first slice (X, Y, 1) and a gzip member with the other slices."""
+    header = nifti_header(Grid(shape, _affine(shape), "mm"))
+    header.set_data_dtype(np.int16)
+    header["vox_offset"] = header.single_vox_offset
+    beginning = header.binaryblock.ljust(header.single_vox_offset, b"\0")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(igzip.compress(beginning + first.tobytes(order="F"), 1) + others)
+
+
+def _affine(shape: Shape) -> NDArray[np.float64]:
+    return np.diag([*np.divide(EXTENT, shape), 1.0])
+
+
+def _first_slice(random: np.random.Generator, shape: Shape) -> NDArray[np.int16]:
+    """Return a slice (X, Y, 1) of a body without organs."""
+    return _noisy_body(_noise(shape), random, (*shape[:2], 1))
 
 
 def _scan(
     random: np.random.Generator, noise: NDArray[np.int16], shape: Shape
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Return scan and labels (X, Y, Z): ellipsoids with waves in an elliptic body."""
-    size = int(np.prod(shape))
-    first = int(random.integers(noise.size - size))
-    image = noise[first : first + size].reshape(shape).copy()
-    x, y = (np.linspace(-1, 1, edge) for edge in shape[:2])
-    body = np.hypot(x[:, None] / 0.9, y / 0.65) < 1
-    image += np.where(body, TISSUE, AIR).astype(np.int16)[..., None]
+    image = _noisy_body(noise, random, shape)
     labels = np.zeros(shape, np.uint8)
     for value in range(1, ORGANS + 1):
         axes = random.uniform(0.04, 0.13, 3) * shape
@@ -159,6 +186,18 @@ def _scan(
         labels[box][inside] = value
         image[box][inside] += np.int16(random.normal(60, 20))
     return image, labels
+
+
+def _noisy_body(
+    noise: NDArray[np.int16], random: np.random.Generator, shape: Shape
+) -> NDArray[np.int16]:
+    """Return an elliptic body (X, Y, Z) with noise from a random place, in air without noise."""
+    size = int(np.prod(shape))
+    first = int(random.integers(noise.size - size))
+    x, y = (np.linspace(-1, 1, edge) for edge in shape[:2])
+    body = np.hypot(x[:, None] / 0.9, y / 0.65) < 1
+    tissue = noise[first : first + size].reshape(shape) + np.int16(TISSUE)
+    return np.where(body[..., None], tissue, np.int16(AIR))
 
 
 def _ellipsoid(
@@ -200,6 +239,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 300))
     parser.add_argument("--cases", type=int, nargs="+", default=(10, 30), help="ascending")
     parser.add_argument("--monai", type=int, default=3, help="cases that MONAI measures")
+    parser.add_argument(
+        "--bodies", type=int, default=100_000, help="cases that differ in all slices"
+    )
+    parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS)
     return parser
 
 

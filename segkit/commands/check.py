@@ -190,18 +190,19 @@ def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
         config.labels,
         regions=config.regions,
         ignore=config.ignore,
-        strict_split=False,
+        strict=False,
     )
     return with_names(dataset, skip_unreadable=True)
 
 
 def _described(dataset: Dataset) -> str:
     labeled = sum(case.label is not None for case in dataset.cases)
+    incomplete = f", {len(dataset.incomplete)} more incomplete" if dataset.incomplete else ""
     labels = ", ".join(_label(dataset, name) for name in dataset.labels)
     labels = labels or "none, because no label map can be read"
     ignore = "" if dataset.ignore is None else f"\nignored:  {dataset.ignore}"
     return (
-        f"{dataset.name}: {_cases(len(dataset.cases))}, {labeled} with labels\n"
+        f"{dataset.name}: {_cases(len(dataset.cases))}, {labeled} with labels{incomplete}\n"
         f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}{ignore}"
     )
 

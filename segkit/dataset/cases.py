@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.dataset.channel_files import channel_files, duplicate_case, group_channels
-from segkit.dataset.dataset import Case
+from segkit.dataset.dataset import Case, IncompleteCase
 from segkit.dataset.pairs import check_running_numbers, pair_by_name
 from segkit.dataset.paths import find_path, unlisted_notice
 from segkit.errors import InputError
@@ -94,7 +94,11 @@ def _expanded_path(folder: Path, text: str) -> Path:
 
 
 def nnunet_cases(
-    folder: Path, channels: Sequence[str], ending: str
+    folder: Path,
+    channels: Sequence[str],
+    ending: str,
+    *,
+    incomplete: list[IncompleteCase] | None = None,
 ) -> tuple[list[Case], list[str]]:
     """Return the cases in imagesTr and labelsTr, and notices of files that are left out.
 
@@ -102,6 +106,7 @@ def nnunet_cases(
         folder: the dataset's folder.
         channels: channel names, for messages only.
         ending: ``file_ending`` of the dataset.json; files with another ending are left out.
+        incomplete: list to which cases are appended that lack a file, instead of an error.
 
     Raises:
         InputError: a folder is missing or empty, a file has no partner, or file names do not end
@@ -113,7 +118,8 @@ def nnunet_cases(
     labels = _by_id(label_folder, label_files)
     check_running_numbers(image_folder, images, labels)
     scans = group_channels(images, channels)
-    cases, notices = _pair(label_folder, scans, labels, [*other_images, *other_labels])
+    others = [*other_images, *other_labels]
+    cases, notices = _pair(label_folder, scans, labels, others, incomplete=incomplete)
     notices += left_out_notices(image_folder, excluded=other_images, ending=ending, taken=images)
     notices += left_out_notices(
         label_folder, excluded=other_labels, ending=ending, taken=label_files
@@ -121,8 +127,14 @@ def nnunet_cases(
     return cases, notices
 
 
-def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
+def two_folder_cases(
+    folder: Path, *, incomplete: list[IncompleteCase] | None = None
+) -> tuple[list[Case], list[str]]:
     """Return the cases in images and labels, and notices of files that are left out.
+
+    Args:
+        folder: the dataset's folder.
+        incomplete: list to which cases are appended that lack a file, instead of an error.
 
     Raises:
         InputError: a folder is missing or empty, a file has no partner, or two files belong to one
@@ -132,7 +144,7 @@ def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
     images = _by_id(image_folder, _files(image_folder))
     labels = _by_id(label_folder, _files(label_folder))
     scans = {name: (image,) for name, image in images.items()}
-    cases, notices = _pair(label_folder, scans, labels)
+    cases, notices = _pair(label_folder, scans, labels, incomplete=incomplete)
     notices += left_out_notices(image_folder, taken=list(images.values()))
     notices += left_out_notices(label_folder, taken=list(labels.values()))
     return cases, notices
@@ -157,11 +169,15 @@ def _pair(
     scans: Mapping[str, tuple[Path, ...]],
     labels: Mapping[str, Path],
     excluded: Sequence[Path] = (),
+    *,
+    incomplete: list[IncompleteCase] | None,
 ) -> tuple[list[Case], list[str]]:
     """Return the result of `pair_by_name`; its messages name ``excluded`` files as candidates."""
     folders = {path.parent for files in scans.values() for path in files} | {label_folder}
     foreign = [path for folder in folders for path in foreign_files(folder)]
-    return pair_by_name(label_folder, scans, labels, not_read=[*excluded, *foreign])
+    return pair_by_name(
+        label_folder, scans, labels, not_read=[*excluded, *foreign], incomplete=incomplete
+    )
 
 
 def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:

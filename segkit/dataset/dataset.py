@@ -41,6 +41,15 @@ class Case:
 
 
 @dataclass(frozen=True)
+class IncompleteCase:
+    """Case that was left out because one of its files is missing."""
+
+    id: str
+    message: str
+    """The file that is there or is named, and what is missing."""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Cases of one task, with the names of their channels and the value of every label.
 
@@ -68,6 +77,8 @@ class Dataset:
     """Sentences for the user about files that were left out and about suspicious names."""
     license: str = ""
     """License of the data as its dataset.json states it; empty if it states none."""
+    incomplete: tuple[IncompleteCase, ...] = ()
+    """Cases that `read_dataset` left out; empty unless it was told to leave out such cases."""
 
     @property
     def targets(self) -> dict[str, int]:

@@ -21,7 +21,7 @@ from typing import Any
 from segkit.dataset.cases import listed_cases, nnunet_cases, training_cases, two_folder_cases
 from segkit.dataset.channel_files import duplicate_case
 from segkit.dataset.csv_table import read_table
-from segkit.dataset.dataset import Case, Dataset
+from segkit.dataset.dataset import Case, Dataset, IncompleteCase
 from segkit.dataset.dataset_json import (
     channels_of_json,
     check_ignore,
@@ -32,11 +32,10 @@ from segkit.dataset.dataset_json import (
 )
 from segkit.dataset.dataset_yaml import FILES, find_yaml, read_names
 from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
-from segkit.dataset.paths import missing_files_error
+from segkit.dataset.paths import missing_file, missing_files_error, named_files
 from segkit.dataset.patient_names import one_patient_hints
 from segkit.errors import InputError
 from segkit.files.json_file import read_json
-from segkit.io.dicom.files.detection import is_dicom
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import LabelScheme, own_values
 
@@ -62,7 +61,7 @@ def read_dataset(
     *,
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore: int | None = None,
-    strict_split: bool = True,
+    strict: bool = True,
 ) -> Dataset:
     """Read the description of a dataset: its cases and the names of channels and labels.
 
@@ -77,7 +76,9 @@ def read_dataset(
         regions: name -> values in the label files that make up the region, large regions first;
             given instead of ``labels``.
         ignore: value of voxels that were not annotated; by default that of the layout.
-        strict_split: refuse a column split that puts a patient into several folds.
+        strict: refuse cases that lack a file, and a column split that puts a patient into several
+            folds. Otherwise such cases are left out, and listed under ``incomplete``; the column is
+            read as it is.
 
     Returns:
         The dataset. No voxel has been read, but every file is known to exist.
@@ -91,7 +92,10 @@ def read_dataset(
     >>> dataset.channels, dataset.labels["liver"], [case.id for case in dataset.cases]
     (('MRI',), 1, ['phantom_A_001'])
     """
-    description = _with_yaml(_describe(Path(path), strict_split=strict_split))
+    incomplete: list[IncompleteCase] | None = None if strict else []
+    description = _with_yaml(_describe(Path(path), incomplete))
+    if incomplete is not None:
+        description = _with_existing_files(description, incomplete)
     _check_cases(description)
     names = tuple(channels) if channels else description.channels
     _check_channels(description, names)
@@ -112,23 +116,29 @@ def read_dataset(
         segments=segments,
         notices=(*description.notices, *one_patient_hints(description.cases)),
         license=description.license,
+        incomplete=tuple(incomplete or ()),
     )
 
 
-def _describe(path: Path, *, strict_split: bool) -> _Description:
-    """Return the description in the first layout that fits."""
+def _describe(path: Path, incomplete: list[IncompleteCase] | None) -> _Description:
+    """Return the description in the first layout that fits.
+
+    Args:
+        path: folder or file of the dataset.
+        incomplete: list to which cases are appended that lack a file; None if that is an error.
+    """
     if path.is_file() and path.suffix.lower() == ".csv":
-        return _from_csv(path, strict_split=strict_split)
+        return _from_csv(path, strict_split=incomplete is None)
     folder = path.parent if path.is_file() and path.name in ("dataset.json", *FILES) else path
     if not folder.is_dir():
         found = "another file" if path.exists() else "no such file or folder"
         raise InputError(path, expected=LAYOUTS, found=found, remedy="Check the path.")
     if (folder / "dataset.json").is_file():
-        return _from_json(folder, read_json(folder / "dataset.json"))
+        return _from_json(folder, read_json(folder / "dataset.json"), incomplete)
     if (folder / "imagesTr").is_dir():
-        return _from_nnunet(folder, {})
+        return _from_nnunet(folder, {}, incomplete)
     if (folder / "images").is_dir() and (folder / "labels").is_dir():
-        return _from_two_folders(folder)
+        return _from_two_folders(folder, incomplete)
     raise no_dataset(folder)
 
 
@@ -190,16 +200,20 @@ def _scheme(
 # -- one function for each layout ------------------------------------------------------------------
 
 
-def _from_json(folder: Path, content: dict[str, Any]) -> _Description:
+def _from_json(
+    folder: Path, content: dict[str, Any], incomplete: list[IncompleteCase] | None
+) -> _Description:
     if "training" in content:
         cases, notices = training_cases(folder, content["training"])
         return _with_json_names(folder, content, cases, notices)
     if "dataset" in content:
         return _with_json_names(folder, content, listed_cases(folder, content["dataset"]), [])
-    return _from_nnunet(folder, content)
+    return _from_nnunet(folder, content, incomplete)
 
 
-def _from_nnunet(folder: Path, content: dict[str, Any]) -> _Description:
+def _from_nnunet(
+    folder: Path, content: dict[str, Any], incomplete: list[IncompleteCase] | None
+) -> _Description:
     ending = content.get("file_ending", "")
     if not isinstance(ending, str):
         raise InputError(
@@ -208,12 +222,13 @@ def _from_nnunet(folder: Path, content: dict[str, Any]) -> _Description:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    cases, notices = nnunet_cases(folder, _channel_names(folder, content), ending)
+    channels = _channel_names(folder, content)
+    cases, notices = nnunet_cases(folder, channels, ending, incomplete=incomplete)
     return _with_json_names(folder, content, cases, notices)
 
 
-def _from_two_folders(folder: Path) -> _Description:
-    cases, notices = two_folder_cases(folder)
+def _from_two_folders(folder: Path, incomplete: list[IncompleteCase] | None) -> _Description:
+    cases, notices = two_folder_cases(folder, incomplete=incomplete)
     return _Description(folder.resolve().name, folder, cases, notices=notices)
 
 
@@ -251,6 +266,26 @@ def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
     return channels_of_json(folder / "dataset.json", channels)
 
 
+def _with_existing_files(
+    description: _Description, incomplete: list[IncompleteCase]
+) -> _Description:
+    """Return the description without the cases of which a named file is missing.
+
+    They are appended to ``incomplete``. If no case is left, the description is returned as it is.
+    """
+    complete, lacking = [], []
+    for case in description.cases:
+        reasons = [text for path in named_files(case) if (text := missing_file(path))]
+        if reasons:
+            lacking.append(IncompleteCase(case.id, "; ".join(reasons)))
+        else:
+            complete.append(case)
+    if not complete:
+        return description
+    incomplete += lacking
+    return replace(description, cases=complete)
+
+
 def _check_cases(description: _Description) -> None:
     """Check that there are cases, with different ids, and that all their files exist."""
     cases, notices = description.cases, description.notices
@@ -266,8 +301,7 @@ def _check_cases(description: _Description) -> None:
     duplicates = [name for name, count in counts.items() if count > 1]
     if duplicates:
         raise duplicate_case(description.root, duplicates[0])
-    paths = [path for case in cases for path in (*case.images, case.label) if path]
-    files = [path for path in paths if not (path.is_dir() and is_dicom(path))]
+    files = [path for case in cases for path in named_files(case)]
     error = missing_files_error(description.root, files)
     if error:
         raise error

@@ -1,16 +1,21 @@
-"""Pair scans with label maps by name; a file without its partner is an error."""
+"""Pair scans with label maps by name; a file without its partner is an error, or is collected."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from segkit.dataset.channel_files import without_channel
-from segkit.dataset.dataset import Case
+from segkit.dataset.dataset import Case, IncompleteCase
+from segkit.dataset.paths import missing_file
 from segkit.errors import InputError, first_few
 from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import case_id, natural_key
 from segkit.files.unfetched import how_to_fetch, why_unfetched
+
+MOST_COMPARED = 200
+"""Number of names without a partner among which a similar one is sought."""
 
 
 def pair_by_name(
@@ -19,6 +24,7 @@ def pair_by_name(
     labels: Mapping[str, Path],
     *,
     not_read: Iterable[Path] = (),
+    incomplete: list[IncompleteCase] | None = None,
 ) -> tuple[list[Case], list[str]]:
     """Return the cases whose scan and label map have the same id, and a notice of those left out.
 
@@ -30,19 +36,26 @@ def pair_by_name(
         images: case id -> the files of the scan.
         labels: case id -> the label map.
         not_read: other files there that are not read but may be a missing partner.
+        incomplete: list to which cases are appended that lack a file, instead of an error.
 
     Raises:
         InputError: a scan or a label map has no partner, or only some files of a case have
-            content.
+            content. With a list ``incomplete``: no scan has a label map.
     """
-    _check_partners(label_folder, images, labels, not_read=list(not_read))
-    cases = [Case(name, files, labels[name]) for name, files in images.items()]
+    if incomplete is None or not images.keys() & labels.keys():
+        _check_partners(label_folder, images, labels, not_read=list(not_read))
+    else:
+        incomplete += _lone_files(images, labels)
+    cases = [Case(name, files, labels[name]) for name, files in images.items() if name in labels]
     empty = {case.id: [path for path in _files(case) if why_unfetched(path)] for case in cases}
     partial = [case.id for case in cases if 0 < len(empty[case.id]) < len(_files(case))]
     if partial:
-        raise _partial_cases([path for name in partial for path in empty[name]], partial)
+        if incomplete is None:
+            raise _partial_cases([path for name in partial for path in empty[name]], partial)
+        incomplete += [IncompleteCase(name, missing_file(empty[name][0])) for name in partial]
     complete = [case for case in cases if not empty[case.id]]
-    return complete, _notices([case for case in cases if empty[case.id]])
+    left_out = [case for case in cases if empty[case.id] and case.id not in partial]
+    return complete, _notices(left_out)
 
 
 def check_running_numbers(folder: Path, images: Iterable[Path], labels: Mapping[str, Path]) -> None:
@@ -65,6 +78,28 @@ def check_running_numbers(folder: Path, images: Iterable[Path], labels: Mapping[
 
 def _files(case: Case) -> list[Path]:
     return [*case.images, *([case.label] if case.label else [])]
+
+
+def _lone_files(
+    images: Mapping[str, Sequence[Path]], labels: Mapping[str, Path]
+) -> list[IncompleteCase]:
+    """Return the scans without a label map and the label maps without a scan.
+
+    If one of the other kind has a similar name, the message says so.
+    """
+    scans = {name: files[0] for name, files in images.items() if name not in labels}
+    maps = {name: path for name, path in labels.items() if name not in images}
+    return [
+        IncompleteCase(name, f"{path}: there is no {partner} of this name{_similar(name, others)}")
+        for lone, others, partner in ((scans, maps, "label map"), (maps, scans, "scan"))
+        for name, path in sorted(lone.items(), key=lambda item: natural_key(item[0]))
+    ]
+
+
+def _similar(name: str, others: Mapping[str, Path]) -> str:
+    """Return a clause about the file among ``others`` whose case id is most like ``name``."""
+    found = get_close_matches(name, list(others)[:MOST_COMPARED], 1)
+    return f"; {others[found[0]].name} lacks its partner too" if found else ""
 
 
 def _partial_cases(empty: Sequence[Path], cases: Sequence[str]) -> InputError:

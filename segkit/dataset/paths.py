@@ -7,10 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.dataset.dataset import Case
 from segkit.errors import InputError, first_few
 from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import readable_files
-from segkit.files.unfetched import unfetched_error, why_unfetched
+from segkit.files.unfetched import how_to_fetch, unfetched_error, why_unfetched
+from segkit.io.dicom.files.detection import is_dicom
 
 
 def find_path(folder: Path, text: str) -> Path:
@@ -27,6 +29,20 @@ def find_path(folder: Path, text: str) -> Path:
 
 def _unicode_forms(text: str) -> list[str]:
     return [text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)]
+
+
+def named_files(case: Case) -> list[Path]:
+    """Return the files of a case that should exist; folders of DICOM, which were found, are not."""
+    paths = [*case.images, *([case.label] if case.label else [])]
+    return [path for path in paths if not (path.is_dir() and is_dicom(path))]
+
+
+def missing_file(path: Path) -> str:
+    """Return why a named file cannot be read, for a message; "" if it exists and has content."""
+    reason = why_unfetched(path)
+    if reason:
+        return f"{path}: {reason}. {how_to_fetch(reason)}"
+    return "" if path.is_file() else f"{path} does not exist"
 
 
 def missing_files_error(root: Path, paths: Sequence[Path]) -> InputError | None:

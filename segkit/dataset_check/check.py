@@ -90,6 +90,9 @@ def examine(
     problems += [
         dataclasses.replace(dataset_warning(notice), check="left_out") for notice in dataset.notices
     ]
+    problems += [
+        Problem("", "error", case.message, "incomplete_case") for case in dataset.incomplete
+    ]
     problems += _summary_errors(dataset, measured)
     unit = measured[0].unit if measured else "mm"
     facts = [measured_case.facts for measured_case in measured]

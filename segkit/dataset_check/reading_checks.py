@@ -13,6 +13,14 @@ READING_CHECKS = (
         "Export or copy the file again, or leave the case out.",
     ),
     Check(
+        "incomplete_case",
+        "files",
+        "error",
+        "a scan without a label map, a label map without a scan, or a named file that is missing",
+        "Add the file, rename one of the two, or take the other one out. The case is left out here;"
+        " a training refuses the dataset.",
+    ),
+    Check(
         "unusable",
         "files",
         "error",

@@ -16,6 +16,7 @@ from segkit.evaluation.extras import NO_EXTRAS, Extras
 from segkit.evaluation.lesions import Lesions
 from segkit.evaluation.mask_pair import MaskPair
 from segkit.evaluation.overlap import Mask
+from segkit.labels.memory_order import memory_order
 from segkit.volume import Box, Unit
 
 Structure = int | Sequence[int]
@@ -173,7 +174,7 @@ def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
     """
     background = 1 + int(np.searchsorted(values, 0))
     ranks = np.full_like(array, background, np.min_scalar_type(values.size))
-    order = _memory_order(array)
+    order = memory_order(array)
     # Plane by plane, because searchsorted returns 64 bits per voxel; most voxels are background.
     for row, voxels in zip(ranks.transpose(order), array.transpose(order), strict=True):
         marked = voxels != 0
@@ -185,15 +186,10 @@ def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
 
 def _boxes(ranks: NDArray[Any], count: int) -> list[Box | None]:
     """Return the box of each number from 1 to ``count``, or None if it does not occur."""
-    order = _memory_order(ranks)
+    order = memory_order(ranks)
     found = ndimage.find_objects(ranks.transpose(order), count)
     places = np.argsort(order)
     return [box and tuple(box[place] for place in places) for box in found]
-
-
-def _memory_order(array: NDArray[Any]) -> list[int]:
-    """Return the axes in the order in which C would store them, which is fastest to read."""
-    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
 def _members(ranks: NDArray[Any], wanted: NDArray[Any]) -> Mask:

@@ -97,6 +97,12 @@ class CaseVoxels:
     axis_map: AxisMap
     """Map from the axes of the file to RAS+."""
 
+    def annotated(self, dataset: Dataset) -> NDArray[Any]:
+        """Return the label indices with ignored voxels as background; no copy without any."""
+        if dataset.ignore is None:
+            return self.indices
+        return np.where(self.indices > len(dataset.targets), 0, self.indices)
+
 
 def read_voxels(case: Case, dataset: Dataset) -> CaseVoxels:
     """Read the scan and the label map of one case.
@@ -117,8 +123,7 @@ def measure_voxels(
     """Measure one case that has been read; arguments as for `measure_case`."""
     scan = voxels.scan
     box = content_box(scan.array)
-    ignored = voxels.indices > len(dataset.targets)
-    indices = np.where(ignored, 0, voxels.indices)
+    indices = voxels.annotated(dataset)
     samples, sampled_indices = _sample(scan.array, indices, number, draws)
     channels = channel_facts(scan.array, samples)
     labels = label_facts(indices, scan.spacing, dataset)
@@ -131,7 +136,7 @@ def measure_voxels(
         outside=_labeled_outside(indices, box),
         constant=_constant_channels(channels, dataset),
         labelled=case.label is not None,
-        ignored=int(np.count_nonzero(ignored)),
+        ignored=int(np.count_nonzero(voxels.indices) - np.count_nonzero(indices)),
         channels=channels,
         border=border_share(indices),
         voxels_hash=voxels_hash(scan.array),

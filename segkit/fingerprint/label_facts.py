@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.dataset.dataset import Dataset
 from segkit.labels.components import components_per_label, find_components
+from segkit.labels.plane_counts import plane_counts
 from segkit.labels.scheme import membership
 from segkit.preprocessing.orient_and_crop import mask_box
 
@@ -49,9 +50,10 @@ def label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict
     inside = indices[box]
     means, deviations, thickness = [], [], []
     count = np.zeros(0)
+    # Voxel counts per plane are enough for centroids and deviations, and take little memory.
+    counts = plane_counts(inside, np.arange(holds.shape[1]))
     for axis, edge in enumerate(spacing):
-        # Voxel counts per plane are enough for centroids and deviations, and take little memory.
-        planes = _voxels_per_plane(inside, axis, holds.shape[1]) @ holds.T
+        planes = counts[axis] @ holds.T
         count = planes.sum(axis=0)
         positions = ((box[axis].start + np.arange(len(planes))) * edge)[:, None]
         mean = (planes * positions).sum(axis=0) / np.maximum(count, 1)
@@ -88,9 +90,9 @@ def border_share(indices: NDArray[Any]) -> float:
     labeled, voxels = 0, 0
     for axis in range(3):
         if indices.shape[axis] > 1:
-            faces = indices.take([0, -1], axis)
-            labeled += int(np.count_nonzero(faces))
-            voxels += faces.size
+            planes = np.moveaxis(indices, axis, 0)
+            labeled += sum(int(np.count_nonzero(plane)) for plane in (planes[0], planes[-1]))
+            voxels += 2 * planes[0].size
     return labeled / voxels if voxels else 0.0
 
 
@@ -114,13 +116,6 @@ def count_components(indices: NDArray[Any], dataset: Dataset, names: list[str]) 
     counts = components_per_label(indices)
     index = {name: i + 1 for i, name in enumerate(dataset.labels)}
     return {name: counts[index[name]] for name in names}
-
-
-def _voxels_per_plane(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
-    """Return the number of voxels of each label index in each plane, shape (planes, indices)."""
-    return np.stack(
-        [np.bincount(plane.ravel(), minlength=length) for plane in np.moveaxis(indices, axis, 0)]
-    )
 
 
 def _runs(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from segkit.labels.components import erase_components, find_components, label_box
+from segkit.labels.memory_order import in_memory_order
 
 ROUNDING = 1e-9
 """Relative error of the volume of a component, from rounding in the affine."""
@@ -34,7 +35,7 @@ def present_values(labels: NDArray[Any]) -> list[int]:
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield contiguous views that cover an array."""
-    ordered = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    ordered = in_memory_order(array)
     if ordered.size <= BLOCK_VOXELS:
         yield ordered
         return

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.memory import blocks
+from segkit.labels.memory_order import in_memory_order, memory_order
 
 LISTED = 8
 """Number of values that a message lists."""
@@ -49,13 +50,18 @@ def to_indices(
     index_of = {0: 0, **{value: index + 1 for index, value in enumerate(numbered)}}
     named = np.array(sorted(index_of))
     table = np.array([index_of[int(value)] for value in named], dtype=index_dtype(len(numbered)))
-    indices = np.empty(values.shape, table.dtype)
-    for box in blocks(values):  # the search takes 16 bytes for each voxel
-        nearest = np.minimum(np.searchsorted(named, values[box]), len(named) - 1)
-        unknown = named[nearest] != values[box]
+    indices = np.zeros(values.shape, table.dtype)
+    # Most voxels are background, which need not be sought. The others are found fastest in the
+    # order of the memory, which is not that of the axes in NIfTI.
+    ordered, target = in_memory_order(values), indices.transpose(memory_order(values))
+    for box in blocks(ordered):  # the search takes 50 bytes for each voxel that is not background
+        places = np.nonzero(ordered[box])
+        found = ordered[box][places]
+        nearest = np.minimum(np.searchsorted(named, found), len(named) - 1)
+        unknown = named[nearest] != found
         if unknown.any() and not subset:
             raise _unknown_values(values, ~np.isin(values, named), labels, where)
-        indices[box] = np.where(unknown, 0, table[nearest])
+        target[box][places] = np.where(unknown, 0, table[nearest])
     return indices
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
-import numpy as np
-
 from segkit.dataset.dataset import Dataset
 from segkit.fingerprint.case_facts import CaseVoxels
 from segkit.report.preview import draw_thumbnail
@@ -25,8 +23,7 @@ def names_of_indices(dataset: Dataset) -> dict[str, int]:
 
 def thumbnail(voxels: CaseVoxels, dataset: Dataset) -> bytes:
     """Return the picture of one case as JPEG; ignored voxels are not outlined."""
-    indices = np.where(voxels.indices > len(dataset.targets), 0, voxels.indices)
-    labels = voxels.scan.with_array(indices[None])
+    labels = voxels.scan.with_array(voxels.annotated(dataset)[None])
     return jpeg(voxels.scan, labels, names_of_indices(dataset))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segkit.labels.plane_counts import plane_counts
 from segkit.labels.postprocessing import present_values
 from segkit.preprocessing.orient_and_crop import AxisMap, to_ras
 from segkit.report.image_rows import write_letters
@@ -147,9 +148,9 @@ def draw_planes(
         ]
     thickness = OUTLINE_PIXELS if longest >= PLANE_PIXELS else 1
     images = []
+    positions = _fullest_planes(marked)
     for view in views or VIEWS[:1]:
-        position = _fullest_plane(marked, view.across)
-        image = scene.draw(view, position, longest, thickness=thickness)
+        image = scene.draw(view, positions[view.across], longest, thickness=thickness)
         write_letters(image, view.letters)
         images.append(image)
     return images
@@ -162,17 +163,15 @@ def differing(labels: NDArray[Any], others: NDArray[Any] | None) -> NDArray[Any]
     return np.asarray(np.not_equal(others, labels))
 
 
-def _fullest_plane(labels: NDArray[Any], axis: int) -> int:
-    """Return the index of the plane across ``axis`` that shows most of the labels.
+def _fullest_planes(labels: NDArray[Any]) -> list[int]:
+    """Return the indices of the planes across X, Y and Z that show most of the labels.
 
     Each label counts as a fraction of its largest cross section, so that a lesion counts as much as
     the organ around it. Without labels, it is the middle plane.
     """
-    values = np.array(present_values(labels))
-    counts = np.zeros((labels.shape[axis], values.size))
-    for count, plane in zip(counts, np.moveaxis(labels, axis, 0), strict=True):
-        count[:] = np.bincount(np.searchsorted(values, plane[plane != 0]), minlength=values.size)
-    largest = counts.max(axis=0)
-    if not largest.any():
-        return int(labels.shape[axis] // 2)
-    return int((counts / np.maximum(largest, 1)).sum(axis=1).argmax())
+    positions = []
+    for counts in plane_counts(labels, np.array(present_values(labels))):
+        largest = counts.max(axis=0)
+        shares = (counts / np.maximum(largest, 1)).sum(axis=1)
+        positions.append(int(shares.argmax()) if largest.any() else len(counts) // 2)
+    return positions

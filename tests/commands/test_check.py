@@ -31,6 +31,23 @@ def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "No problems found." in printed
 
 
+def test_a_missing_label_map_does_not_end_the_check(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = max((dataset / "labelsTr").iterdir())
+    missing.unlink()
+    assert main(["check", str(dataset), "-o", str(tmp_path / "out")]) == 3
+    printed = capsys.readouterr().out
+    assert "phantom: 1 case, 1 with labels, 1 more incomplete" in printed
+    assert f"labelsTr/{missing.name} does not exist" in printed
+    assert "incomplete_case: Add the file" in printed
+    assert "1 error" in printed
+    problems = json.loads((tmp_path / "out" / "summary.json").read_text())["problems"]
+    assert [problem["check"] for problem in problems] == ["incomplete_case"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"labelsTr/{missing.name} does not exist" in page
+
+
 def test_an_error_is_exit_3_and_names_the_case(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

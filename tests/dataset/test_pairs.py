@@ -287,3 +287,62 @@ def test_nnunet_v2_lists_files_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
         InputError, match=r"expected cases \{images, label\} under 'dataset', found other entries"
     ):
         read_dataset(tmp_path)
+
+
+# -- cases that lack a file, collected instead of refused ------------------------------------------
+
+
+def incomplete(root: Path | str) -> dict[str, str]:
+    data = read_dataset(root, strict=False)
+    assert not {case.id for case in data.cases} & {case.id for case in data.incomplete}
+    return {case.id: case.message for case in data.incomplete}
+
+
+def test_a_misnamed_pair_is_collected_with_its_likely_partner(tmp_path: Path) -> None:
+    touch(folders(tmp_path, "a", "b"), "images/patient_7.nii.gz", "labels/patient_07.nii.gz")
+    assert incomplete(tmp_path) == {
+        "patient_7": f"{tmp_path}/images/patient_7.nii.gz: there is no label map of this name;"
+        " patient_07.nii.gz lacks its partner too",
+        "patient_07": f"{tmp_path}/labels/patient_07.nii.gz: there is no scan of this name;"
+        " patient_7.nii.gz lacks its partner too",
+    }
+
+
+def test_a_missing_label_map_of_nnunet_is_collected(tmp_path: Path) -> None:
+    (nnunet(tmp_path, "a", "b") / "labelsTr/b.nii.gz").unlink()
+    (message,) = incomplete(tmp_path).values()
+    assert message == f"{tmp_path}/imagesTr/b_0000.nii.gz: there is no label map of this name"
+
+
+def test_half_of_a_case_without_content_is_collected(tmp_path: Path) -> None:
+    folders(tmp_path, "a", "b", "c")
+    link(tmp_path / "labels/b.nii.gz")
+    for place in ("images", "labels"):
+        link(tmp_path / place / "c.nii.gz")
+    data = read_dataset(tmp_path, strict=False)
+    assert [case.id for case in data.cases] == ["a"]
+    (case,) = data.incomplete
+    assert case.message.startswith(f"{tmp_path}/labels/b.nii.gz: a link to {ANNEX}, which is not")
+    assert "1 case is left out, because its files have no content: c." in data.notices[0]
+
+
+def test_missing_files_of_a_table_are_collected(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "a_seg.nii", "b.nii")
+    rows = ["case,image,label", "a,a.nii,a_seg.nii", "b,b.nii,b_seg.nii", "c,c.nii,c_seg.nii"]
+    (tmp_path / "cases.csv").write_text("\n".join(rows))
+    assert incomplete(tmp_path / "cases.csv") == {
+        "b": f"{tmp_path}/b_seg.nii does not exist",
+        "c": f"{tmp_path}/c.nii does not exist; {tmp_path}/c_seg.nii does not exist",
+    }
+
+
+def test_a_dataset_of_which_no_case_is_complete_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nii.gz", "labels/b.nii.gz")
+    with pytest.raises(InputError, match="expected a label map of the same name for each scan"):
+        read_dataset(tmp_path, strict=False)
+
+
+def test_a_table_of_which_no_file_exists_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case,image,label\na,a.nii,a_seg.nii\n")
+    with pytest.raises(InputError, match=r"2 missing: .*a\.nii"):
+        read_dataset(tmp_path / "cases.csv", strict=False)

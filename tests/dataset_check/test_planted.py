@@ -71,7 +71,7 @@ def written(folder: Path, cases: Cases) -> Path:
 
 
 def found(folder: Path, cases: Cases) -> list[Problem]:
-    return check(read_dataset(written(folder, cases), strict_split=False))
+    return check(read_dataset(written(folder, cases), strict=False))
 
 
 # -- faults ----------------------------------------------------------------------------------------

@@ -69,3 +69,13 @@ def test_a_mask_of_0_and_255_is_told_the_value_of_its_label_first() -> None:
 
 def test_in_a_subset_the_rest_is_background() -> None:
     assert to_indices(np.array([0, 1, 7]), {"b": 7}, True, "m.nii").tolist() == [0, 0, 1]
+
+
+def test_the_order_in_memory_makes_no_difference() -> None:
+    values = np.random.default_rng(0).choice([0, 5, 255], (1, 6, 7, 8)).astype(np.uint8)
+    labels = {"organ": 255, "vessel": 5}
+    expected = np.select([values == 255, values == 5], [1, 2], 0)
+    for array in (values, np.asfortranarray(values), values[:, ::-1].copy()[:, ::-1]):
+        indices = to_indices(array, labels, False, "m.nii")
+        assert np.array_equal(indices, expected)
+        assert indices.flags.c_contiguous
