@@ -17,6 +17,12 @@ AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float1
 """Data type of autocast for each precision; None computes without autocast."""
 MEMORY_FORMATS = ("channels_last", "contiguous")
 """Values of trainer.layout other than auto."""
+EMULATED = 4.0
+"""Time in bfloat16 by that in float32, of a small convolution on a CPU, from which it is emulated.
+
+The ratio then grows with the layer: 12 at 12 x 12 x 12 voxels and 77 at 40 x 40 x 40 (PyTorch 2.13
+on a CPU with AVX2 only), so that a layer takes seconds and a window may take a minute.
+"""
 ROUNDS = 4
 """Rounds of a timing; the first one, in which kernels are created, is never the fastest."""
 
@@ -74,6 +80,11 @@ def bfloat16_time_ratio(layer: nn.Module, image: Tensor) -> float:
         for precision, best in fastest.items():
             fastest[precision] = min(best, _seconds(layer, image, precision))
     return fastest["bfloat16"] / fastest["float32"]
+
+
+def cpu_bfloat16_time_ratio() -> float:
+    """Return `bfloat16_time_ratio` of a small convolution, which takes milliseconds."""
+    return bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
 
 
 @torch.inference_mode()

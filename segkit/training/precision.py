@@ -30,7 +30,7 @@ from segkit.networks.precision import (
     AUTOCAST,
     MEMORY_FORMATS,
     ComputeMode,
-    bfloat16_time_ratio,
+    cpu_bfloat16_time_ratio,
     network_to_memory_format,
 )
 from segkit.plans.plan import Plan
@@ -243,7 +243,7 @@ def _is_bfloat16_usable() -> bool:
     If bfloat16 is emulated, a whole step takes twelve times as long, which is too long even for
     timing it.
     """
-    return bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
+    return cpu_bfloat16_time_ratio() <= 2
 
 
 def _seconds(step: Callable[[ComputeMode], None], mode: ComputeMode, device: torch.device) -> float:

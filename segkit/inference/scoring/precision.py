@@ -15,7 +15,9 @@ from segkit.inference.scoring.window_scorer import MEMORY_FORMAT
 from segkit.networks.kernels.convolution import Conv2d, Conv3d
 from segkit.networks.precision import (
     AUTOCAST,
+    EMULATED,
     bfloat16_time_ratio,
+    cpu_bfloat16_time_ratio,
     network_to_memory_format,
     to_memory_format,
 )
@@ -60,7 +62,17 @@ def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle])
         return "float32", "the GPU has no bfloat16"
     if agreement is None:
         return "float32", "how well bfloat16 agrees with it is not known of the model"
-    return by_time(bfloat16_time_ratio(*first_stage(bundles[0].plan)), agreement)
+    return by_time(_time_ratio(bundles[0].plan), agreement)
+
+
+def _time_ratio(plan: Plan) -> float:
+    """Return the time of the first stage in bfloat16 by that in float32.
+
+    Where bfloat16 is emulated it is the ratio of a small layer: that stage would take seconds.
+    """
+    with torch.random.fork_rng(devices=[]):  # leaves the random numbers of the process unchanged
+        ratio = cpu_bfloat16_time_ratio()
+    return ratio if ratio >= EMULATED else bfloat16_time_ratio(*first_stage(plan))
 
 
 def by_time(time_ratio: float, agreement: float) -> tuple[str, str]:

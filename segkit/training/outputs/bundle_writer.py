@@ -15,6 +15,7 @@ from segkit.bundle.trained_on import TRAINED_ON_KEY, scans_before, scans_of
 from segkit.config.schema import TrainConfig
 from segkit.dataset.split import Split
 from segkit.networks.mask_file import MaskFile
+from segkit.networks.precision import EMULATED, cpu_bfloat16_time_ratio
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.optimization.lightning_module import SegmentationModule
@@ -112,6 +113,9 @@ class BundleWriter:
         return {TRAINED_ON_KEY: {str(self.config.fold): seen.to_json()}} if seen.scans else {}
 
     def _agreement(self, module: SegmentationModule) -> dict[str, Any]:
+        # Where bfloat16 is emulated, a window may take a minute.
+        if module.device.type == "cpu" and cpu_bfloat16_time_ratio() >= EMULATED:
+            return {}
         minutes, seconds = self.config.trainer.max_minutes, CHECK_SECONDS
         if minutes is not None:
             seconds = min(CHECK_SECONDS, CHECK_SHARE * 60 * minutes)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.bundle.precision_agreement import AGREEMENT_KEY
-from segkit.networks.precision import ComputeMode, bfloat16_time_ratio
+from segkit.networks.precision import ComputeMode, cpu_bfloat16_time_ratio
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.sliding_window.rows import Windows
@@ -78,8 +78,7 @@ def precision_agreement(
 def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> float:
     """Return the approximate time of a window in both precisions together.
 
-    On a CPU the time in bfloat16 is inferred from one small layer: where bfloat16 is emulated,
-    a window in it would take too long.
+    On a CPU the time in bfloat16 is inferred from one small layer.
     """
     window, times = torch.zeros(len(plan.channels), *plan.patch, device=device), []
     for _ in range(2):  # the first pass also compiles kernels
@@ -88,7 +87,7 @@ def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> flo
         times.append(time.perf_counter() - start)
     share = 1.0
     if device.type == "cpu":
-        share = bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
+        share = cpu_bfloat16_time_ratio()
     return min(times) * (1 + share)
 
 
