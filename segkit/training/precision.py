@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from segkit.config.schema import TrainConfig, TrainerConfig

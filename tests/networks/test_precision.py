@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from segkit.networks.precision import (
     ComputeMode,
     bfloat16_time_ratio,
+    cpu_bfloat16_time_ratio,
     network_to_memory_format,
     to_memory_format,
 )
@@ -44,3 +46,7 @@ class SlowInBfloat16(nn.Module):
 
 def test_a_share_is_the_time_in_bfloat16_to_that_in_float32() -> None:
     assert 2 < bfloat16_time_ratio(SlowInBfloat16(), torch.zeros(1)) < 4
+
+
+def test_a_small_convolution_tells_how_fast_bfloat16_is() -> None:
+    assert 0 < cpu_bfloat16_time_ratio() < math.inf

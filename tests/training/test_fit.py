@@ -25,6 +25,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.fingerprint.fingerprint import measure
 from segkit.io import write_labels
+from segkit.networks.precision import EMULATED, cpu_bfloat16_time_ratio
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan
 from segkit.training.fit import fit
@@ -80,7 +81,10 @@ def state(run_dir: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_finished_bundle_says_how_well_bfloat16_agrees(run: Path) -> None:
-    found = read_bundle(run / "bundle").card["bfloat16"]
+    found = read_bundle(run / "bundle").card.get("bfloat16")
+    if cpu_bfloat16_time_ratio() >= EMULATED:  # as on a CPU with AVX2 only
+        assert found is None
+        return
     assert found["cases"] == 1
     assert found["dice"].keys() <= {"low", "high"}
 
