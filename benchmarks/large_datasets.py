@@ -133,10 +133,10 @@ def _noise(shape: Shape) -> NDArray[np.int16]:
 def _write_case(folder: Path, number: int, shape: Shape, bodies: int) -> None:
     """Write the four files of a case, unless it is there."""
     name, body = _name(number), _name(number % bodies)
-    if (folder / "second" / name).exists():
+    scan, others = folder / "imagesTr" / name, folder / "other_slices" / body
+    if (folder / "second" / name).exists() and others.exists():
         return
     random = np.random.default_rng(number)
-    scan, others = folder / "imagesTr" / name, folder / "other_slices" / body
     if number >= bodies:
         _write_scan(scan, _first_slice(random, shape), shape, others.read_bytes())
         for part in ("labelsTr", "first", "second"):

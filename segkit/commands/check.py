@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from segkit.commands.flags import Parser
 from segkit.config.compose import load
@@ -22,6 +22,7 @@ from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check import Examined, Problem, examine
 from segkit.dataset_check.fix_geometry import (
     Correction,
+    State,
     check_place,
     remaining_errors,
     write_fixed_copy,
@@ -79,6 +80,7 @@ def _check_output(folder: Path, dataset: Dataset, copy: Path | None, *, overwrit
     from segkit.report.check_page import FILES, RECORD  # noqa: PLC0415
 
     files = [path for case in dataset.cases for path in case.images]
+    files += [path for case in dataset.incomplete for path in case.files]
     taken = {path.resolve() for path in (dataset.root, *(file.parent for file in files))}
     if copy:
         taken.add(copy.resolve())
@@ -100,7 +102,11 @@ def corrections_text(corrections: Sequence[Correction], out: Path, dataset: str)
     """Return what was done with the label maps of the copy of a dataset, case by case."""
     rows = [[each.case, each.state, each.text] for each in corrections if each.text]
     numbers = Counter(each.state for each in corrections)
-    lines = [f"{numbers[state]} {state}" for state in ("corrected", "refused", "unchanged")]
+    lines = [
+        f"{numbers[state]} {state}"
+        for state in get_args(State)
+        if state != "left out" or numbers[state]
+    ]
     table = [text_table(["case", "label map", "what was done"], rows)] if rows else []
     copy = out / Path(dataset).name if Path(dataset).is_file() else out
     return "\n".join(
@@ -192,7 +198,16 @@ def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
         ignore=config.ignore,
         strict=False,
     )
-    return with_names(dataset, skip_unreadable=True)
+    try:
+        return with_names(dataset, skip_unreadable=True)
+    except InputError as error:
+        if not dataset.incomplete:
+            raise
+        count, first = len(dataset.incomplete), dataset.incomplete[0].message
+        found = f"{error.found}; besides, incomplete cases: {count}. The first: {first}."
+        raise InputError(
+            error.where, expected=error.expected, found=found, remedy=error.remedy, kind=error.kind
+        ) from None
 
 
 def _described(dataset: Dataset) -> str:

@@ -24,10 +24,17 @@ from segkit.io.dicom.files.folders import dicom_cases
 # -- listed in a dataset.json -------------------------------------------------------------------
 
 
-def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
+def training_cases(
+    folder: Path, pairs: Any, *, incomplete: list[IncompleteCase] | None = None
+) -> tuple[list[Case], list[str]]:
     """Return the cases listed under ``training``, and a notice of unlisted scans in imagesTr.
 
     An image may be listed without the channel numbers of its files, as in nnU-Net v1.
+
+    Args:
+        folder: the dataset's folder.
+        pairs: the list.
+        incomplete: list to which cases are appended that lack a channel, instead of an error.
 
     Raises:
         InputError: ``pairs`` is not a list of pairs {image, label}.
@@ -43,7 +50,9 @@ def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
     for pair in pairs:
         image = find_path(folder, pair["image"])
         label = find_path(folder, pair["label"])
-        cases.append(Case(case_id(image), channel_files(image), label))
+        files = channel_files(image, incomplete=incomplete)
+        if not (incomplete and incomplete[-1].id == case_id(image)):
+            cases.append(Case(case_id(image), files, label))
     images = [path for case in cases for path in case.images]
     return cases, unlisted_notice(folder / "imagesTr", images)
 
@@ -117,7 +126,10 @@ def nnunet_cases(
     label_files, other_labels = _by_ending(label_folder, ending)
     labels = _by_id(label_folder, label_files)
     check_running_numbers(image_folder, images, labels)
-    scans = group_channels(images, channels)
+    gaps = len(incomplete or ())
+    scans = group_channels(images, channels, incomplete=incomplete)
+    for case in (incomplete or [])[gaps:]:  # its label map has a scan, though not all of it
+        labels.pop(case.id, None)
     others = [*other_images, *other_labels]
     cases, notices = _pair(label_folder, scans, labels, others, incomplete=incomplete)
     notices += left_out_notices(image_folder, excluded=other_images, ending=ending, taken=images)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from segkit.dataset.dataset import IncompleteCase
 from segkit.errors import InputError, first_few
 from segkit.files.names import case_id, suffix_of
 
@@ -27,7 +28,12 @@ def without_channel(name: str) -> str:
     return match[1] if match else name
 
 
-def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
+def group_channels(
+    paths: Iterable[Path],
+    names: Sequence[str] = (),
+    *,
+    incomplete: list[IncompleteCase] | None = None,
+) -> dict[str, tuple[Path, ...]]:
     """Return the files of each case, in the order of their channels.
 
     A file without a channel number is a case of one channel.
@@ -35,6 +41,7 @@ def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str
     Args:
         paths: files named CASE_0000.SUFFIX, CASE_0001.SUFFIX, ... or CASE.SUFFIX.
         names: channel names, for messages only.
+        incomplete: list to which cases with a gap are appended, instead of an error.
 
     Raises:
         InputError: the channel numbers of a case do not run from 0000 without a gap, or two files
@@ -50,16 +57,25 @@ def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str
         if number in cases[name]:
             raise duplicate_case(path.parent, name, (cases[name][number], path))
         cases[name][number] = path
+    grouped = {}
     for name, files in cases.items():
-        if sorted(files) != list(range(len(files))):
-            numbers = ", ".join(f"_{number:04d}" for number in sorted(files))
-            raise InputError(
-                next(iter(files.values())).parent,
-                expected=f"the channels of {name} numbered from _0000 without a gap",
-                found=f"{numbers}, without {_missing_channels(files, names)}",
-                remedy="Add or rename the missing channel.",
-            )
-    return {name: tuple(files[number] for number in sorted(files)) for name, files in cases.items()}
+        paths_of_case = tuple(files[number] for number in sorted(files))
+        if sorted(files) == list(range(len(files))):
+            grouped[name] = paths_of_case
+            continue
+        missing = _missing_channels(files, names)
+        if incomplete is not None:
+            message = f"{paths_of_case[0]}: the case has no channel {missing}"
+            incomplete.append(IncompleteCase(name, message, paths_of_case))
+            continue
+        numbers = ", ".join(f"_{number:04d}" for number in sorted(files))
+        raise InputError(
+            paths_of_case[0].parent,
+            expected=f"the channels of {name} numbered from _0000 without a gap",
+            found=f"{numbers}, without {missing}",
+            remedy="Add or rename the missing channel.",
+        )
+    return grouped
 
 
 def _missing_channels(numbers: Collection[int], names: Sequence[str]) -> str:
@@ -72,14 +88,20 @@ def _missing_channels(numbers: Collection[int], names: Sequence[str]) -> str:
     return first_few(described, SHOWN)
 
 
-def channel_files(image: Path) -> tuple[Path, ...]:
-    """Return the files of a scan: ``image`` if it exists, else IMAGE_0000, IMAGE_0001, ..."""
+def channel_files(
+    image: Path, *, incomplete: list[IncompleteCase] | None = None
+) -> tuple[Path, ...]:
+    """Return the files of a scan: ``image`` if it exists, else IMAGE_0000, IMAGE_0001, ...
+
+    Arguments and errors are those of `group_channels`; a case with a gap is ``image`` itself.
+    """
     if os.path.lexists(image):
         return (image,)
     suffix = suffix_of(image)
     stem = image.name[: len(image.name) - len(suffix)]
     pattern = f"{glob.escape(stem)}_[0-9][0-9][0-9][0-9]{glob.escape(suffix)}"
-    return group_channels(sorted(image.parent.glob(pattern))).get(case_id(image), (image,))
+    files = group_channels(sorted(image.parent.glob(pattern)), incomplete=incomplete)
+    return files.get(case_id(image), (image,))
 
 
 def duplicate_case(where: Path, name: str, files: Sequence[Path] = ()) -> InputError:

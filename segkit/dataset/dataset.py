@@ -47,6 +47,8 @@ class IncompleteCase:
     id: str
     message: str
     """The file that is there or is named, and what is missing."""
+    files: tuple[Path, ...] = ()
+    """Files that are there or are named."""
 
 
 @dataclass(frozen=True)

@@ -218,15 +218,18 @@ def license_of_json(content: Mapping[str, Any]) -> str:
     return " ".join(stated.split())[:_LICENSE_LENGTH] if isinstance(stated, str) else ""
 
 
-def notices_of_json(content: Mapping[str, Any], cases: int) -> list[str]:
+def notices_of_json(
+    content: Mapping[str, Any], cases: int, *, incomplete: bool = False
+) -> list[str]:
     """Return sentences about suspicious entries of a dataset.json that are no error.
 
     Args:
         content: the content of the file.
         cases: number of cases found.
+        incomplete: whether cases were left out, so that their number says nothing.
     """
     return [
-        *_case_count_notices(content.get("numTraining"), cases),
+        *([] if incomplete else _case_count_notices(content.get("numTraining"), cases)),
         *_background_notices(content.get("labels")),
         *_channel_notices(content),
     ]

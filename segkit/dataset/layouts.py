@@ -32,9 +32,9 @@ from segkit.dataset.dataset_json import (
 )
 from segkit.dataset.dataset_yaml import FILES, find_yaml, read_names
 from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
-from segkit.dataset.paths import missing_file, missing_files_error, named_files
+from segkit.dataset.paths import missing_files_error, named_files, without_files
 from segkit.dataset.patient_names import one_patient_hints
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 from segkit.files.json_file import read_json
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import LabelScheme, own_values
@@ -94,9 +94,10 @@ def read_dataset(
     """
     incomplete: list[IncompleteCase] | None = None if strict else []
     description = _with_yaml(_describe(Path(path), incomplete))
+    _check_ids(description)
     if incomplete is not None:
-        description = _with_existing_files(description, incomplete)
-    _check_cases(description)
+        description = _with_complete_cases(description, incomplete)
+    _check_cases(description, incomplete or ())
     names = tuple(channels) if channels else description.channels
     _check_channels(description, names)
     ignore = description.scheme.ignore if ignore is None else ignore
@@ -204,10 +205,11 @@ def _from_json(
     folder: Path, content: dict[str, Any], incomplete: list[IncompleteCase] | None
 ) -> _Description:
     if "training" in content:
-        cases, notices = training_cases(folder, content["training"])
-        return _with_json_names(folder, content, cases, notices)
+        cases, notices = training_cases(folder, content["training"], incomplete=incomplete)
+        return _with_json_names(folder, content, cases, notices, incomplete)
     if "dataset" in content:
-        return _with_json_names(folder, content, listed_cases(folder, content["dataset"]), [])
+        cases = listed_cases(folder, content["dataset"])
+        return _with_json_names(folder, content, cases, [], incomplete)
     return _from_nnunet(folder, content, incomplete)
 
 
@@ -224,7 +226,7 @@ def _from_nnunet(
         )
     channels = _channel_names(folder, content)
     cases, notices = nnunet_cases(folder, channels, ending, incomplete=incomplete)
-    return _with_json_names(folder, content, cases, notices)
+    return _with_json_names(folder, content, cases, notices, incomplete)
 
 
 def _from_two_folders(folder: Path, incomplete: list[IncompleteCase] | None) -> _Description:
@@ -239,7 +241,11 @@ def _from_csv(path: Path, *, strict_split: bool) -> _Description:
 
 
 def _with_json_names(
-    folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str]
+    folder: Path,
+    content: dict[str, Any],
+    cases: Sequence[Case],
+    notices: Sequence[str],
+    incomplete: list[IncompleteCase] | None,
 ) -> _Description:
     """Return the description of ``cases`` with the names in the ``content`` of a dataset.json."""
     where = folder / "dataset.json"
@@ -256,7 +262,7 @@ def _with_json_names(
         channels=channels,
         scheme=scheme,
         segments=segments,
-        notices=[*notices, *notices_of_json(content, len(cases))],
+        notices=[*notices, *notices_of_json(content, len(cases), incomplete=bool(incomplete))],
         license=license_of_json(content),
     )
 
@@ -266,41 +272,59 @@ def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
     return channels_of_json(folder / "dataset.json", channels)
 
 
-def _with_existing_files(
+def _with_complete_cases(
     description: _Description, incomplete: list[IncompleteCase]
 ) -> _Description:
-    """Return the description without the cases of which a named file is missing.
+    """Return the description without the cases that lack a named file or a channel.
 
     They are appended to ``incomplete``. If no case is left, the description is returned as it is.
     """
+    usual = _usual_files(description)
     complete, lacking = [], []
     for case in description.cases:
-        reasons = [text for path in named_files(case) if (text := missing_file(path))]
-        if reasons:
-            lacking.append(IncompleteCase(case.id, "; ".join(reasons)))
-        else:
+        without = without_files(case)
+        if without is None and len(case.images) < usual:
+            names = ", ".join(description.channels[len(case.images) :])
+            lacks = f", without {names}" if names else ""
+            text = f"{case.images[0]}: {len(case.images)} of {usual} channels{lacks}"
+            without = IncompleteCase(case.id, text, tuple(named_files(case)))
+        if without is None:
             complete.append(case)
+        else:
+            lacking.append(without)
     if not complete:
         return description
     incomplete += lacking
     return replace(description, cases=complete)
 
 
-def _check_cases(description: _Description) -> None:
-    """Check that there are cases, with different ids, and that all their files exist."""
-    cases, notices = description.cases, description.notices
-    if not cases:
-        left_out = f": {notices[0].removesuffix('.')}" if notices else ""
-        raise InputError(
-            description.root,
-            expected="cases",
-            found=f"none{left_out}",
-            remedy="Add scans with their label maps.",
-        )
-    counts = Counter(case.id for case in cases)
+def _usual_files(description: _Description) -> int:
+    """Return the number of files of a scan: one for each channel with a name, or that of most."""
+    counts = Counter(len(case.images) for case in description.cases)
+    if len(description.channels) in counts:
+        return len(description.channels)
+    return max(counts, key=lambda count: (counts[count], count), default=0)
+
+
+def _check_ids(description: _Description) -> None:
+    counts = Counter(case.id for case in description.cases)
     duplicates = [name for name, count in counts.items() if count > 1]
     if duplicates:
         raise duplicate_case(description.root, duplicates[0])
+
+
+def _check_cases(description: _Description, incomplete: Sequence[IncompleteCase]) -> None:
+    """Check that there are cases, and that all their files exist."""
+    cases = description.cases
+    if not cases:
+        reasons = [*(each.message for each in incomplete), *description.notices]
+        found = f": {first_few(reasons, 1).removesuffix('.')}" if reasons else ""
+        raise InputError(
+            description.root,
+            expected="cases",
+            found=f"none{found}",
+            remedy="Add scans with their label maps.",
+        )
     files = [path for case in cases for path in named_files(case)]
     error = missing_files_error(description.root, files)
     if error:

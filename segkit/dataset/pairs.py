@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from segkit.dataset.channel_files import without_channel
 from segkit.dataset.dataset import Case, IncompleteCase
-from segkit.dataset.paths import missing_file
 from segkit.errors import InputError, first_few
 from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import case_id, natural_key
 from segkit.files.unfetched import how_to_fetch, why_unfetched
 
-MOST_COMPARED = 200
-"""Number of names without a partner among which a similar one is sought."""
+MOST_COMPARED = 20
+"""Number of names with the same numbers among which a similar one is sought."""
 
 
 def pair_by_name(
@@ -36,26 +37,25 @@ def pair_by_name(
         images: case id -> the files of the scan.
         labels: case id -> the label map.
         not_read: other files there that are not read but may be a missing partner.
-        incomplete: list to which cases are appended that lack a file, instead of an error.
+        incomplete: list to which scans and label maps without a partner are appended.
 
     Raises:
         InputError: a scan or a label map has no partner, or only some files of a case have
-            content. With a list ``incomplete``: no scan has a label map.
+            content. With a list ``incomplete``: no scan has a label map; cases of which some files
+            have no content are returned like others.
     """
     if incomplete is None or not images.keys() & labels.keys():
         _check_partners(label_folder, images, labels, not_read=list(not_read))
     else:
-        incomplete += _lone_files(images, labels)
+        incomplete += _lone_files(images, labels, list(not_read))
     cases = [Case(name, files, labels[name]) for name, files in images.items() if name in labels]
     empty = {case.id: [path for path in _files(case) if why_unfetched(path)] for case in cases}
     partial = [case.id for case in cases if 0 < len(empty[case.id]) < len(_files(case))]
-    if partial:
-        if incomplete is None:
-            raise _partial_cases([path for name in partial for path in empty[name]], partial)
-        incomplete += [IncompleteCase(name, missing_file(empty[name][0])) for name in partial]
-    complete = [case for case in cases if not empty[case.id]]
-    left_out = [case for case in cases if empty[case.id] and case.id not in partial]
-    return complete, _notices(left_out)
+    if partial and incomplete is None:
+        raise _partial_cases([path for name in partial for path in empty[name]], partial)
+    absent = [case for case in cases if len(empty[case.id]) == len(_files(case))]
+    kept = [case for case in cases if len(empty[case.id]) < len(_files(case))]
+    return kept, _notices(absent)
 
 
 def check_running_numbers(folder: Path, images: Iterable[Path], labels: Mapping[str, Path]) -> None:
@@ -81,25 +81,37 @@ def _files(case: Case) -> list[Path]:
 
 
 def _lone_files(
-    images: Mapping[str, Sequence[Path]], labels: Mapping[str, Path]
+    images: Mapping[str, tuple[Path, ...]], labels: Mapping[str, Path], not_read: Sequence[Path]
 ) -> list[IncompleteCase]:
     """Return the scans without a label map and the label maps without a scan.
 
-    If one of the other kind has a similar name, the message says so.
+    The message names what may be the partner: a file of that name that is not read, or one with
+    the same numbers and a similar name that lacks its partner too.
     """
-    scans = {name: files[0] for name, files in images.items() if name not in labels}
-    maps = {name: path for name, path in labels.items() if name not in images}
-    return [
-        IncompleteCase(name, f"{path}: there is no {partner} of this name{_similar(name, others)}")
-        for lone, others, partner in ((scans, maps, "label map"), (maps, scans, "scan"))
-        for name, path in sorted(lone.items(), key=lambda item: natural_key(item[0]))
-    ]
+    scans = {name: files for name, files in images.items() if name not in labels}
+    maps = {name: (path,) for name, path in labels.items() if name not in images}
+    found = []
+    for lone, others, partner in ((scans, maps, "label map"), (maps, scans, "scan")):
+        by_numbers = defaultdict(list)
+        for name in others:
+            by_numbers[_numbers(name)].append(name)
+        for name in sorted(lone, key=natural_key):
+            possible = _possible_partner([name], [], partner, not_read)
+            near = by_numbers[_numbers(name)][:MOST_COMPARED]
+            if not possible and (similar := get_close_matches(name, near, 1)):
+                possible = f"; {others[similar[0]][0].name} lacks its partner too"
+            message = f"{lone[name][0]}: there is no {partner} of this name{possible}"
+            found.append(IncompleteCase(name, message, lone[name]))
+    return found
 
 
-def _similar(name: str, others: Mapping[str, Path]) -> str:
-    """Return a clause about the file among ``others`` whose case id is most like ``name``."""
-    found = get_close_matches(name, list(others)[:MOST_COMPARED], 1)
-    return f"; {others[found[0]].name} lacks its partner too" if found else ""
+def _numbers(name: str) -> tuple[int, ...]:
+    """Return the numbers in a name, by which patients are told apart.
+
+    >>> _numbers("patient_07"), _numbers("patient_7")
+    ((7,), (7,))
+    """
+    return tuple(int(digits) for digits in re.findall("[0-9]+", name))
 
 
 def _partial_cases(empty: Sequence[Path], cases: Sequence[str]) -> InputError:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.dataset.dataset import Case
+from segkit.dataset.dataset import Case, IncompleteCase
 from segkit.errors import InputError, first_few
 from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import readable_files
@@ -37,12 +37,23 @@ def named_files(case: Case) -> list[Path]:
     return [path for path in paths if not (path.is_dir() and is_dicom(path))]
 
 
-def missing_file(path: Path) -> str:
-    """Return why a named file cannot be read, for a message; "" if it exists and has content."""
-    reason = why_unfetched(path)
-    if reason:
-        return f"{path}: {reason}. {how_to_fetch(reason)}"
-    return "" if path.is_file() else f"{path} does not exist"
+def without_files(case: Case) -> IncompleteCase | None:
+    """Return a case as incomplete if a file is missing or has no content, and else None."""
+    files = named_files(case)
+    reasons = {path: why_unfetched(path) for path in files}
+    texts = [f"{path}: {reason}" for path, reason in reasons.items() if reason]
+    texts += [_absent(path) for path in files if not reasons[path] and not path.is_file()]
+    if not texts:
+        return None
+    remedies = {how_to_fetch(reason): None for reason in reasons.values() if reason}
+    message = ". ".join(["; ".join(texts), *remedies])
+    return IncompleteCase(case.id, message, tuple(files))
+
+
+def _absent(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder without DICOM"
+    return f"{path} does not exist"
 
 
 def missing_files_error(root: Path, paths: Sequence[Path]) -> InputError | None:

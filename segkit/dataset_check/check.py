@@ -91,7 +91,7 @@ def examine(
         dataclasses.replace(dataset_warning(notice), check="left_out") for notice in dataset.notices
     ]
     problems += [
-        Problem("", "error", case.message, "incomplete_case") for case in dataset.incomplete
+        Problem(case.id, "error", case.message, "incomplete_case") for case in dataset.incomplete
     ]
     problems += _summary_errors(dataset, measured)
     unit = measured[0].unit if measured else "mm"

@@ -56,7 +56,7 @@ REMEDIES: dict[Suspect, str] = {
 }
 """Advice for each verdict by which a label map is left as it is."""
 
-State = Literal["unchanged", "corrected", "refused"]
+State = Literal["corrected", "refused", "unchanged", "left out"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ def write_fixed_copy(
         corrections.append(_write_case(case, dataset, out, headers))
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
+    corrections += [
+        Correction(case.id, "left out", f"an incomplete case is not copied: {case.message}")
+        for case in dataset.incomplete
+    ]
     # Last, so that an interrupted copy does not look like a complete dataset.
     for path in _descriptions(dataset.root):
         _copy(path, out / path.name)

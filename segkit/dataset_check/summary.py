@@ -44,6 +44,7 @@ def summary(examined: Examined) -> dict[str, Any]:
         WORKING_FOLDER: str(Path.cwd()),
         "cases": len(dataset.cases),
         "measured_cases": len(measured.cases),
+        "incomplete_cases": [case.id for case in dataset.incomplete],
         "channels": list(dataset.channels),
         "labels": dataset.labels,
         "counts": {f"{severity}s": numbers[severity] for severity in SEVERITIES},

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 def memory_order(array: NDArray[Any]) -> list[int]:
     """Return the axes of an array from the slowest to the fastest one in memory.
 
+    >>> import numpy as np
     >>> memory_order(np.zeros((2, 3, 4), order="F"))
     [2, 1, 0]
     """

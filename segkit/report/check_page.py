@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -96,8 +96,9 @@ def page(
     """Return the page as HTML, with its pictures embedded."""
     dataset = examined.measured.dataset
     title = f"Check of {dataset.name}"
+    incomplete = f", {len(dataset.incomplete)} more are incomplete" if dataset.incomplete else ""
     facts = (
-        f"{len(dataset.cases)} cases; {len(examined.measured.cases)} could be measured."
+        f"{len(dataset.cases)} cases; {len(examined.measured.cases)} could be measured{incomplete}."
         f" Channels: {', '.join(dataset.channels)}. Labels: {', '.join(dataset.labels)}."
     )
     parts = [
@@ -105,7 +106,7 @@ def page(
         f"<h1>{html.escape(title)}</h1>",
         f"<p><b>{html.escape(verdict(examined.problems))}</b></p>",
         paragraph(facts),
-        *_problem_list(examined.problems, command),
+        *_problem_list(examined.problems, command, {case.id for case in dataset.cases}),
         "<h2>Distributions</h2>",
         *(picture(path.read_bytes(), caption) for path, caption in figures),
         *gallery(examined, pictures),
@@ -113,8 +114,16 @@ def page(
     return html_page(title, parts)
 
 
-def _problem_list(problems: Sequence[Problem], command: Sequence[str]) -> list[str]:
-    """Return the problems under a heading for each check, with what to do about them."""
+def _problem_list(
+    problems: Sequence[Problem], command: Sequence[str], cards: Collection[str]
+) -> list[str]:
+    """Return the problems under a heading for each check, with what to do about them.
+
+    Args:
+        problems: all of them, the worst first.
+        command: what was typed.
+        cards: ids of the cases that have a card, to which a problem is linked.
+    """
     parts = []
     for severity, of_severity in groupby(problems, key=lambda problem: problem.severity):
         listed = list(of_severity)
@@ -125,7 +134,8 @@ def _problem_list(problems: Sequence[Problem], command: Sequence[str]) -> list[s
             parts.append(f"<p><b>What to do:</b> {html.escape(own[0].remedy)}</p>")
             if any(problem.correctable for problem in own):
                 parts.append(_fix_geometry(command))
-            parts.append(f"<ul>{''.join(map(_problem_item, own))}</ul>")
+            items = "".join(_problem_item(problem, cards) for problem in own)
+            parts.append(f"<ul>{items}</ul>")
     return parts
 
 
@@ -139,11 +149,12 @@ def _fix_geometry(command: Sequence[str]) -> str:
     )
 
 
-def _problem_item(problem: Problem) -> str:
+def _problem_item(problem: Problem, cards: Collection[str]) -> str:
     if not problem.case:
         return f"<li>{linked(problem)}</li>"
     file = f" <small>({html.escape(problem.file)})</small>" if problem.file else ""
-    return f"<li>{case_link(problem.case)}: {html.escape(problem.message)}{file}</li>"
+    case = case_link(problem.case) if problem.case in cards else html.escape(problem.case)
+    return f"<li>{case}: {html.escape(problem.message)}{file}</li>"
 
 
 def _figures(folder: Path, found: Sequence[Quantity]) -> list[tuple[Path, str]]:

@@ -42,10 +42,54 @@ def test_a_missing_label_map_does_not_end_the_check(
     assert f"labelsTr/{missing.name} does not exist" in printed
     assert "incomplete_case: Add the file" in printed
     assert "1 error" in printed
-    problems = json.loads((tmp_path / "out" / "summary.json").read_text())["problems"]
-    assert [problem["check"] for problem in problems] == ["incomplete_case"]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    case = missing.name.removesuffix(".nii.gz")
+    found = [(problem["check"], problem["case"]) for problem in summary["problems"]]
+    assert found == [("incomplete_case", case)]
+    assert summary["incomplete_cases"] == [case]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert f"labelsTr/{missing.name} does not exist" in page
+    assert f"<li>{case}: labelsTr/{missing.name} does not exist</li>" in page
+    assert "1 cases; 1 could be measured, 1 more are incomplete." in page
+
+
+def test_a_copy_says_which_cases_it_lacks(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    max((dataset / "labelsTr").iterdir()).unlink()
+    assert main(["check", str(dataset), "--fix-geometry", str(tmp_path / "copy")]) == 3
+    printed = capsys.readouterr().out
+    assert "0 corrected, 0 refused, 1 unchanged, 1 left out." in printed
+    assert "left out" in printed
+    assert "an incomplete case is not copied: " in printed
+
+
+def test_a_page_is_not_written_among_the_scans_of_an_incomplete_case(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = max((dataset / "labelsTr").iterdir()).name
+    rows = [
+        f"a,{dataset}/imagesTr/{name},{dataset}/labelsTr/{name}",
+        f"b,{tmp_path}/more/scan.nii.gz,{tmp_path}/more/none.nii.gz",
+    ]
+    (tmp_path / "more").mkdir()
+    shutil.copy(dataset / "imagesTr" / name, tmp_path / "more" / "scan.nii.gz")
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(["case,image,label", *rows]))
+    assert main(["check", str(table), "-o", str(tmp_path / "more")]) == 2
+    assert "would be among the files of the dataset" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_the_rest_does_not_hide_incomplete_cases(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = Volume(np.zeros((1, 4, 4, 4), np.uint8), np.eye(4))
+    for folder in ("images", "labels"):
+        write_labels(tmp_path / folder / "a.nii.gz", grid)
+    write_labels(tmp_path / "images" / "b.nii.gz", grid)
+    assert main(["check", str(tmp_path)]) == 3
+    printed = capsys.readouterr().err
+    assert "besides, incomplete cases: 1. The first: " in printed
+    assert "b.nii.gz: there is no label map of this name." in printed
 
 
 def test_an_error_is_exit_3_and_names_the_case(

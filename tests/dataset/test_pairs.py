@@ -314,6 +314,73 @@ def test_a_missing_label_map_of_nnunet_is_collected(tmp_path: Path) -> None:
     assert message == f"{tmp_path}/imagesTr/b_0000.nii.gz: there is no label map of this name"
 
 
+def test_other_patients_are_no_likely_partner(tmp_path: Path) -> None:
+    touch(folders(tmp_path, "a"), "images/case_004.nii.gz", "labels/case_006.nii.gz")
+    assert not any("lacks" in message for message in incomplete(tmp_path).values())
+
+
+def test_a_partner_that_is_not_read_is_named_with_its_scan(tmp_path: Path) -> None:
+    touch(folders(tmp_path, "a"), "images/b.nii.gz", "labels/b.mnc")
+    (message,) = incomplete(tmp_path).values()
+    assert message == (
+        f"{tmp_path}/images/b.nii.gz: there is no label map of this name; 1 file is there but not"
+        " read: labels/b.mnc"
+    )
+
+
+def test_a_missing_channel_is_collected(tmp_path: Path) -> None:
+    nnunet(tmp_path, "a", "b", "c", channel_names={"0": "T1", "1": "T2"})
+    touch(tmp_path, "imagesTr/a_0001.nii.gz", "imagesTr/b_0001.nii.gz")
+    (tmp_path / "imagesTr/b_0000.nii.gz").unlink()
+    assert incomplete(tmp_path) == {
+        "b": f"{tmp_path}/imagesTr/b_0001.nii.gz: the case has no channel _0000 (T1)",
+        "c": f"{tmp_path}/imagesTr/c_0000.nii.gz: 1 of 2 channels, without T2",
+    }
+    assert not read_dataset(tmp_path, strict=False).notices
+
+
+def test_a_missing_channel_of_a_listed_case_is_collected(tmp_path: Path) -> None:
+    training = [
+        {"image": f"imagesTr/{name}.nii.gz", "label": f"labelsTr/{name}.nii.gz"} for name in "ab"
+    ]
+    nnunet(tmp_path, "a", "b", training=training, numTraining=2)
+    (tmp_path / "imagesTr/b_0000.nii.gz").rename(tmp_path / "imagesTr/b_0001.nii.gz")
+    (message,) = incomplete(tmp_path).values()
+    assert message == f"{tmp_path}/imagesTr/b_0001.nii.gz: the case has no channel _0000"
+
+
+def test_if_all_cases_lack_a_channel_one_is_named(tmp_path: Path) -> None:
+    nnunet(tmp_path, "a")
+    (tmp_path / "imagesTr/a_0000.nii.gz").rename(tmp_path / "imagesTr/a_0001.nii.gz")
+    with pytest.raises(InputError, match=r"found none: .*a_0001.nii.gz: the case has no channel"):
+        read_dataset(tmp_path, strict=False)
+
+
+def test_if_all_cases_are_half_fetched_the_way_to_fetch_them_is_said(tmp_path: Path) -> None:
+    folders(tmp_path, "a", "b")
+    for name in "ab":
+        link(tmp_path / "labels" / f"{name}.nii.gz")
+    with pytest.raises(InputError, match=r"a\.nii\.gz: .*1 more files are like it.*git annex get"):
+        read_dataset(tmp_path, strict=False)
+
+
+def test_two_cases_of_one_id_are_refused_even_if_one_is_incomplete(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "a_seg.nii")
+    rows = ["case,image,label", "a,a.nii,a_seg.nii", "a,a.nii,other.nii"]
+    (tmp_path / "cases.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError, match="'a' twice"):
+        read_dataset(tmp_path / "cases.csv", strict=False)
+
+
+def test_a_folder_without_dicom_is_named_as_such(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "a_seg.nii", "b.nii", "masks/readme.txt")
+    rows = ["case,image,label", "a,a.nii,a_seg.nii", "b,b.nii,masks"]
+    (tmp_path / "cases.csv").write_text("\n".join(rows))
+    assert incomplete(tmp_path / "cases.csv") == {
+        "b": f"{tmp_path}/masks is a folder without DICOM"
+    }
+
+
 def test_half_of_a_case_without_content_is_collected(tmp_path: Path) -> None:
     folders(tmp_path, "a", "b", "c")
     link(tmp_path / "labels/b.nii.gz")

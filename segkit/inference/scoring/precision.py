@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -62,17 +62,24 @@ def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle])
         return "float32", "the GPU has no bfloat16"
     if agreement is None:
         return "float32", "how well bfloat16 agrees with it is not known of the model"
-    return by_time(_time_ratio(bundles[0].plan), agreement)
+    with torch.random.fork_rng(devices=[]):  # leaves the random numbers of the process unchanged
+        small = cpu_bfloat16_time_ratio()
+    ratio = time_ratio(small, lambda: bfloat16_time_ratio(*first_stage(bundles[0].plan)))
+    return by_time(ratio, agreement)
 
 
-def _time_ratio(plan: Plan) -> float:
+def time_ratio(small: float, measure: Callable[[], float]) -> float:
     """Return the time of the first stage in bfloat16 by that in float32.
 
-    Where bfloat16 is emulated it is the ratio of a small layer: that stage would take seconds.
+    Args:
+        small: the same of a small layer. Where it shows that bfloat16 is emulated, it is returned,
+            because the first stage would take seconds.
+        measure: times the first stage.
+
+    >>> time_ratio(1.0, lambda: 0.4), time_ratio(12.0, lambda: 77.0)
+    (0.4, 12.0)
     """
-    with torch.random.fork_rng(devices=[]):  # leaves the random numbers of the process unchanged
-        ratio = cpu_bfloat16_time_ratio()
-    return ratio if ratio >= EMULATED else bfloat16_time_ratio(*first_stage(plan))
+    return small if small >= EMULATED else measure()
 
 
 def by_time(time_ratio: float, agreement: float) -> tuple[str, str]:
