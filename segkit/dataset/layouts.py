@@ -12,14 +12,13 @@ in the same folder names channels and labels where the layout cannot.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segkit.dataset.case_list import check_channels, check_files, check_ids
 from segkit.dataset.cases import listed_cases, nnunet_cases, training_cases, two_folder_cases
-from segkit.dataset.channel_files import duplicate_case
 from segkit.dataset.csv_table import read_table
 from segkit.dataset.dataset import Case, Dataset, IncompleteCase
 from segkit.dataset.dataset_json import (
@@ -31,10 +30,10 @@ from segkit.dataset.dataset_json import (
     notices_of_json,
 )
 from segkit.dataset.dataset_yaml import FILES, find_yaml, read_names
+from segkit.dataset.incomplete_cases import complete_cases
 from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
-from segkit.dataset.paths import missing_files_error, named_files, without_files
 from segkit.dataset.patient_names import one_patient_hints
-from segkit.errors import InputError, first_few
+from segkit.errors import InputError
 from segkit.files.json_file import read_json
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import LabelScheme, own_values
@@ -94,12 +93,15 @@ def read_dataset(
     """
     incomplete: list[IncompleteCase] | None = None if strict else []
     description = _with_yaml(_describe(Path(path), incomplete))
-    _check_ids(description)
+    root, cases = description.root, description.cases
+    check_ids(root, cases)
     if incomplete is not None:
-        description = _with_complete_cases(description, incomplete)
-    _check_cases(description, incomplete or ())
+        complete, lacking = complete_cases(cases, description.channels)
+        if complete:
+            cases, incomplete = complete, [*incomplete, *lacking]
+    check_files(root, cases, [*(case.message for case in incomplete or ()), *description.notices])
     names = tuple(channels) if channels else description.channels
-    _check_channels(description, names)
+    check_channels(root, cases, names, described=description.channels)
     ignore = description.scheme.ignore if ignore is None else ignore
     scheme = _scheme(path, description.scheme, labels, regions, ignore)
     segments = {
@@ -107,15 +109,15 @@ def read_dataset(
     }
     return Dataset(
         name=re.sub(r"[^\w.-]+", "_", description.name).strip("._") or "dataset",
-        root=description.root,
+        root=root,
         channels=names,
         labels=scheme.labels,
-        cases=tuple(description.cases),
+        cases=tuple(cases),
         subset=bool(labels or regions),
         regions=scheme.regions,
         ignore=ignore,
         segments=segments,
-        notices=(*description.notices, *one_patient_hints(description.cases)),
+        notices=(*description.notices, *one_patient_hints(cases)),
         license=description.license,
         incomplete=tuple(incomplete or ()),
     )
@@ -270,87 +272,3 @@ def _with_json_names(
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
     channels = content.get("channel_names", content.get("modality", {}))
     return channels_of_json(folder / "dataset.json", channels)
-
-
-def _with_complete_cases(
-    description: _Description, incomplete: list[IncompleteCase]
-) -> _Description:
-    """Return the description without the cases that lack a named file or a channel.
-
-    They are appended to ``incomplete``. If no case is left, the description is returned as it is.
-    """
-    usual = _usual_files(description)
-    complete, lacking = [], []
-    for case in description.cases:
-        without = without_files(case)
-        if without is None and len(case.images) < usual:
-            names = ", ".join(description.channels[len(case.images) :])
-            lacks = f", without {names}" if names else ""
-            text = f"{case.images[0]}: {len(case.images)} of {usual} channels{lacks}"
-            without = IncompleteCase(case.id, text, tuple(named_files(case)))
-        if without is None:
-            complete.append(case)
-        else:
-            lacking.append(without)
-    if not complete:
-        return description
-    incomplete += lacking
-    return replace(description, cases=complete)
-
-
-def _usual_files(description: _Description) -> int:
-    """Return the number of files of a scan: one for each channel with a name, or that of most."""
-    counts = Counter(len(case.images) for case in description.cases)
-    if len(description.channels) in counts:
-        return len(description.channels)
-    return max(counts, key=lambda count: (counts[count], count), default=0)
-
-
-def _check_ids(description: _Description) -> None:
-    counts = Counter(case.id for case in description.cases)
-    duplicates = [name for name, count in counts.items() if count > 1]
-    if duplicates:
-        raise duplicate_case(description.root, duplicates[0])
-
-
-def _check_cases(description: _Description, incomplete: Sequence[IncompleteCase]) -> None:
-    """Check that there are cases, and that all their files exist."""
-    cases = description.cases
-    if not cases:
-        reasons = [*(each.message for each in incomplete), *description.notices]
-        found = f": {first_few(reasons, 1).removesuffix('.')}" if reasons else ""
-        raise InputError(
-            description.root,
-            expected="cases",
-            found=f"none{found}",
-            remedy="Add scans with their label maps.",
-        )
-    files = [path for case in cases for path in named_files(case)]
-    error = missing_files_error(description.root, files)
-    if error:
-        raise error
-
-
-def _check_channels(description: _Description, names: Sequence[str]) -> None:
-    """Check that every case has the same number of channels, and that there are as many names."""
-    example = {len(case.images): case.id for case in description.cases}
-    if len(example) > 1:
-        fewest, most = min(example), max(example)
-        counts = " and ".join(f"{count} in {example[count]}" for count in sorted(example))
-        lacking = names[fewest:most]
-        without = f", without {', '.join(lacking)} in {example[fewest]}" if lacking else ""
-        raise InputError(
-            description.root,
-            expected="the same number of channels in every case",
-            found=f"{counts}{without}",
-            remedy="Add or remove channels.",
-        )
-    files = next(iter(example))
-    expected = files if files > 1 else len(description.channels)
-    if expected and names and len(names) != expected:
-        raise InputError(
-            description.root,
-            expected=f"{expected} channel names",
-            found=f"{len(names)}: {', '.join(names)}",
-            remedy="Correct dataset.channels, or the channel names in dataset.json.",
-        )

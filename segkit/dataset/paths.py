@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.dataset.dataset import Case, IncompleteCase
+from segkit.dataset.dataset import Case
 from segkit.errors import InputError, first_few
 from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import readable_files
-from segkit.files.unfetched import how_to_fetch, unfetched_error, why_unfetched
+from segkit.files.unfetched import unfetched_error, why_unfetched
 from segkit.io.dicom.files.detection import is_dicom
 
 
@@ -35,25 +35,6 @@ def named_files(case: Case) -> list[Path]:
     """Return the files of a case that should exist; folders of DICOM, which were found, are not."""
     paths = [*case.images, *([case.label] if case.label else [])]
     return [path for path in paths if not (path.is_dir() and is_dicom(path))]
-
-
-def without_files(case: Case) -> IncompleteCase | None:
-    """Return a case as incomplete if a file is missing or has no content, and else None."""
-    files = named_files(case)
-    reasons = {path: why_unfetched(path) for path in files}
-    texts = [f"{path}: {reason}" for path, reason in reasons.items() if reason]
-    texts += [_absent(path) for path in files if not reasons[path] and not path.is_file()]
-    if not texts:
-        return None
-    remedies = {how_to_fetch(reason): None for reason in reasons.values() if reason}
-    message = ". ".join(["; ".join(texts), *remedies])
-    return IncompleteCase(case.id, message, tuple(files))
-
-
-def _absent(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder without DICOM"
-    return f"{path} does not exist"
 
 
 def missing_files_error(root: Path, paths: Sequence[Path]) -> InputError | None:
