@@ -17,6 +17,7 @@ from segkit.commands.flags import Parser
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.dataset.dataset import Dataset
+from segkit.dataset.incomplete_cases import mentioned
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check import Examined, Problem, examine
@@ -198,16 +199,8 @@ def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
         ignore=config.ignore,
         strict=False,
     )
-    try:
+    with mentioned(dataset.incomplete):
         return with_names(dataset, skip_unreadable=True)
-    except InputError as error:
-        if not dataset.incomplete:
-            raise
-        count, first = len(dataset.incomplete), dataset.incomplete[0].message
-        found = f"{error.found}; besides, incomplete cases: {count}. The first: {first}."
-        raise InputError(
-            error.where, expected=error.expected, found=found, remedy=error.remedy, kind=error.kind
-        ) from None
 
 
 def _described(dataset: Dataset) -> str:

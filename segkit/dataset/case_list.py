@@ -9,30 +9,29 @@ from pathlib import Path
 from segkit.dataset.channel_files import duplicate_case
 from segkit.dataset.dataset import Case
 from segkit.dataset.paths import missing_files_error, named_files
-from segkit.errors import InputError, first_few
+from segkit.errors import InputError
 
 
-def check_ids(root: Path, cases: Sequence[Case]) -> None:
+def check_ids(root: Path, ids: Sequence[str]) -> None:
     """Raise an InputError if two cases have the same id."""
-    counts = Counter(case.id for case in cases)
-    duplicates = [name for name, count in counts.items() if count > 1]
+    duplicates = [name for name, count in Counter(ids).items() if count > 1]
     if duplicates:
         raise duplicate_case(root, duplicates[0])
 
 
-def check_files(root: Path, cases: Sequence[Case], reasons: Sequence[str]) -> None:
+def check_files(root: Path, cases: Sequence[Case], notices: Sequence[str]) -> None:
     """Check that there are cases, and that all their files exist.
 
     Args:
         root: the dataset's folder, for messages.
         cases: all cases.
-        reasons: sentences that say why there may be none.
+        notices: sentences about what was left out.
 
     Raises:
         InputError: there is no case, or a file is missing.
     """
     if not cases:
-        found = f": {first_few(reasons, 1).removesuffix('.')}" if reasons else ""
+        found = f": {notices[0].removesuffix('.')}" if notices else ""
         raise InputError(
             root,
             expected="cases",

@@ -50,10 +50,12 @@ def training_cases(
     for pair in pairs:
         image = find_path(folder, pair["image"])
         label = find_path(folder, pair["label"])
+        before = len(incomplete or ())
         files = channel_files(image, incomplete=incomplete)
-        if not (incomplete and incomplete[-1].id == case_id(image)):
+        if len(incomplete or ()) == before:
             cases.append(Case(case_id(image), files, label))
     images = [path for case in cases for path in case.images]
+    images += [path for case in incomplete or () for path in case.files]
     return cases, unlisted_notice(folder / "imagesTr", images)
 
 
@@ -126,9 +128,10 @@ def nnunet_cases(
     label_files, other_labels = _by_ending(label_folder, ending)
     labels = _by_id(label_folder, label_files)
     check_running_numbers(image_folder, images, labels)
-    gaps = len(incomplete or ())
     scans = group_channels(images, channels, incomplete=incomplete)
-    for case in (incomplete or [])[gaps:]:  # its label map has a scan, though not all of it
+    if incomplete and not scans.keys() & labels.keys():
+        group_channels(images, channels)  # with no complete case, a gap is the error
+    for case in incomplete or ():  # its label map has a scan, though not all of it
         labels.pop(case.id, None)
     others = [*other_images, *other_labels]
     cases, notices = _pair(label_folder, scans, labels, others, incomplete=incomplete)

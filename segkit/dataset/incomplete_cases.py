@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.dataset.dataset import Case, IncompleteCase
 from segkit.dataset.paths import named_files
+from segkit.errors import InputError
+from segkit.files.names import natural_key
 from segkit.files.unfetched import how_to_fetch, why_unfetched
 
 
@@ -28,12 +31,32 @@ def complete_cases(
             names = ", ".join(channels[len(case.images) :])
             lacks = f", without {names}" if names else ""
             text = f"{case.images[0]}: {len(case.images)} of {usual} channels{lacks}"
-            without = IncompleteCase(case.id, text, tuple(named_files(case)))
+            without = IncompleteCase(case.id, text, _all_files(case))
         if without is None:
             complete.append(case)
         else:
             lacking.append(without)
     return complete, lacking
+
+
+def in_natural_order(cases: Iterable[IncompleteCase]) -> list[IncompleteCase]:
+    """Return the cases in the order of their ids."""
+    return sorted(cases, key=lambda case: natural_key(case.id))
+
+
+@contextmanager
+def mentioned(incomplete: Sequence[IncompleteCase]) -> Iterator[None]:
+    """Let an InputError of the block mention incomplete cases too, which it would hide."""
+    try:
+        yield
+    except InputError as error:
+        if not incomplete:
+            raise
+        first = incomplete[0].message.removesuffix(".")
+        found = f"{error.found}; besides, incomplete cases: {len(incomplete)}. The first: {first}"
+        raise InputError(
+            error.where, expected=error.expected, found=found, remedy=error.remedy, kind=error.kind
+        ) from None
 
 
 def _usual_files(cases: Sequence[Case], channels: Sequence[str]) -> int:
@@ -52,9 +75,14 @@ def _without_files(case: Case) -> IncompleteCase | None:
     texts += [_absent(path) for path in files if not reasons[path] and not path.is_file()]
     if not texts:
         return None
-    remedies = {how_to_fetch(reason): None for reason in reasons.values() if reason}
-    message = ". ".join(["; ".join(texts), *remedies])
-    return IncompleteCase(case.id, message, tuple(files))
+    remedies = " ".join({how_to_fetch(reason): None for reason in reasons.values() if reason})
+    message = "; ".join(texts) + (f". {remedies.removesuffix('.')}" if remedies else "")
+    return IncompleteCase(case.id, message, _all_files(case))
+
+
+def _all_files(case: Case) -> tuple[Path, ...]:
+    """Return the files of a case, and its folders of DICOM."""
+    return (*case.images, *([case.label] if case.label else []))
 
 
 def _absent(path: Path) -> str:

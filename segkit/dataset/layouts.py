@@ -30,7 +30,7 @@ from segkit.dataset.dataset_json import (
     notices_of_json,
 )
 from segkit.dataset.dataset_yaml import FILES, find_yaml, read_names
-from segkit.dataset.incomplete_cases import complete_cases
+from segkit.dataset.incomplete_cases import complete_cases, in_natural_order, mentioned
 from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
 from segkit.dataset.patient_names import one_patient_hints
 from segkit.errors import InputError
@@ -94,14 +94,15 @@ def read_dataset(
     incomplete: list[IncompleteCase] | None = None if strict else []
     description = _with_yaml(_describe(Path(path), incomplete))
     root, cases = description.root, description.cases
-    check_ids(root, cases)
+    check_ids(root, [case.id for case in (*cases, *(incomplete or ()))])
     if incomplete is not None:
         complete, lacking = complete_cases(cases, description.channels)
         if complete:
-            cases, incomplete = complete, [*incomplete, *lacking]
-    check_files(root, cases, [*(case.message for case in incomplete or ()), *description.notices])
+            cases, incomplete = complete, in_natural_order([*incomplete, *lacking])
     names = tuple(channels) if channels else description.channels
-    check_channels(root, cases, names, described=description.channels)
+    with mentioned(incomplete or ()):
+        check_files(root, cases, description.notices)
+        check_channels(root, cases, names, described=description.channels)
     ignore = description.scheme.ignore if ignore is None else ignore
     scheme = _scheme(path, description.scheme, labels, regions, ignore)
     segments = {

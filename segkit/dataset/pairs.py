@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from segkit.dataset.channel_files import without_channel
 from segkit.dataset.dataset import Case, IncompleteCase
+from segkit.dataset.similar_names import SimilarNames
 from segkit.errors import InputError, first_few
 from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import case_id, natural_key
 from segkit.files.unfetched import how_to_fetch, why_unfetched
-
-MOST_COMPARED = 20
-"""Number of names with the same numbers among which a similar one is sought."""
 
 
 def pair_by_name(
@@ -85,33 +81,30 @@ def _lone_files(
 ) -> list[IncompleteCase]:
     """Return the scans without a label map and the label maps without a scan.
 
-    The message names what may be the partner: a file of that name that is not read, or one with
-    the same numbers and a similar name that lacks its partner too.
+    The message names what may be the partner: a file of that name that is not read, or one that
+    lacks its partner too and whose name differs in case, zeros, signs or an ending only.
     """
     scans = {name: files for name, files in images.items() if name not in labels}
     maps = {name: (path,) for name, path in labels.items() if name not in images}
+    unread: dict[str, list[Path]] = defaultdict(list)
+    for path in not_read:
+        for name in {case_id(path), without_channel(case_id(path))}:
+            unread[name].append(path)
     found = []
     for lone, others, partner in ((scans, maps, "label map"), (maps, scans, "scan")):
-        by_numbers = defaultdict(list)
-        for name in others:
-            by_numbers[_numbers(name)].append(name)
-        for name in sorted(lone, key=natural_key):
-            possible = _possible_partner([name], [], partner, not_read)
-            near = by_numbers[_numbers(name)][:MOST_COMPARED]
-            if not possible and (similar := get_close_matches(name, near, 1)):
-                possible = f"; {others[similar[0]][0].name} lacks its partner too"
-            message = f"{lone[name][0]}: there is no {partner} of this name{possible}"
-            found.append(IncompleteCase(name, message, lone[name]))
+        similar = SimilarNames(others)
+        for name, files in lone.items():
+            broken = next((reason for path in files if (reason := why_unfetched(path))), "")
+            text = (
+                f"{files[0]}{f' ({broken})' if broken else ''}: there is no {partner} of this name"
+            )
+            other = similar.find(name)
+            if unread[name]:
+                text += _there_but_not_read(unread[name])
+            elif other:
+                text += f"; {others[other][0].name} lacks its partner too"
+            found.append(IncompleteCase(name, text, files))
     return found
-
-
-def _numbers(name: str) -> tuple[int, ...]:
-    """Return the numbers in a name, by which patients are told apart.
-
-    >>> _numbers("patient_07"), _numbers("patient_7")
-    ((7,), (7,))
-    """
-    return tuple(int(digits) for digits in re.findall("[0-9]+", name))
 
 
 def _partial_cases(empty: Sequence[Path], cases: Sequence[str]) -> InputError:
@@ -169,8 +162,12 @@ def _possible_partner(
         path for path in not_read if {case_id(path), without_channel(case_id(path))} & set(lone)
     ]
     if candidates:
-        return f"; {count_text(candidates)} there but not read: {paths_text(candidates)}"
+        return _there_but_not_read(candidates)
     return f", and none for the {partner} of {first_few(others)}" if others else ""
+
+
+def _there_but_not_read(paths: Sequence[Path]) -> str:
+    return f"; {count_text(paths)} there but not read: {paths_text(paths)}"
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:

@@ -89,7 +89,7 @@ def test_what_is_wrong_with_the_rest_does_not_hide_incomplete_cases(
     assert main(["check", str(tmp_path)]) == 3
     printed = capsys.readouterr().err
     assert "besides, incomplete cases: 1. The first: " in printed
-    assert "b.nii.gz: there is no label map of this name." in printed
+    assert "b.nii.gz: there is no label map of this name. " in printed
 
 
 def test_an_error_is_exit_3_and_names_the_case(

@@ -316,6 +316,7 @@ def test_a_missing_label_map_of_nnunet_is_collected(tmp_path: Path) -> None:
 
 def test_other_patients_are_no_likely_partner(tmp_path: Path) -> None:
     touch(folders(tmp_path, "a"), "images/case_004.nii.gz", "labels/case_006.nii.gz")
+    touch(tmp_path, "images/anna.nii.gz", "labels/anne.nii.gz")
     assert not any("lacks" in message for message in incomplete(tmp_path).values())
 
 
@@ -352,8 +353,40 @@ def test_a_missing_channel_of_a_listed_case_is_collected(tmp_path: Path) -> None
 def test_if_all_cases_lack_a_channel_one_is_named(tmp_path: Path) -> None:
     nnunet(tmp_path, "a")
     (tmp_path / "imagesTr/a_0000.nii.gz").rename(tmp_path / "imagesTr/a_0001.nii.gz")
-    with pytest.raises(InputError, match=r"found none: .*a_0001.nii.gz: the case has no channel"):
+    with pytest.raises(InputError, match="channels of a numbered from _0000 without a gap"):
         read_dataset(tmp_path, strict=False)
+
+
+def test_another_entry_with_the_id_of_a_case_with_a_gap_is_refused(tmp_path: Path) -> None:
+    training = [
+        {"image": f"{folder}/b.nii.gz", "label": "labelsTr/b.nii.gz"}
+        for folder in ("imagesTr", "other")
+    ]
+    nnunet(tmp_path, "b", training=training)
+    touch(tmp_path, "other/b.nii.gz")
+    (tmp_path / "imagesTr/b_0000.nii.gz").rename(tmp_path / "imagesTr/b_0001.nii.gz")
+    with pytest.raises(InputError, match="'b' twice"):
+        read_dataset(tmp_path, strict=False)
+
+
+def test_an_error_of_the_rest_mentions_incomplete_cases(tmp_path: Path) -> None:
+    nnunet(tmp_path, "a", "b", "c", channel_names={"0": "T1", "1": "T2"})
+    touch(tmp_path, "imagesTr/a_0001.nii.gz", "imagesTr/a_0002.nii.gz", "imagesTr/b_0001.nii.gz")
+    (tmp_path / "labelsTr/c.nii.gz").unlink()
+    with pytest.raises(
+        InputError, match=r"2 in b and 3 in a; besides, incomplete cases: 1\. The first: .*c_0000"
+    ):
+        read_dataset(tmp_path, strict=False)
+
+
+def test_a_lone_scan_without_content_says_both(tmp_path: Path) -> None:
+    touch(folders(tmp_path, "a"), "images/b.nii.gz")
+    link(tmp_path / "images/b.nii.gz")
+    (message,) = incomplete(tmp_path).values()
+    assert message == (
+        f"{tmp_path}/images/b.nii.gz (a link to {ANNEX}, which is not there): there is no label map"
+        " of this name"
+    )
 
 
 def test_if_all_cases_are_half_fetched_the_way_to_fetch_them_is_said(tmp_path: Path) -> None:
