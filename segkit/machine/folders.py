@@ -58,6 +58,22 @@ def folder(path: Path, *, to_write: bool = True) -> Folder:
     return Folder(exists, readable, problem, usage.total, usage.free)
 
 
+def unmounted(path: Path) -> str:
+    """Return the folder of an image in which ``path`` would be lost with the container, or "".
+
+    It is the folder that $SEGKIT_MOUNT names, as segkit's image does, if ``path`` is in it and
+    nothing is mounted there. Permissions do not tell: root may write to it.
+    """
+    name = os.environ.get("SEGKIT_MOUNT", "")
+    if not name:
+        return ""
+    folders = [path.absolute(), *path.absolute().parents]
+    if Path(name) not in folders:
+        return ""
+    inside = folders[: folders.index(Path(name)) + 1]
+    return "" if any(os.path.ismount(each) for each in inside) else name
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()

@@ -20,7 +20,6 @@ CONFINED = (
     "--tmpfs=/tmp",
     "--cap-drop=all",
     "--security-opt=no-new-privileges",
-    f"--user={STRANGER}:{STRANGER}",
 )
 """How a careful hospital runs it. Shared memory has the engines' default of 64 MB."""
 
@@ -34,7 +33,11 @@ class Image:
     flags: Sequence[str]
 
     def run(
-        self, *words: str, mounts: Sequence[str] = (), entrypoint: str = ""
+        self,
+        *words: str,
+        mounts: Sequence[str] = (),
+        entrypoint: str = "",
+        user: str = f"{STRANGER}:{STRANGER}",
     ) -> subprocess.CompletedProcess[str]:
         """Run the image, or another program in it, confined; the result has exit code and output.
 
@@ -42,6 +45,7 @@ class Image:
             words: the arguments.
             mounts: as for ``-v`` of docker.
             entrypoint: a program other than segkit.
+            user: user and group.
         """
         volumes = [word for mount in mounts for word in ("-v", mount)]
         start = ["--entrypoint", entrypoint] if entrypoint else []
@@ -52,6 +56,7 @@ class Image:
                 "--rm",
                 *self.flags,
                 *CONFINED,
+                f"--user={user}",
                 *volumes,
                 *start,
                 self.name,

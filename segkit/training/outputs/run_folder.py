@@ -19,7 +19,7 @@ from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, is_leftover, remove_leftovers, write_text
 from segkit.files.locks import HOLDER, LOCK
 from segkit.files.names import STUDY
-from segkit.machine.folders import folder
+from segkit.machine.folders import folder, unmounted
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
 from segkit.preprocessing.harmonization import is_harmonized_by_table
@@ -226,9 +226,18 @@ def check_place(config: TrainConfig, dataset_name: str) -> None:
     A folder of earlier runs is not tried: a finished run in it is not trained again.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or would be lost with the container.
     """
     place = RUNS / safe_name(dataset_name)
+    lost = unmounted(Path(config.run_dir) if config.run_dir else place)
+    if lost:
+        raise InputError(
+            lost,
+            expected="a mounted folder for the run, which can be written to and outlives the"
+            " container",
+            found="nothing mounted there",
+            remedy=f"Mount one: docker run -v FOLDER:{lost}",
+        )
     if config.run_dir or place.exists():
         return
     problem = folder(place).problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,28 @@ def test_a_place_without_write_access_is_refused_before_anything_is_measured(
     ):
         check_place(config, "liver")
     check_place(dataclasses.replace(config, run_dir="elsewhere/run"), "liver")
+
+
+def test_a_run_that_would_be_lost_with_the_container_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGKIT_MOUNT", str(tmp_path))
+    config = load(["dataset=scans"])
+    message = (
+        f"{tmp_path}: expected a mounted folder for the run, which can be written to and outlives"
+        f" the container, found nothing mounted there. Mount one: docker run -v FOLDER:{tmp_path}"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_place(config, "liver")
+    with pytest.raises(InputError, match="nothing mounted there"):
+        check_place(dataclasses.replace(config, run_dir="inside/run"), "liver")
+    check_place(dataclasses.replace(config, run_dir=str(tmp_path.parent / "run")), "liver")
+
+
+def test_a_run_in_a_mounted_folder_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(["dataset=scans", "run_dir=/proc/sys/run"])  # /proc is mounted, /proc/sys is not
+    monkeypatch.setenv("SEGKIT_MOUNT", "/")
+    check_place(config, "liver")
+    monkeypatch.setenv("SEGKIT_MOUNT", "/proc")
+    check_place(config, "liver")
