@@ -57,15 +57,17 @@ def test_scores_are_the_same(
 
 
 @pytest.mark.parametrize("norm", ["batch", "batch_renorm"])
-def test_a_layer_is_exact_to_1e_6(make_plan: MakePlan, norm: str) -> None:
-    network = trained(make_plan(norm=norm, widths=(16, 32, 64)))
+def test_a_layer_is_exact(make_plan: MakePlan, norm: str) -> None:
+    # In float64: in float32 the rounding depends on the processor (1e-6 with AVX-512, 1.6e-6
+    # with AVX2).
+    network = trained(make_plan(norm=norm, widths=(16, 32, 64))).double()
     assert isinstance(network, UNet)
     block = network.encoder[2][1]
-    x = torch.randn(2, 64, 8, 8, 4)
+    x = torch.randn(2, 64, 8, 8, 4, dtype=torch.float64)
     expected = block(x)
     fuse(network)
     assert network.encoder[2][1] is block
-    assert 0 < (block(x) - expected).abs().max() <= 1e-6 * expected.abs().max()
+    assert 0 < (block(x) - expected).abs().max() <= 1e-12 * expected.abs().max()
 
 
 @pytest.mark.parametrize("norm", ["batch", "batch_renorm"])
